@@ -1,0 +1,115 @@
+/* Bytes between nodes, on libuv.
+ *
+ *   net_open ─▶ net_add_peer* ─▶ net_send_*, then net_flush once a turn
+ *          └─▶ net_close, then run the loop until `closed` is called
+ *
+ * Each node dials each peer twice: a connection for small urgent messages
+ * (heartbeats, votes, reads) and one for bulk (appends, forwarded commands), so
+ * that a heartbeat never waits behind a mebibyte. What a node dials it sends
+ * on; what it accepts it receives on. A hello opens each connection: protocol
+ * version, cluster id, who dials; a mismatch is refused with a reason that both
+ * sides note. A broken connection is dialled again with back-off; frames queued
+ * for it are dropped (Raft repeats what matters), and the handler is told.
+ *
+ * Frames: frame_format.h. Messages: peer.proto.
+ * Thread: loop. */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "raft/types.h"
+
+#define NET_PROTOCOL_VERSION 1
+
+struct net;
+
+/* A command that a follower hands to the leader. */
+struct net_forward {
+    raft_id from;
+    uint64_t session;
+    uint64_t sequence;
+    struct px_slice command; /* reference it to keep it */
+};
+
+/* The leader's refusal: the sender tries again elsewhere. There is no answer
+ * on success: the sender sees its command applied. */
+struct net_forward_refused {
+    raft_id from;
+    uint64_t session;
+    uint64_t sequence;
+    int rc; /* -PX_ENOTLEADER or -EAGAIN: it was not proposed */
+};
+
+/* Messages are good during the call; slices may be referenced. */
+struct net_handler {
+    void *ctx;
+    void (*on_raft)(void *ctx, const struct raft_msg *msg);
+    void (*on_forward)(void *ctx, const struct net_forward *f);
+    void (*on_forward_refused)(void *ctx, const struct net_forward_refused *f);
+    /* The bulk connection to @peer has been made, or has broken: what was
+     * queued or in flight may be lost. */
+    void (*on_peer_up)(void *ctx, raft_id peer);
+    void (*on_peer_down)(void *ctx, raft_id peer);
+};
+
+struct net_options {
+    uv_loop_t *loop;
+    raft_id id;
+    const char *name;
+    uint64_t cluster;
+    const char *listen; /* host:port, [v6]:port, :port; empty: don't listen */
+    px_ns dial_timeout; /* also for a hello */
+    px_ns redial_min;   /* back-off doubles from here ... */
+    px_ns redial_max;   /* ... to here */
+};
+
+/* Binds and listens at once, so that a port in use ends the start.
+ * Errors: -EADDRINUSE and the like, -EINVAL for a bad address; one sentence in
+ * @why. */
+int net_open(const struct net_options *options,
+             const struct net_handler *handler, struct net **net_out, char *why,
+             size_t why_size);
+/* @address: host:port, where host is IPv4, [IPv6] or a name that is looked up
+ * anew at each dial. Begins to dial.  -EINVAL, -EEXIST, -ENOMEM. */
+int net_add_peer(struct net *n, raft_id id, const char *name,
+                 const char *address);
+
+/* Queues a frame; it leaves at net_flush. References what it keeps.
+ * Errors: -EAGAIN  the queue is full, -ENOTCONN  no connection: in both cases
+ *         the message is dropped and counted. */
+int net_send_raft(struct net *n, const struct raft_msg *msg);
+int net_send_forward(struct net *n, raft_id to, const struct net_forward *f);
+int net_send_forward_refused(struct net *n, raft_id to,
+                             const struct net_forward_refused *f);
+/* Hands what is queued to the kernel, one writev a connection. */
+void net_flush(struct net *n);
+
+struct net_peer_info {
+    raft_id id;
+    const char *name;
+    const char *address;
+    bool is_connected; /* both connections out */
+    uint64_t frames_out;
+    uint64_t bytes_out;
+    uint64_t frames_in;
+    uint64_t bytes_in;
+    uint64_t dropped; /* frames not sent: queue full, or no connection */
+    uint64_t dials;
+};
+size_t net_get_peers(const struct net *n, struct net_peer_info *out,
+                     size_t max);
+
+struct net_counters {
+    uint64_t frames_bad; /* checksum, type, size, malformed: closes it */
+    uint64_t hellos_refused;
+};
+void net_get_counters(const struct net *n, struct net_counters *out);
+
+/* Closes all handles; @closed is called from the loop when they are, and @n
+ * has been freed by then. */
+void net_close(struct net *n, void (*closed)(void *ctx), void *ctx);
+
+#endif

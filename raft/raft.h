@@ -1,0 +1,214 @@
+/* Raft consensus as a function: no I/O, no clock, no threads, no libuv.
+ *
+ * A caller makes a replica with raft_new from what its log holds, then feeds
+ * it inputs, one raft_step each: the time, a message, proposals, the end of a
+ * disk write. Each step fills a raft_out: what to do, in the order of its
+ * fields. Same inputs, same outputs, byte for byte.
+ *
+ *   raft_new ─▶ raft_step(in, &out) ─▶ 0. send out.now
+ *                    ▲                 1. start the write of out.hard and
+ *                    │                    out.append, numbered out.write.seq
+ *                    │                 2. send out.after once all writes up to
+ *                    │                    and including out.after_seq are
+ *                    │                    durable
+ *                    │                 3. apply entries up to out.commit
+ *                    │                 4. serve reads: out.reads
+ *                    │                 5. read old entries: out.fetches
+ *                    └──────────────── 6. step again by out.deadline
+ *
+ * Writes are done in the order of their numbers; several may be under way
+ * (group commit). When write n is durable, so are all before it, and the
+ * caller steps RAFT_IN_DURABLE with its raft_write. A failed write ends the
+ * process: there is no input for it.
+ *
+ * Steps may be made while writes are under way; the core never assumes that
+ * something is durable before it has been told.
+ *
+ * Source: Ongaro's dissertation ("Raft"), section numbers as there.
+ * Thread: one, the loop. */
+#ifndef RAFT_RAFT_H
+#define RAFT_RAFT_H
+
+#include "raft/types.h"
+
+struct raft;
+
+/* A run of entries of one term, from @first on, up to the next run. */
+struct raft_term_run {
+    raft_term term;
+    raft_index first;
+};
+
+struct raft_options {
+    raft_id id;
+    uint64_t seed;             /* px_djb2 of the node's name */
+    struct raft_config config; /* the initial one; holds @id, or not */
+
+    /* Durations. election >= 4 x heartbeat. The timeout is drawn from
+     * [election, 2 x election). */
+    px_ns election;
+    px_ns heartbeat;
+    uint32_t clock_drift_ppm; /* rho, the bound on clock rates; 10000 = 1 % */
+
+    /* What the log holds, all durable. Runs ascend in term and index; none:
+     * an empty log. */
+    struct raft_hard_state hard;
+    const struct raft_term_run *runs;
+    size_t run_count;
+    raft_index last;    /* of the log */
+    raft_index applied; /* by the state machine; committed, so */
+
+    /* The log is empty and was never anything else: no earlier run can have
+     * supported a lease. Otherwise the replica neither votes nor campaigns
+     * for election x (1 + rho) from @now (6.4, hardened). */
+    bool is_first_boot;
+    px_ns now;
+};
+
+struct raft_proposal {
+    enum raft_entry_kind kind;
+    struct px_slice data; /* the core takes its own reference */
+    raft_id origin; /* the member that waits for the entry to be applied there:
+                       it is told of the commit at once, others at leisure */
+};
+
+/* A write handed out, and handed back once it is durable. */
+struct raft_write {
+    uint64_t seq;         /* 1, 2, 3 ...; 0: none */
+    struct raft_pos last; /* the log's last entry once this write is done */
+};
+
+enum raft_in_type {
+    RAFT_IN_TICK,        /* time has passed; every input carries the time */
+    RAFT_IN_MSG,         /* a message arrived, decoded and from a peer */
+    RAFT_IN_PROPOSE,     /* leader only */
+    RAFT_IN_READ,        /* reads were queued: see raft_out.reads */
+    RAFT_IN_DURABLE,     /* a write, and all before it, is durable */
+    RAFT_IN_APPLIED,     /* the state machine has applied up to an index */
+    RAFT_IN_FETCHED,     /* entries read from disk for a follower */
+    RAFT_IN_UNREACHABLE, /* a peer's connection broke: what was in flight may
+                            be lost */
+};
+
+struct raft_in {
+    enum raft_in_type type;
+    px_ns now; /* read after the input arrived; never runs backwards */
+    union {
+        const struct raft_msg *msg;
+        struct {
+            const struct raft_proposal *list;
+            size_t count; /* 1 .. PX_BATCH_ENTRIES_MAX */
+        } propose;
+        uint64_t read_id; /* of the newest read; ids only grow */
+        struct raft_write durable;
+        raft_index applied;
+        struct {
+            raft_id peer;
+            raft_index first; /* as asked for */
+            const struct raft_entry *entries;
+            size_t count; /* 0: could not be read; asked for again later */
+        } fetched;
+        raft_id unreachable;
+    };
+};
+
+struct raft_msgs {
+    const struct raft_msg *list;
+    size_t count;
+};
+
+/* "Reads up to and including this id may be served once the state machine has
+ * applied this index." id 0: none. */
+struct raft_read_ready {
+    uint64_t id;
+    raft_index index;
+};
+
+/* "Read entries [first, last] from the log on disk for this follower." At
+ * most one is outstanding for each peer. Bounded by PX_BATCH_ENTRIES_MAX; the
+ * caller may stop earlier, at PX_BATCH_BYTES_MAX, after at least one. */
+struct raft_fetch {
+    raft_id peer;
+    raft_index first;
+    raft_index last;
+};
+
+struct raft_out {
+    struct raft_msgs now;               /* 0 */
+    const struct raft_hard_state *hard; /* 1. NULL: unchanged */
+    const struct raft_entry *append;    /* 1. from append[0].pos.index on; what
+                                              the log held from there is cut */
+    size_t append_count;
+    struct raft_write write; /* 1. seq 0 when hard and append are empty */
+    struct raft_msgs after;  /* 2 */
+    uint64_t after_seq;
+    raft_index commit;                /* 3. only grows */
+    struct raft_read_ready reads;     /* 4 */
+    const struct raft_fetch *fetches; /* 5 */
+    size_t fetch_count;
+    px_ns deadline;           /* 6 */
+    struct raft_pos proposed; /* of the first proposal of this step, the others
+                                 follow it; {0, 0}: none */
+};
+
+struct raft_status {
+    raft_id id;
+    enum raft_role role;
+    raft_term term;
+    raft_id voted_for;
+    raft_id leader; /* 0: not known */
+    struct raft_pos last;
+    raft_index durable;
+    raft_index commit;
+    raft_index applied;
+    px_ns lease_end; /* leader with a lease: when it ends; else 0 */
+    bool can_serve;  /* leader: has committed in its own term */
+};
+
+/* What the leader knows of one peer; for status pages. */
+struct raft_peer_status {
+    raft_id id;
+    enum raft_member_role role;
+    const char *state; /* "probe", "stream", "snapshot" */
+    raft_index match;
+    raft_index next;
+    px_ns heard; /* last time, on the leader's clock; 0: never */
+};
+
+/* Errors: -ENOMEM; -EINVAL for options that contradict themselves. */
+int raft_new(const struct raft_options *options, struct raft **raft_out);
+void raft_free(struct raft *r);
+
+/* Advance the replica by one input, and say what the caller has to do next.
+ *
+ * Owns:    @in stays the caller's; the core references what it keeps. @out
+ *          points into @r and is good until the next raft_step().
+ * Errors:  all without effect on the log, and with a valid @out:
+ *          -PX_ENOTLEADER  a proposal reached a replica that isn't leader.
+ *          -EAGAIN         too much is not yet applied (RAFT_UNAPPLIED_*).
+ * Thread:  loop.
+ * Source:  Raft, figure 3.1, "Rules for Servers". */
+int raft_step(struct raft *r, const struct raft_in *in, struct raft_out *out);
+
+/* May a read that arrived before @now was read be served from the local state,
+ * once @index_out is applied? True on a leader that has committed in its term
+ * and holds a lease at @now (6.4); else the read goes through RAFT_IN_READ. */
+bool raft_lease_read(const struct raft *r, px_ns now, raft_index *index_out);
+
+/* Committed entries from @first on that are still in memory, to be applied:
+ * at most @max and PX_BATCH_BYTES_MAX (at least one). Returns how many; 0 when
+ * @first is no longer in memory (read it from the log) or not committed.
+ * Owns: no reference is taken for the caller. */
+size_t raft_committed(const struct raft *r, raft_index first,
+                      struct raft_entry *entries, size_t max);
+
+void raft_get_status(const struct raft *r, struct raft_status *status_out);
+/* Fills at most @max; returns how many there are without ourselves. */
+size_t raft_get_peers(const struct raft *r, struct raft_peer_status *peers,
+                      size_t max);
+
+/* Asserts every invariant of the state, then of the change since the last
+ * look: term and commit only grow. */
+void raft_check(struct raft *r);
+
+#endif

@@ -1,0 +1,72 @@
+/* The log on disk: entries, terms and votes, in segment files of our own.
+ *
+ * A record is written with the checksum of its header, of its body, and of the
+ * record before it, so that a lost, torn, misplaced or stale record is told
+ * from a good one (log_format.h draws the bytes). Segments are preallocated
+ * and zeroed ahead; a write is one pwritev, made durable by one fdatasync.
+ *
+ *   store_log_open ─▶ store_log_info ─▶ (store_log_write* ─▶ store_log_sync)*
+ *                                       store_log_read, from any thread
+ *
+ * A torn last batch, which nobody can have been told of, is cut at open, and
+ * the cut is durable before open returns. At open the tail segment is read past
+ * the page cache (O_DIRECT; where a filesystem lacks it, its live part is
+ * written anew and flushed), so that what is recovered is what the disk holds
+ * and not what a failed flush left in memory. Damage anywhere else is
+ * -PX_ECORRUPT, and names the file, the offset and the index.
+ *
+ * Thread: write and sync belong to one thread, the log thread; read, to any. */
+#ifndef STORE_LOG_H
+#define STORE_LOG_H
+
+#include "raft/raft.h"
+#include "raft/types.h"
+
+struct store_log;
+
+struct store_log_options {
+    const char *dir;        /* exists; the log owns it */
+    uint64_t segment_bytes; /* 0: the default, 64 MiB */
+    uint64_t stamp;         /* identity of cluster and node, in every segment's
+                               header: a file of another one is refused */
+};
+
+/* What open found. Runs belong to the log, good until it is closed. */
+struct store_log_info {
+    struct raft_hard_state hard;
+    const struct raft_term_run *runs;
+    size_t run_count;
+    raft_index first; /* 1 while the log is kept whole; last + 1 when empty */
+    raft_index last;  /* 0: empty */
+    uint64_t bytes;   /* of live records */
+    uint64_t torn_bytes; /* cut from the tail at open */
+};
+
+/* Opens or creates the log in options->dir.
+ * Errors: -PX_ECORRUPT, -PX_EFORMAT, -PX_ECLUSTER (another stamp), -errno of
+ *         the disk; @why says in one sentence which file, offset and index. */
+int store_log_open(const struct store_log_options *options,
+                   struct store_log **log_out, char *why, size_t why_size);
+void store_log_close(struct store_log *log);
+void store_log_info(const struct store_log *log,
+                    struct store_log_info *info_out);
+
+/* Appends a batch: @hard if not NULL, then @count entries. When
+ * entries[0].pos.index <= last, the log is cut from there on first: a cut is
+ * itself a record, so replaying the records yields the log. Not yet durable.
+ * Errors: -errno; the log is then unusable and the process must end. */
+int store_log_write(struct store_log *log, const struct raft_hard_state *hard,
+                    const struct raft_entry *entries, size_t count);
+/* Makes all that was written durable. An error, once returned, is returned
+ * for ever: after a failed flush nothing in the page cache can be believed. */
+int store_log_sync(struct store_log *log);
+
+/* Reads entries from @first on, at most @max and @bytes_max (at least one),
+ * checksums verified. Each entry holds a reference that the caller drops with
+ * px_slice_unref. Only what has been written is seen.
+ * Returns the count; -ENOENT when @first is not in the log; -PX_ECORRUPT.
+ * Thread: any. */
+int store_log_read(struct store_log *log, raft_index first, size_t max,
+                   size_t bytes_max, struct raft_entry *entries);
+
+#endif

@@ -1,0 +1,159 @@
+/* The state machine: inodes, names, data and sessions in LMDB, at one applied
+ * index.
+ *
+ *   store_state_open ─▶ store_state_applied ─▶ store_apply*   (one thread)
+ *                                              store_view_*   (any thread)
+ *
+ * store_apply is deterministic: state and command in, state and result out; no
+ * clock, no chance, no local errno. All effects of a batch, and its applied
+ * index and term, are one LMDB transaction, committed without fsync: after a
+ * crash of the process the page cache still has it, and the log from the
+ * applied index on is replayed. After a crash of the machine (the boot id
+ * differs from the one noted at open, and the last close was not clean) the
+ * state is thrown away and rebuilt from the log.
+ *
+ * Applying never fails for a local reason: an error of store_apply ends the
+ * process, it does not make this replica differ. */
+#ifndef STORE_STATE_H
+#define STORE_STATE_H
+
+#include <sys/types.h>
+
+#include "raft/types.h"
+#include "store/command.h"
+
+#define STORE_ROOT_INODE UINT64_C(1)
+/* Inode numbers: session number << 40 | counter, never used again. Session 0
+ * has the root (1); numbers below 256 are reserved. */
+#define STORE_INODE_SESSION_SHIFT 40
+
+struct store_state;
+struct store_view;
+
+struct store_state_options {
+    const char *dir; /* exists; the state owns it */
+    const char *boot_id;
+    bool distrust;      /* --distrust-state: rebuild in any case */
+    uint64_t map_bytes; /* 0: the default, 1 TiB of address space */
+};
+
+/* Why the state was rebuilt at open, for a note. */
+enum store_state_origin {
+    STORE_STATE_NEW,        /* there was none */
+    STORE_STATE_KEPT,       /* used as it was */
+    STORE_STATE_DISTRUSTED, /* the machine crashed, or asked for: emptied */
+};
+
+int store_state_open(const struct store_state_options *options,
+                     struct store_state **state_out,
+                     enum store_state_origin *origin_out, char *why,
+                     size_t why_size);
+/* Syncs, and notes that the close was clean. NULL is accepted. */
+int store_state_close(struct store_state *s);
+
+/* The last entry applied. Thread: any. */
+struct raft_pos store_state_applied(const struct store_state *s);
+
+/* The answer to one command. */
+struct store_result {
+    raft_index index; /* of the entry */
+    uint64_t session; /* 0: not a command of a session */
+    uint64_t sequence;
+    int rc;         /* 0 or a negative errno: the same on every replica */
+    uint64_t inode; /* made or found; SESSION_OPEN: the session's number */
+    uint64_t value; /* WRITE: the size after it */
+};
+
+/* Inodes that lost their last name in a batch: each session is asked, by
+ * COMMAND_RELEASE, to say when it holds them no more. */
+struct store_orphans {
+    uint64_t *inodes; /* grown with realloc; free() by the owner */
+    size_t count;
+    size_t capacity;
+};
+
+/* Applies @count entries in order, entries[0] following the last applied one.
+ * @results takes one for each entry. Orphans are added to @orphans.
+ * Entries that don't decode are applied as no-ops with rc -PX_EFORMAT: every
+ * replica does the same.
+ * Errors: of LMDB or memory; nothing was applied, and the process must end.
+ * Thread: one at a time. */
+int store_apply(struct store_state *s, const struct raft_entry *entries,
+                size_t count, struct store_result *results,
+                struct store_orphans *orphans);
+
+/* ---- Views: one consistent look at the state ---- */
+
+struct store_inode {
+    uint64_t inode;
+    uint32_t mode; /* type and permissions */
+    uint32_t links;
+    uint32_t uid;
+    uint32_t gid;
+    uint64_t size;
+    uint64_t blocks; /* of 512 bytes, really stored */
+    int64_t atime;   /* nanoseconds since 1970 */
+    int64_t mtime;
+    int64_t ctime;
+    raft_index created; /* the entry that made it */
+    raft_index changed; /* the entry that last changed it: its revision */
+    uint64_t parent;    /* directories */
+};
+
+struct store_usage {
+    uint64_t inodes;
+    uint64_t data_bytes; /* chunks stored */
+    uint64_t orphans;
+    uint64_t file_bytes; /* of the database file */
+};
+
+/* A view is made once and begun many times; between begin and end it shows one
+ * applied index. Ending soon matters: pages are pinned meanwhile. A view is
+ * used by one thread at a time. */
+int store_view_new(struct store_state *s, struct store_view **view_out);
+void store_view_free(struct store_view *v);
+int store_view_begin(struct store_view *v);
+void store_view_end(struct store_view *v);
+raft_index store_view_index(const struct store_view *v);
+
+/* Errors of all: -ENOENT, -PX_ECORRUPT, LMDB's as errno. */
+int store_view_inode(struct store_view *v, uint64_t inode,
+                     struct store_inode *out);
+/* "." and ".." are not looked up here. */
+int store_view_lookup(struct store_view *v, uint64_t parent,
+                      struct command_name name, struct store_inode *out);
+/* Bytes copied, 0 at or beyond the end; holes read as zeros. -EISDIR. */
+ssize_t store_view_read(struct store_view *v, uint64_t inode, uint64_t offset,
+                        void *data, size_t size);
+/* The target's bytes copied, not terminated. */
+ssize_t store_view_readlink(struct store_view *v, uint64_t inode, char *data,
+                            size_t size);
+void store_view_usage(struct store_view *v, struct store_usage *out);
+
+struct store_name {
+    struct command_name name;
+    uint64_t inode;
+    uint32_t mode;   /* type bits at least */
+    uint64_t cookie; /* listing goes on behind it; > 2; stable while the name
+                        exists, whatever else is created or removed */
+};
+/* Calls @each for names of directory @inode behind @cookie (0: from the
+ * start), in cookie order, until it returns false. "." and ".." are not among
+ * them. -ENOTDIR. */
+int store_view_list(struct store_view *v, uint64_t inode, uint64_t cookie,
+                    bool (*each)(void *ctx, const struct store_name *name),
+                    void *ctx);
+/* Unlinked inodes that no living session holds, at most @max: to be reaped. */
+int store_view_reapable(struct store_view *v, uint64_t *inodes, size_t max);
+/* Unlinked inodes that @session is still noted to hold, from @from on. */
+int store_view_held(struct store_view *v, uint64_t session, uint64_t from,
+                    uint64_t *inodes, size_t max);
+
+/* A hash of all replicated state (inodes, names, data, sessions, applied):
+ * equal on replicas at the same index. Walks everything: for tests. */
+int store_view_hash(struct store_view *v, uint64_t *hash_out);
+/* Asserts what must hold between records: every name has an inode, every link
+ * is counted, every chunk has a file. Walks everything: for tests. */
+int store_view_check(struct store_view *v);
+
+#endif
