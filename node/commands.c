@@ -1,0 +1,325 @@
+/* Our own commands, from a request to the moment they are applied here. How
+ * they get to the leader is in send.c.
+ *
+ *            replica_propose
+ *                  │ no session, or window full
+ *                  ├──────────────▶ QUEUED commands_fill──┐
+ *                  ▼                                      ▼
+ *               UNSENT ──send: proposed here or forwarded──▶ SENT
+ *                  ▲                                         │ applied here
+ *                  └── every attempt was refused ────────────┤
+ *                                                            ▼
+ *                                              done(0, result)
+ *
+ * At the deadline UNSENT ends with -EAGAIN (nothing happened), SENT with
+ * -PX_EUNKNOWN. The window is a ring by sequence number; all of it is sent
+ * again, from the floor on, when the leader changes, when the connection to
+ * it comes back, or when an answer is overdue (N2, N3).
+ *
+ * The session itself is opened by a command, marked by a nonce made of the
+ * node and its incarnation, sent like the others. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "node/replica_core.h"
+
+#define WINDOW PX_SESSION_INFLIGHT_MAX
+
+struct fs_wait **commands_slot(struct commands *cs, uint64_t sequence)
+{
+    return &cs->window[sequence % WINDOW];
+}
+
+bool commands_outstanding(const struct commands *cs)
+{
+    return cs->session == 0 || cs->floor < cs->next_sequence;
+}
+
+/* ---- Into the window ---- */
+
+static bool makes_inode(const struct command *c)
+{
+    return c->op == COMMAND_CREATE || c->op == COMMAND_MKDIR ||
+           c->op == COMMAND_SYMLINK ||
+           (c->op == COMMAND_WRITE && (c->flags & COMMAND_CREATES) != 0);
+}
+
+uint64_t replica_new_inode(struct replica *r)
+{
+    struct commands *cs = &r->commands;
+
+    if (cs->session == 0)
+        return 0;
+    cs->inode_counter++;
+    px_assert(cs->inode_counter >> STORE_INODE_SESSION_SHIFT == 0);
+    return cs->session << STORE_INODE_SESSION_SHIFT | cs->inode_counter;
+}
+
+static bool has_room(const struct commands *cs)
+{
+    return cs->session != 0 && cs->next_sequence < cs->floor + WINDOW;
+}
+
+/* Gives @w the next sequence number, and @c its stamps. */
+static int enter_window(struct replica *r, struct fs_wait *w, struct command *c)
+{
+    struct commands *cs = &r->commands;
+    struct px_slice bytes;
+    int rc;
+
+    c->session = cs->session;
+    c->sequence = cs->next_sequence;
+    c->floor = cs->floor;
+    if (makes_inode(c) && c->inode == 0)
+        c->inode = replica_new_inode(r);
+    rc = command_encode(c, &bytes);
+    if (rc < 0)
+        return rc;
+    px_slice_unref(&w->command);
+    w->command = bytes;
+    w->id = cs->next_sequence++;
+    w->state = WAIT_UNSENT;
+    w->attempts = 0;
+    px_assert(*commands_slot(cs, w->id) == NULL); /* N2 */
+    *commands_slot(cs, w->id) = w;
+    return 0;
+}
+
+void replica_propose(struct replica *r, struct fs_wait *w, struct command *c)
+{
+    struct commands *cs = &r->commands;
+    int rc;
+
+    w->command = (struct px_slice){0};
+    w->deadline = replica_now(r) + r->request_timeout;
+    px_list_init(&w->link);
+    c->time = r->io.wall_time(r->io.ctx);
+    r->counters.commands++;
+    if (r->is_stopping) {
+        rc = -EAGAIN;
+    } else if (has_room(cs) && px_list_empty(&cs->queue)) {
+        rc = enter_window(r, w, c);
+    } else {
+        c->session = 0;
+        c->sequence = 0;
+        c->floor = 0;
+        rc = command_encode(c, &w->command);
+        w->state = WAIT_QUEUED;
+        if (rc == 0)
+            px_list_push_back(&cs->queue, &w->link);
+    }
+    if (rc < 0)
+        w->done(w, rc, NULL);
+}
+
+/* A queued command was encoded without its stamps: it is read back. */
+static int enter_from_queue(struct replica *r, struct fs_wait *w)
+{
+    struct command c;
+    int rc;
+
+    rc = command_decode(w->command, r->commands.scratch, &c);
+    if (rc < 0)
+        return rc;
+    return enter_window(r, w, &c);
+}
+
+void commands_fill(struct replica *r)
+{
+    struct commands *cs = &r->commands;
+
+    while (has_room(cs) && !px_list_empty(&cs->queue)) {
+        struct fs_wait *w =
+            px_list_entry(px_list_pop_front(&cs->queue), struct fs_wait, link);
+        int rc = enter_from_queue(r, w);
+
+        if (rc < 0) {
+            px_slice_unref(&w->command);
+            w->done(w, rc, NULL);
+        }
+    }
+}
+
+/* ---- Out of the window ---- */
+
+static void advance_floor(struct commands *cs)
+{
+    while (cs->floor < cs->next_sequence &&
+           *commands_slot(cs, cs->floor) == NULL)
+        cs->floor++;
+    if (cs->send_next < cs->floor)
+        cs->send_next = cs->floor;
+}
+
+static void complete(struct replica *r, struct fs_wait *w, int rc,
+                     const struct store_result *result)
+{
+    struct commands *cs = &r->commands;
+
+    px_assert(*commands_slot(cs, w->id) == w);
+    *commands_slot(cs, w->id) = NULL;
+    advance_floor(cs);
+    px_slice_unref(&w->command);
+    w->done(w, rc, result);
+}
+
+static int outcome_without_answer(const struct fs_wait *w)
+{
+    return w->state == WAIT_SENT ? -PX_EUNKNOWN : -EAGAIN;
+}
+
+static void on_session(struct replica *r, const struct store_result *result)
+{
+    struct commands *cs = &r->commands;
+
+    if (cs->session != 0 || result->sequence != cs->nonce)
+        return;
+    if (result->rc < 0) {
+        r->io.fail(r->io.ctx, "the cluster refuses this node a session",
+                   result->rc);
+        return;
+    }
+    cs->session = result->inode;
+    px_slice_unref(&cs->opening);
+}
+
+void commands_on_result(struct replica *r, const struct store_result *result)
+{
+    struct commands *cs = &r->commands;
+    struct fs_wait *w;
+
+    if (result->session == 0)
+        on_session(r, result);
+    if (result->session == 0 || result->session != cs->session)
+        return;
+    if (result->rc == -PX_ESESSION) {
+        r->io.fail(r->io.ctx,
+                   "the session of this node has ended: another process runs "
+                   "under its name",
+                   result->rc);
+        return;
+    }
+    if (result->sequence < cs->floor || result->sequence >= cs->next_sequence)
+        return; /* answered before: a second copy */
+    w = *commands_slot(cs, result->sequence);
+    if (w != NULL && w->id == result->sequence)
+        complete(r, w, 0, result);
+}
+
+bool replica_cancel(struct replica *r, struct fs_wait *w)
+{
+    switch ((enum wait_state)w->state) {
+    case WAIT_READ:
+    case WAIT_QUEUED:
+        px_list_remove(&w->link);
+        px_slice_unref(&w->command);
+        w->done(w, -EINTR, NULL);
+        return true;
+    case WAIT_UNSENT:
+        complete(r, w, -EINTR, NULL);
+        return true;
+    case WAIT_SENT:
+        return false;
+    }
+    px_assert(!"a wait in no state");
+    return false;
+}
+
+/* ---- Time ---- */
+
+void commands_expire(struct replica *r, px_ns now)
+{
+    struct commands *cs = &r->commands;
+
+    while (cs->floor < cs->next_sequence) {
+        struct fs_wait *w = *commands_slot(cs, cs->floor);
+
+        px_assert(w != NULL); /* the floor is outstanding */
+        if (w->deadline > now)
+            break;
+        r->counters.expired++;
+        complete(r, w, outcome_without_answer(w), NULL);
+    }
+    while (!px_list_empty(&cs->queue)) {
+        struct fs_wait *w = px_list_entry(cs->queue.next, struct fs_wait, link);
+
+        if (w->deadline > now)
+            break;
+        px_list_remove(&w->link);
+        px_slice_unref(&w->command);
+        r->counters.expired++;
+        w->done(w, -EAGAIN, NULL);
+    }
+    if (now < cs->retry_at)
+        return;
+    if (r->status.role == RAFT_LEADER || !commands_outstanding(cs))
+        cs->retry_at = PX_NS_NEVER; /* ours are in our own log */
+    else
+        commands_send_again(r);
+}
+
+px_ns commands_deadline(const struct replica *r)
+{
+    const struct commands *cs = &r->commands;
+    px_ns deadline = cs->retry_at;
+
+    if (cs->floor < cs->next_sequence) {
+        px_ns first = cs->window[cs->floor % WINDOW]->deadline;
+
+        deadline = first < deadline ? first : deadline;
+    }
+    if (!px_list_empty(&cs->queue)) {
+        px_ns first =
+            px_list_entry(cs->queue.next, struct fs_wait, link)->deadline;
+
+        deadline = first < deadline ? first : deadline;
+    }
+    if (cs->pause_until != 0 && cs->pause_until < deadline &&
+        (cs->send_next < cs->next_sequence ||
+         (cs->session == 0 && !cs->opening_sent)))
+        deadline = cs->pause_until;
+    return deadline;
+}
+
+/* ---- Life ---- */
+
+int commands_init(struct replica *r)
+{
+    struct commands *cs = &r->commands;
+    struct command c = {
+        .op = COMMAND_SESSION_OPEN,
+        .name = {r->node, strlen(r->node)},
+        .incarnation = r->incarnation,
+        .time = r->io.wall_time(r->io.ctx),
+    };
+
+    px_list_init(&cs->queue);
+    cs->floor = 1;
+    cs->next_sequence = 1;
+    cs->send_next = 1;
+    cs->retry_at = PX_NS_NEVER;
+    cs->nonce = (r->id ^ r->incarnation * UINT64_C(0x9e3779b97f4a7c15)) | 1;
+    c.sequence = cs->nonce;
+    cs->scratch = command_scratch_new();
+    if (cs->scratch == NULL)
+        return -ENOMEM;
+    return command_encode(&c, &cs->opening);
+}
+
+void commands_stop(struct replica *r)
+{
+    commands_refuse_forwards(r, -PX_ENOTLEADER);
+    commands_expire(r, PX_NS_NEVER);
+}
+
+void commands_fini(struct replica *r)
+{
+    struct commands *cs = &r->commands;
+
+    for (size_t i = 0; i < cs->forward_count; i++)
+        px_slice_unref(&cs->forwards[i].command);
+    px_slice_unref(&cs->opening);
+    command_scratch_free(cs->scratch);
+}

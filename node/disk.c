@@ -1,0 +1,250 @@
+/* Where the loop's work meets the disk.
+ *
+ * Log thread: takes all writes that wait, appends each, and makes them durable
+ * with one flush; while it flushes, the next group gathers. A failed write or
+ * flush ends the process: nothing that the page cache then says is believed.
+ *
+ * Applying: a small batch that is in memory is applied right here on the loop
+ * (about ten microseconds, against two hand-overs of 60-80 each); anything
+ * else goes to the apply thread. Should an apply on the loop have taken
+ * APPLY_HERE_NS_MAX once (the kernel throttles writers when much is dirty),
+ * all go to the thread for a while, so that a slow disk delays no heartbeat.
+ *
+ * Old entries, for peers far behind, are read on libuv's pool. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "node/node_core.h"
+
+#define APPLY_HERE_BYTES_MAX (64u * PX_KIB)
+#define APPLY_HERE_NS_MAX (5 * PX_NS_PER_MS)
+#define APPLY_HERE_PAUSE (10 * PX_NS_PER_S)
+
+/* ---- The log ---- */
+
+static int write_all(struct node *n, struct px_list *jobs)
+{
+    px_ns begun = node_now();
+    px_ns took;
+    int rc;
+
+    px_list_for_each (it, jobs) {
+        struct replica_write *w = px_list_entry(it, struct replica_write, link);
+
+        rc = store_log_write(n->log, w->has_hard ? &w->hard : NULL, w->entries,
+                             w->count);
+        if (rc < 0)
+            return rc;
+        atomic_store_explicit(&n->written, w->write.seq, memory_order_release);
+    }
+    rc = store_log_sync(n->log);
+    took = node_now() - begun;
+    atomic_fetch_add_explicit(&n->sync_count, 1, memory_order_relaxed);
+    if (took > atomic_load_explicit(&n->sync_ns_max, memory_order_relaxed))
+        atomic_store_explicit(&n->sync_ns_max, took, memory_order_relaxed);
+    return rc;
+}
+
+/* Log thread. */
+static void log_work(void *ctx, struct px_list *jobs)
+{
+    struct node *n = ctx;
+    int rc;
+
+    if (atomic_load(&n->log_rc) < 0)
+        return; /* nothing more is written after a failure */
+    rc = write_all(n, jobs);
+    if (rc < 0)
+        atomic_store(&n->log_rc, rc);
+}
+
+static void log_done(void *ctx, struct px_list *jobs)
+{
+    struct node *n = ctx;
+    int rc = atomic_load(&n->log_rc);
+
+    while (!px_list_empty(jobs)) {
+        struct replica_write *w =
+            px_list_entry(px_list_pop_front(jobs), struct replica_write, link);
+
+        if (rc == 0)
+            replica_on_durable(n->replica, w);
+        /* otherwise the replica frees it when it is closed */
+    }
+    if (rc < 0)
+        node_fail(n, "writing the log failed", rc);
+}
+
+void disk_write(void *ctx, struct px_list *writes)
+{
+    struct node *n = ctx;
+
+    worker_give(&n->log_worker, writes);
+}
+
+uint64_t disk_written(void *ctx)
+{
+    struct node *n = ctx;
+
+    return atomic_load_explicit(&n->written, memory_order_acquire);
+}
+
+/* ---- Applying ---- */
+
+static int read_job(struct node *n, struct replica_apply *job)
+{
+    raft_index left = job->last - job->first + 1;
+    size_t max =
+        left < PX_BATCH_ENTRIES_MAX ? (size_t)left : PX_BATCH_ENTRIES_MAX;
+    int count = store_log_read(n->log, job->first, max, PX_BATCH_BYTES_MAX,
+                               job->entries);
+
+    if (count <= 0)
+        return count < 0 ? count : -ENOENT;
+    job->count = (size_t)count;
+    return 0;
+}
+
+static int apply_job(struct node *n, struct replica_apply *job)
+{
+    if (job->from_log) {
+        int rc = read_job(n, job);
+
+        if (rc < 0)
+            return rc;
+    }
+    return store_apply(n->state, job->entries, job->count, job->results,
+                       &job->orphans);
+}
+
+/* Apply thread. */
+static void apply_work(void *ctx, struct px_list *jobs)
+{
+    struct node *n = ctx;
+
+    px_assert(px_list_entry(jobs->next, struct replica_apply, link) ==
+              n->apply_job);
+    n->apply_rc = apply_job(n, n->apply_job);
+}
+
+static void apply_done(void *ctx, struct px_list *jobs)
+{
+    struct node *n = ctx;
+    struct replica_apply *job = n->apply_job;
+
+    px_list_init(jobs);
+    px_list_init(&job->link);
+    n->apply_job = NULL;
+    replica_on_applied(n->replica, job, n->apply_rc);
+}
+
+static void apply_here(struct node *n, struct replica_apply *job, px_ns begun)
+{
+    int rc = apply_job(n, job);
+    px_ns ended = node_now();
+
+    n->applied_here++;
+    if (ended - begun > APPLY_HERE_NS_MAX)
+        n->apply_here_after = ended + APPLY_HERE_PAUSE;
+    replica_on_applied(n->replica, job, rc);
+}
+
+void disk_apply(void *ctx, struct replica_apply *job)
+{
+    struct node *n = ctx;
+    px_ns now = node_now();
+    struct px_list jobs;
+
+    if (!job->from_log && job->bytes <= APPLY_HERE_BYTES_MAX &&
+        now >= n->apply_here_after) {
+        apply_here(n, job, now);
+        return;
+    }
+    px_assert(n->apply_job == NULL);
+    n->apply_job = job;
+    n->applied_by_thread++;
+    px_list_init(&jobs);
+    px_list_push_back(&jobs, &job->link);
+    worker_give(&n->apply_worker, &jobs);
+}
+
+/* ---- Old entries ---- */
+
+struct fetch {
+    uv_work_t work;
+    struct node *node;
+    struct replica_fetch *job;
+    int rc;
+};
+
+static void fetch_work(uv_work_t *work)
+{
+    struct fetch *f = work->data;
+    raft_index left = f->job->want.last - f->job->want.first + 1;
+    size_t max =
+        left < PX_BATCH_ENTRIES_MAX ? (size_t)left : PX_BATCH_ENTRIES_MAX;
+
+    f->rc = store_log_read(f->node->log, f->job->want.first, max,
+                           PX_BATCH_BYTES_MAX, f->job->entries);
+}
+
+static void fetch_done(uv_work_t *work, int status)
+{
+    struct fetch *f = work->data;
+    struct node *n = f->node;
+    int rc = status < 0 ? status : f->rc;
+
+    n->fetches--;
+    replica_on_fetched(n->replica, f->job, rc);
+    free(f);
+    if (rc == -PX_ECORRUPT)
+        node_fail(n, "reading the log failed", rc);
+}
+
+void disk_fetch(void *ctx, struct replica_fetch *job)
+{
+    struct node *n = ctx;
+    struct fetch *f = calloc(1, sizeof *f);
+
+    if (f == NULL)
+        goto fail;
+    f->work.data = f;
+    f->node = n;
+    f->job = job;
+    if (uv_queue_work(&n->loop, &f->work, fetch_work, fetch_done) < 0)
+        goto fail;
+    n->fetches++;
+    return;
+fail:
+    free(f);
+    free(job);
+    node_fail(n, "no memory to read the log", -ENOMEM);
+}
+
+/* ---- Life ---- */
+
+int disk_start(struct node *n)
+{
+    int rc = worker_start(&n->log_worker, &n->loop, n, log_work, log_done);
+
+    if (rc < 0)
+        return rc;
+    return worker_start(&n->apply_worker, &n->loop, n, apply_work, apply_done);
+}
+
+void disk_stop(struct node *n)
+{
+    worker_stop(&n->log_worker);
+    worker_stop(&n->apply_worker);
+}
+
+void disk_get_counters(const struct node *n, struct disk_counters *out)
+{
+    out->log_syncs = atomic_load_explicit(&n->sync_count, memory_order_relaxed);
+    out->log_sync_ns_max =
+        atomic_load_explicit(&n->sync_ns_max, memory_order_relaxed);
+    out->applied_here = n->applied_here;
+    out->applied_by_thread = n->applied_by_thread;
+}

@@ -1,0 +1,488 @@
+/* Opens the parts in order, wires them to the loop, and closes in reverse.
+ *
+ *   loop:  timers ─▶ prepare: turn, arm timer ─▶ poll: FUSE, peers, HTTP,
+ *            ▲                                   the workers' async ─▶ check: turn
+ *            └────────────────────────────────────────────────────────────┘
+ *
+ * Nothing on the loop waits: what may wait for a disk is in disk.c. */
+#include "node/node.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "base/rand.h"
+#include "node/node_core.h"
+
+#define FS_REQUESTS_PER_TURN 64
+#define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
+#define CLOCK_DRIFT_PPM 10000u
+#define LOG_STAMP_MIX UINT64_C(0x9e3779b97f4a7c15)
+
+px_ns node_now(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_BOOTTIME, &t); /* can't fail on Linux >= 2.6.39 */
+    return (px_ns)t.tv_sec * PX_NS_PER_S + (px_ns)t.tv_nsec;
+}
+
+void node_fail(struct node *n, const char *why, int rc)
+{
+    if (n->exit_status != 0)
+        return; /* the first reason is the one that counts */
+    px_note(PX_NOTE_ERROR, "node: stops: %s: %s", why, px_strerror(rc));
+    n->exit_status = 1;
+    uv_stop(&n->loop);
+}
+
+/* ---- Turns ---- */
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm_timer(struct node *n)
+{
+    px_ns deadline = replica_deadline(n->replica);
+    px_ns now;
+    uint64_t ms = 0;
+
+    if (n->timer_at <= deadline)
+        return; /* it fires early enough, and is armed anew then */
+    now = node_now();
+    if (deadline > now)
+        ms = (deadline - now + PX_NS_PER_MS - 1) / PX_NS_PER_MS;
+    n->timer_at = deadline;
+    (void)uv_timer_start(&n->timer, on_timer, ms, 0); /* the handle is open */
+}
+
+static void turn(struct node *n)
+{
+    struct raft_status status;
+
+    replica_turn(n->replica);
+    replica_get_status(n->replica, &status);
+    node_note_changes(n, &status);
+    arm_timer(n);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct node *n = timer->data;
+
+    n->timer_at = PX_NS_NEVER;
+    turn(n);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    turn(prepare->data);
+}
+
+static void on_check(uv_check_t *check)
+{
+    turn(check->data);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct node *n = signal->data;
+
+    px_note(PX_NOTE_INFO, "node: stops: signal=%d", number);
+    uv_stop(&n->loop);
+}
+
+static void on_fs_readable(uv_poll_t *poll, int status, int events)
+{
+    struct node *n = poll->data;
+    int rc;
+
+    (void)events; /* only reading was asked for */
+    rc = status < 0 ? status : fs_receive(n->fs, FS_REQUESTS_PER_TURN);
+    if (rc >= 0)
+        return;
+    (void)uv_poll_stop(poll); /* always succeeds */
+    px_note(PX_NOTE_WARN,
+            "mount: gone: path=%s why=%s; the node goes on without it",
+            n->config.mount, px_strerror(rc));
+}
+
+/* ---- Opening ---- */
+
+static int read_boot_id(char *id, size_t size)
+{
+    FILE *f = fopen(BOOT_ID_FILE, "re");
+    int rc = 0;
+
+    if (f == NULL)
+        return -errno;
+    if (fgets(id, (int)size, f) == NULL)
+        rc = -EIO;
+    (void)fclose(f); /* it was only read */
+    id[strcspn(id, "\n")] = '\0';
+    return rc;
+}
+
+static void open_why(char *why, size_t why_size, const char *what, int rc)
+{
+    (void)snprintf(why, why_size, "%s: %s", what, px_strerror(rc));
+}
+
+static int open_state(struct node *n, bool distrust, char *why, size_t why_size)
+{
+    char boot_id[64];
+    struct store_state_options options = {
+        .dir = store_folder_state(n->folder),
+        .boot_id = boot_id,
+        .distrust = distrust,
+    };
+    enum store_state_origin origin;
+    int rc = read_boot_id(boot_id, sizeof boot_id);
+
+    if (rc < 0) {
+        open_why(why, why_size, "can't read " BOOT_ID_FILE, rc);
+        return rc;
+    }
+    rc = store_state_open(&options, &n->state, &origin, why, why_size);
+    if (rc < 0)
+        return rc;
+    if (origin == STORE_STATE_DISTRUSTED)
+        px_note(PX_NOTE_WARN, "store: state is rebuilt from the log");
+    return 0;
+}
+
+static raft_term term_at(const struct store_log_info *info, raft_index index)
+{
+    raft_term term = 0;
+
+    for (size_t i = 0; i < info->run_count && info->runs[i].first <= index; i++)
+        term = info->runs[i].term;
+    return term;
+}
+
+/* A killed process may have lost writes of the log that its state holds only
+ * if a flush failed (N1): the state is then not believed. */
+static bool is_state_ahead(const struct node *n,
+                           const struct store_log_info *info)
+{
+    struct raft_pos applied = store_state_applied(n->state);
+
+    return applied.index > info->last ||
+           applied.term != term_at(info, applied.index);
+}
+
+static int open_store(struct node *n, bool *is_new_out, char *why,
+                      size_t why_size)
+{
+    const struct config *c = &n->config;
+    struct store_log_options options = {0};
+    struct store_log_info info;
+    int rc;
+
+    rc = store_folder_open(c->data_dir, c->node, c->cluster, &n->folder,
+                           &n->identity, is_new_out, why, why_size);
+    if (rc < 0)
+        return rc;
+    options.dir = store_folder_log(n->folder);
+    options.stamp = c->cluster ^ c->id * LOG_STAMP_MIX;
+    rc = store_log_open(&options, &n->log, why, why_size);
+    if (rc < 0)
+        return rc;
+    store_log_info(n->log, &info);
+    if (info.torn_bytes > 0)
+        px_note(PX_NOTE_WARN, "log: torn tail cut: bytes=%llu last=%llu",
+                (unsigned long long)info.torn_bytes,
+                (unsigned long long)info.last);
+    rc = open_state(n, c->distrust_state, why, why_size);
+    if (rc < 0 || !is_state_ahead(n, &info))
+        return rc;
+    px_note(PX_NOTE_WARN, "store: state is ahead of the log: last=%llu",
+            (unsigned long long)info.last);
+    rc = store_state_close(n->state);
+    n->state = NULL;
+    if (rc < 0) {
+        open_why(why, why_size, "can't close the state", rc);
+        return rc;
+    }
+    return open_state(n, true, why, why_size);
+}
+
+static int open_replica(struct node *n, bool is_new)
+{
+    const struct config *c = &n->config;
+    struct replica_io io = port_for_replica(n);
+    struct replica_options options = {
+        .node = c->node,
+        .incarnation = n->identity.incarnation,
+        .request_timeout = c->request_timeout,
+        .view = n->view,
+    };
+    struct raft_options *raft = &options.raft;
+    struct store_log_info info;
+
+    store_log_info(n->log, &info);
+    raft->id = c->id;
+    raft->seed = px_djb2(c->node, strlen(c->node)) ^ n->identity.incarnation;
+    raft->config.count = c->peer_count;
+    for (size_t i = 0; i < c->peer_count; i++)
+        raft->config.members[i] =
+            (struct raft_member){c->peers[i].id, RAFT_VOTER};
+    raft->election = c->election_ticks * c->tick;
+    raft->heartbeat = c->heartbeat_ticks * c->tick;
+    raft->clock_drift_ppm = CLOCK_DRIFT_PPM;
+    raft->hard = info.hard;
+    raft->runs = info.runs;
+    raft->run_count = info.run_count;
+    raft->last = info.last;
+    raft->applied = store_state_applied(n->state).index;
+    raft->is_first_boot = is_new && info.last == 0 && info.hard.term == 0;
+    return replica_open(&options, &io, &n->replica);
+}
+
+static int open_peers(struct node *n, char *why, size_t why_size)
+{
+    const struct config *c = &n->config;
+    struct net_handler handler = port_for_net(n);
+    struct net_options options = {
+        .loop = &n->loop,
+        .id = c->id,
+        .name = c->node,
+        .cluster = c->cluster,
+        .listen = c->grpc_addr,
+        .dial_timeout = c->election_ticks * c->tick,
+        .redial_min = c->tick,
+        .redial_max = c->election_ticks * c->tick,
+    };
+    int rc = net_open(&options, &handler, &n->net, why, why_size);
+
+    for (size_t i = 0; rc == 0 && i < c->peer_count; i++) {
+        const struct config_peer *p = &c->peers[i];
+
+        if (p->id == c->id)
+            continue;
+        rc = net_add_peer(n->net, p->id, p->name, p->address);
+        if (rc < 0)
+            open_why(why, why_size, p->address, rc);
+    }
+    return rc;
+}
+
+static int open_mount(struct node *n, char *why, size_t why_size)
+{
+    struct fs_port port = port_for_fs(n);
+    struct fs_options options = {
+        .mountpoint = n->config.mount,
+        .strict_truncate = n->config.strict_truncate,
+    };
+    int rc;
+
+    if (n->config.mount[0] == '\0')
+        return 0;
+    rc = fs_open(&options, &port, &n->fs, why, why_size);
+    if (rc < 0)
+        return rc;
+    rc = uv_poll_init(&n->loop, &n->fs_poll, fs_fd(n->fs));
+    if (rc < 0) {
+        open_why(why, why_size, "can't poll the mount", rc);
+        return rc;
+    }
+    n->fs_poll.data = n;
+    n->has_fs_poll = true;
+    return uv_poll_start(&n->fs_poll, UV_READABLE, on_fs_readable);
+}
+
+/* The loop's own handles; none of these calls fails on an open loop. */
+static int open_handles(struct node *n)
+{
+    int rc = uv_timer_init(&n->loop, &n->timer);
+
+    n->timer.data = n;
+    n->timer_at = PX_NS_NEVER;
+    if (rc == 0)
+        rc = uv_prepare_init(&n->loop, &n->prepare);
+    n->prepare.data = n;
+    if (rc == 0)
+        rc = uv_check_init(&n->loop, &n->check);
+    n->check.data = n;
+    if (rc == 0)
+        rc = uv_signal_init(&n->loop, &n->sigint);
+    n->sigint.data = n;
+    if (rc == 0)
+        rc = uv_signal_init(&n->loop, &n->sigterm);
+    n->sigterm.data = n;
+    return rc;
+}
+
+static int start_handles(struct node *n)
+{
+    int rc = uv_prepare_start(&n->prepare, on_prepare);
+
+    if (rc == 0)
+        rc = uv_check_start(&n->check, on_check);
+    if (rc == 0)
+        rc = uv_signal_start(&n->sigint, on_signal, SIGINT);
+    if (rc == 0)
+        rc = uv_signal_start(&n->sigterm, on_signal, SIGTERM);
+    return rc;
+}
+
+static int open_http(struct node *n, char *why, size_t why_size)
+{
+    struct http_handler handler = port_for_http(n);
+
+    if (n->config.debug_addr[0] == '\0')
+        return 0;
+    return http_open(&n->loop, n->config.debug_addr, &handler, &n->http, why,
+                     why_size);
+}
+
+int node_open(const struct config *config, struct node **node_out, char *why,
+              size_t why_size)
+{
+    struct node *n = calloc(1, sizeof *n);
+    bool is_new = false;
+    int rc;
+
+    if (n == NULL)
+        return -ENOMEM;
+    n->config = *config;
+    why[0] = '\0';
+    rc = uv_loop_init(&n->loop);
+    if (rc < 0)
+        goto fail;
+    n->has_loop = true;
+    rc = open_handles(n);
+    if (rc < 0)
+        goto fail;
+    rc = open_store(n, &is_new, why, why_size);
+    if (rc < 0)
+        goto fail;
+    rc = store_view_new(n->state, &n->view);
+    if (rc < 0)
+        goto fail;
+    rc = disk_start(n);
+    if (rc < 0)
+        goto fail;
+    rc = open_replica(n, is_new);
+    if (rc < 0)
+        goto fail;
+    rc = open_peers(n, why, why_size);
+    if (rc < 0)
+        goto fail;
+    rc = open_http(n, why, why_size);
+    if (rc < 0)
+        goto fail;
+    rc = open_mount(n, why, why_size);
+    if (rc < 0)
+        goto fail;
+    rc = start_handles(n);
+    if (rc < 0)
+        goto fail;
+    *node_out = n;
+    return 0;
+fail:
+    if (why[0] == '\0')
+        open_why(why, why_size, "the server can't start", rc);
+    node_close(n);
+    return rc;
+}
+
+int node_run(struct node *n)
+{
+    px_note(PX_NOTE_INFO,
+            "node: runs: version=%s cluster=%016llx peers=%zu data=%s "
+            "mount=%s grpc=%s debug=%s",
+            PX_VERSION, (unsigned long long)n->config.cluster,
+            n->config.peer_count, n->config.data_dir,
+            n->config.mount[0] != '\0' ? n->config.mount : "-",
+            n->config.grpc_addr, n->config.debug_addr);
+    (void)uv_run(&n->loop, UV_RUN_DEFAULT); /* says what is left: closed next */
+    return n->exit_status;
+}
+
+/* ---- Closing ---- */
+
+static void on_part_closed(void *ctx)
+{
+    struct node *n = ctx;
+
+    px_assert(n->closing > 0);
+    n->closing--;
+}
+
+static void close_listeners(struct node *n)
+{
+    if (n->http != NULL) {
+        n->closing++;
+        http_close(n->http, on_part_closed, n);
+        n->http = NULL;
+    }
+    if (n->net != NULL) {
+        n->closing++;
+        net_close(n->net, on_part_closed, n);
+        n->net = NULL;
+    }
+}
+
+static void close_if_open(uv_handle_t *handle, void *arg)
+{
+    (void)arg; /* no context is needed */
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* After the parts: what is left is our own. Reads of old entries that run on
+ * the pool come back first. */
+static void close_loop(struct node *n)
+{
+    if (!n->has_loop)
+        return;
+    while (n->closing > 0 || n->fetches > 0)
+        (void)uv_run(&n->loop, UV_RUN_ONCE);
+    uv_walk(&n->loop, close_if_open, NULL);
+    (void)uv_run(&n->loop, UV_RUN_DEFAULT); /* until all are closed */
+    px_assert(uv_loop_close(&n->loop) == 0);
+}
+
+static void close_store(struct node *n)
+{
+    int rc;
+
+    store_view_free(n->view);
+    if (n->state != NULL) {
+        rc = store_state_close(n->state);
+        if (rc < 0)
+            px_note(PX_NOTE_WARN, "store: close: %s", px_strerror(rc));
+    }
+    if (n->log != NULL)
+        store_log_close(n->log);
+    if (n->folder != NULL)
+        store_folder_close(n->folder);
+}
+
+void node_close(struct node *n)
+{
+    if (n == NULL)
+        return;
+    if (n->has_loop) {
+        (void)uv_prepare_stop(&n->prepare); /* always succeeds */
+        (void)uv_check_stop(&n->check);     /* likewise */
+        (void)uv_timer_stop(&n->timer);     /* likewise */
+    }
+    if (n->replica != NULL)
+        replica_stop(n->replica);
+    if (n->has_fs_poll)
+        uv_close((uv_handle_t *)&n->fs_poll, NULL);
+    fs_close(n->fs);
+    n->fs = NULL;
+    close_listeners(n);
+    disk_stop(n);
+    close_loop(n);
+    replica_close(n->replica);
+    close_store(n);
+    free(n);
+}

@@ -1,0 +1,96 @@
+/* The inside of a node, for node/'s own files. All of it belongs to the loop
+ * thread, except what disk.c says. */
+#ifndef NODE_NODE_CORE_H
+#define NODE_NODE_CORE_H
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "fs/fs.h"
+#include "net/http.h"
+#include "net/net.h"
+#include "node/config.h"
+#include "node/node.h"
+#include "node/replica.h"
+#include "node/worker.h"
+#include "store/identity.h"
+#include "store/log.h"
+#include "store/state.h"
+
+struct disk_counters {
+    uint64_t log_syncs;
+    uint64_t log_sync_ns_max;
+    uint64_t applied_here; /* batches, on the loop */
+    uint64_t applied_by_thread;
+};
+
+struct node {
+    struct config config;
+    uv_loop_t loop;
+    bool has_loop;
+    int exit_status;
+    struct store_identity identity;
+
+    struct store_folder *folder;
+    struct store_log *log;
+    struct store_state *state;
+    struct store_view *view;
+    struct replica *replica;
+    struct net *net;
+    struct http *http;
+    struct fs *fs;
+
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_timer_t timer;
+    px_ns timer_at; /* what the timer is set to; PX_NS_NEVER: stopped */
+    uv_signal_t sigint;
+    uv_signal_t sigterm;
+    uv_poll_t fs_poll;
+    bool has_fs_poll;
+    struct raft_status noted; /* the last one noted */
+    size_t closing;           /* parts whose `closed` has yet to be called */
+
+    struct worker log_worker;
+    struct worker apply_worker;
+    _Atomic uint64_t written; /* newest write in the log's file */
+    _Atomic int log_rc;       /* the log thread's failure */
+    _Atomic uint64_t sync_count;
+    _Atomic uint64_t sync_ns_max;
+    struct replica_apply *apply_job; /* under way on the apply thread */
+    int apply_rc;           /* the apply thread's, read when it is done */
+    px_ns apply_here_after; /* no applying on the loop before */
+    size_t fetches;         /* on libuv's pool */
+    uint64_t applied_here;
+    uint64_t applied_by_thread;
+};
+
+px_ns node_now(void);
+/* The process can't go on. */
+void node_fail(struct node *n, const char *why, int rc);
+
+/* disk.c: the log thread, the apply thread, reads of old entries. */
+int disk_start(struct node *n);
+void disk_stop(struct node *n);
+void disk_write(void *ctx, struct px_list *writes);
+uint64_t disk_written(void *ctx);
+void disk_apply(void *ctx, struct replica_apply *job);
+void disk_fetch(void *ctx, struct replica_fetch *job);
+void disk_get_counters(const struct node *n, struct disk_counters *out);
+
+/* port.c: what fs asks, what replica asks, what net tells. */
+struct fs_port port_for_fs(struct node *n);
+struct replica_io port_for_replica(struct node *n);
+struct net_handler port_for_net(struct node *n);
+struct http_handler port_for_http(struct node *n);
+
+/* Notes a change of role or leader since it was last called. */
+void node_note_changes(struct node *n, const struct raft_status *now);
+
+/* status.c. malloc-ed text, NULL without memory. */
+char *status_json(const struct node *n);
+char *status_health_json(const struct node *n, bool *is_healthy_out);
+ssize_t status_file(const struct node *n, enum fs_status_file file,
+                    char **text_out);
+
+#endif

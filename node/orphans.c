@@ -1,0 +1,171 @@
+/* Unlinked inodes: released when they are not open here, reaped by the leader.
+ *
+ * The state machine keeps an inode without names until every session has said
+ * that it holds it no more (COMMAND_RELEASE). This node says so at once for
+ * what is not open through its mount, and at the last close for what is; in
+ * batches, a little later, so that removing a tree costs a command for
+ * hundreds of files. What nobody holds any more but was too large to delete
+ * in one command, or was held by a session that has ended, the leader reaps in
+ * steps (COMMAND_REAP). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "node/replica_core.h"
+
+#define RELEASE_DELAY (50 * PX_NS_PER_MS)
+#define REAP_INTERVAL PX_NS_PER_S
+
+static void wait_to_release(struct replica *r, uint64_t inode)
+{
+    struct store_orphans *o = &r->orphans.waiting;
+
+    if (o->count == o->capacity) {
+        size_t capacity = o->capacity == 0 ? 64 : 2 * o->capacity;
+        uint64_t *grown = realloc(o->inodes, capacity * sizeof *grown);
+
+        if (grown == NULL) {
+            r->io.fail(r->io.ctx, "no memory for unlinked inodes", -ENOMEM);
+            return;
+        }
+        o->inodes = grown;
+        o->capacity = capacity;
+    }
+    o->inodes[o->count++] = inode;
+    if (r->orphans.release_at == PX_NS_NEVER)
+        r->orphans.release_at = replica_now(r) + RELEASE_DELAY;
+}
+
+void orphans_add(struct replica *r, const struct store_orphans *found)
+{
+    if (r->commands.session == 0)
+        return; /* no session of ours can hold them */
+    for (size_t i = 0; i < found->count; i++) {
+        if (!r->io.is_open(r->io.ctx, found->inodes[i]))
+            wait_to_release(r, found->inodes[i]);
+    }
+}
+
+/* The last handle closed: of an inode that has lost its names? */
+void replica_released(struct replica *r, uint64_t inode)
+{
+    struct store_inode attributes;
+    int rc;
+
+    if (r->is_stopping || store_view_begin(r->view) < 0)
+        return; /* a broken state shows up at the next apply */
+    rc = store_view_inode(r->view, inode, &attributes);
+    store_view_end(r->view);
+    if (rc == 0 && attributes.links == 0)
+        wait_to_release(r, inode);
+}
+
+/* ---- Release ---- */
+
+static void on_released(struct fs_wait *w, int rc,
+                        const struct store_result *result)
+{
+    struct orphans *o = px_list_entry(w, struct orphans, release);
+
+    (void)result; /* releasing what is gone does no harm */
+    o->is_releasing = false;
+    if (rc == 0)
+        o->batch_count = 0;
+    else
+        o->release_at = 0; /* the batch goes again */
+}
+
+static void send_release(struct replica *r, px_ns now)
+{
+    struct orphans *o = &r->orphans;
+    struct command c = {.op = COMMAND_RELEASE};
+
+    if (o->batch_count == 0) {
+        o->batch_count = o->waiting.count < PX_RELEASE_INODES_MAX
+                             ? o->waiting.count
+                             : PX_RELEASE_INODES_MAX;
+        o->waiting.count -= o->batch_count;
+        memcpy(o->batch, o->waiting.inodes + o->waiting.count,
+               o->batch_count * sizeof o->batch[0]);
+    }
+    o->release_at = o->waiting.count > 0 ? now + RELEASE_DELAY : PX_NS_NEVER;
+    c.inodes = o->batch;
+    c.inode_count = o->batch_count;
+    o->is_releasing = true;
+    replica_propose(r, &o->release, &c);
+}
+
+/* ---- Reap ---- */
+
+static void on_reaped(struct fs_wait *w, int rc,
+                      const struct store_result *result)
+{
+    struct orphans *o = px_list_entry(w, struct orphans, reap);
+
+    o->is_reaping = false;
+    if (rc == 0 && result->rc == 0)
+        o->reap_at = 0; /* there may be more: look at once */
+}
+
+static void send_reap(struct replica *r, px_ns now)
+{
+    struct orphans *o = &r->orphans;
+    uint64_t inodes[PX_RELEASE_INODES_MAX];
+    struct command c = {.op = COMMAND_REAP, .inodes = inodes};
+    int count;
+
+    o->reap_at = now + REAP_INTERVAL;
+    if (store_view_begin(r->view) < 0)
+        return;
+    count = store_view_reapable(r->view, inodes, PX_RELEASE_INODES_MAX);
+    store_view_end(r->view);
+    if (count <= 0)
+        return;
+    c.inode_count = (size_t)count;
+    o->is_reaping = true;
+    replica_propose(r, &o->reap, &c);
+}
+
+/* ---- Time ---- */
+
+void orphans_turn(struct replica *r, px_ns now)
+{
+    struct orphans *o = &r->orphans;
+
+    if (r->commands.session == 0)
+        return;
+    if (!o->is_releasing &&
+        (now >= o->release_at || o->waiting.count >= PX_RELEASE_INODES_MAX))
+        send_release(r, now);
+    if (!o->is_reaping && r->status.role == RAFT_LEADER &&
+        r->status.can_serve && now >= o->reap_at)
+        send_reap(r, now);
+}
+
+px_ns orphans_deadline(const struct replica *r)
+{
+    const struct orphans *o = &r->orphans;
+    px_ns deadline = PX_NS_NEVER;
+
+    if (r->commands.session == 0)
+        return deadline;
+    if (!o->is_releasing)
+        deadline = o->release_at;
+    if (!o->is_reaping && r->status.role == RAFT_LEADER &&
+        r->status.can_serve && o->reap_at < deadline)
+        deadline = o->reap_at;
+    return deadline;
+}
+
+void orphans_init(struct replica *r)
+{
+    r->orphans.release.done = on_released;
+    r->orphans.reap.done = on_reaped;
+    r->orphans.release_at = PX_NS_NEVER;
+}
+
+void orphans_fini(struct replica *r)
+{
+    free(r->orphans.waiting.inodes);
+}

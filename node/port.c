@@ -1,0 +1,226 @@
+/* The ports between the parts, one function each, on the loop thread. */
+#include <errno.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "node/node_core.h"
+
+/* ---- What fs asks ---- */
+
+static int fs_try_read(void *ctx)
+{
+    struct node *n = ctx;
+
+    return replica_try_read(n->replica);
+}
+
+static void fs_read(void *ctx, struct fs_wait *w)
+{
+    struct node *n = ctx;
+
+    replica_read(n->replica, w);
+}
+
+static void fs_propose(void *ctx, struct fs_wait *w, struct command *c)
+{
+    struct node *n = ctx;
+
+    replica_propose(n->replica, w, c);
+}
+
+static bool fs_cancel(void *ctx, struct fs_wait *w)
+{
+    struct node *n = ctx;
+
+    return replica_cancel(n->replica, w);
+}
+
+static struct store_view *fs_view(void *ctx)
+{
+    struct node *n = ctx;
+
+    return store_view_begin(n->view) == 0 ? n->view : NULL;
+}
+
+static uint64_t fs_new_inode(void *ctx)
+{
+    struct node *n = ctx;
+
+    return replica_new_inode(n->replica);
+}
+
+static void fs_released(void *ctx, uint64_t inode)
+{
+    struct node *n = ctx;
+
+    replica_released(n->replica, inode);
+}
+
+static ssize_t fs_status(void *ctx, enum fs_status_file file, char **text_out)
+{
+    struct node *n = ctx;
+
+    return status_file(n, file, text_out);
+}
+
+struct fs_port port_for_fs(struct node *n)
+{
+    return (struct fs_port){
+        .ctx = n,
+        .try_read = fs_try_read,
+        .read = fs_read,
+        .propose = fs_propose,
+        .cancel = fs_cancel,
+        .view = fs_view,
+        .new_inode = fs_new_inode,
+        .released = fs_released,
+        .status = fs_status,
+    };
+}
+
+/* ---- What replica asks ---- */
+
+static px_ns io_now(void *ctx)
+{
+    (void)ctx; /* there is one clock */
+    return node_now();
+}
+
+static int64_t io_wall_time(void *ctx)
+{
+    struct timespec t;
+
+    (void)ctx;                               /* there is one clock */
+    (void)clock_gettime(CLOCK_REALTIME, &t); /* can't fail on Linux */
+    return (int64_t)t.tv_sec * (int64_t)PX_NS_PER_S + t.tv_nsec;
+}
+
+static void io_send(void *ctx, const struct raft_msg *msg)
+{
+    struct node *n = ctx;
+
+    (void)net_send_raft(n->net, msg); /* dropped is lost: raft repeats */
+}
+
+static int io_forward(void *ctx, raft_id to, const struct net_forward *f)
+{
+    struct node *n = ctx;
+
+    return net_send_forward(n->net, to, f);
+}
+
+static void io_refuse(void *ctx, raft_id to,
+                      const struct net_forward_refused *f)
+{
+    struct node *n = ctx;
+
+    (void)net_send_forward_refused(n->net, to, f); /* then it times out */
+}
+
+static void io_flush(void *ctx)
+{
+    struct node *n = ctx;
+
+    net_flush(n->net);
+}
+
+static bool io_is_open(void *ctx, uint64_t inode)
+{
+    struct node *n = ctx;
+
+    return n->fs != NULL && fs_is_open(n->fs, inode);
+}
+
+static void io_fail(void *ctx, const char *why, int rc)
+{
+    node_fail(ctx, why, rc);
+}
+
+struct replica_io port_for_replica(struct node *n)
+{
+    return (struct replica_io){
+        .ctx = n,
+        .now = io_now,
+        .wall_time = io_wall_time,
+        .send = io_send,
+        .forward = io_forward,
+        .refuse = io_refuse,
+        .flush = io_flush,
+        .write = disk_write,
+        .written = disk_written,
+        .apply = disk_apply,
+        .fetch = disk_fetch,
+        .is_open = io_is_open,
+        .fail = io_fail,
+    };
+}
+
+/* ---- What net tells ---- */
+
+static void on_raft(void *ctx, const struct raft_msg *msg)
+{
+    struct node *n = ctx;
+
+    replica_on_message(n->replica, msg);
+}
+
+static void on_forward(void *ctx, const struct net_forward *f)
+{
+    struct node *n = ctx;
+
+    replica_on_forward(n->replica, f);
+}
+
+static void on_forward_refused(void *ctx, const struct net_forward_refused *f)
+{
+    struct node *n = ctx;
+
+    replica_on_refused(n->replica, f);
+}
+
+static void on_peer_up(void *ctx, raft_id peer)
+{
+    struct node *n = ctx;
+
+    replica_on_peer_up(n->replica, peer);
+}
+
+static void on_peer_down(void *ctx, raft_id peer)
+{
+    struct node *n = ctx;
+
+    replica_on_peer_down(n->replica, peer);
+}
+
+struct net_handler port_for_net(struct node *n)
+{
+    return (struct net_handler){
+        .ctx = n,
+        .on_raft = on_raft,
+        .on_forward = on_forward,
+        .on_forward_refused = on_forward_refused,
+        .on_peer_up = on_peer_up,
+        .on_peer_down = on_peer_down,
+    };
+}
+
+/* ---- What HTTP shows ---- */
+
+static char *http_status(void *ctx)
+{
+    return status_json(ctx);
+}
+
+static char *http_health(void *ctx, bool *is_healthy_out)
+{
+    return status_health_json(ctx, is_healthy_out);
+}
+
+struct http_handler port_for_http(struct node *n)
+{
+    return (struct http_handler){
+        .ctx = n,
+        .status = http_status,
+        .health = http_health,
+    };
+}

@@ -1,0 +1,404 @@
+/* One input at a time into raft, and its outputs carried out in their order;
+ * at the end of a turn, what has gathered leaves together:
+ *
+ *   inputs ─▶ replica_step ─▶ carry_out ─▶ messages queued, writes listed,
+ *                                          commit moved
+ *   turn   ─▶ commands_send, reads_ask ─▶ flush, write ─▶ apply ─▶ answers
+ *                      ▲                                     │
+ *                      └──────── while something was applied ┘ */
+#include "node/replica.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "node/replica_core.h"
+
+px_ns replica_now(const struct replica *r)
+{
+    return r->io.now(r->io.ctx);
+}
+
+static px_ns min_ns(px_ns a, px_ns b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- What a step asks for ---- */
+
+/* The write of @out as one job, listed for the end of the turn. */
+static int list_write(struct replica *r, const struct raft_out *out)
+{
+    size_t count = out->append_count;
+    struct replica_write *w;
+
+    w = malloc(sizeof *w + count * sizeof w->entries[0]);
+    if (w == NULL)
+        return -ENOMEM;
+    px_list_init(&w->link);
+    px_list_init(&w->track);
+    w->write = out->write;
+    w->has_hard = out->hard != NULL;
+    if (w->has_hard)
+        w->hard = *out->hard;
+    w->first = count > 0 ? out->append[0].pos.index : 0;
+    w->count = count;
+    for (size_t i = 0; i < count; i++) {
+        w->entries[i] = out->append[i];
+        (void)px_slice_ref(w->entries[i].data); /* held by the copy */
+    }
+    px_list_push_back(&r->writes, &w->link);
+    px_list_push_back(&r->under_way, &w->track);
+    r->counters.log_writes++;
+    return 0;
+}
+
+static void write_free(struct replica_write *w)
+{
+    px_list_remove(&w->link);
+    px_list_remove(&w->track);
+    for (size_t i = 0; i < w->count; i++)
+        px_slice_unref(&w->entries[i].data);
+    free(w);
+}
+
+/* N5. A full queue drops, as a network may. */
+static void hold_messages(struct replica *r, const struct raft_out *out)
+{
+    bool is_durable = out->after_seq <= r->durable_seq;
+
+    for (size_t i = 0; i < out->after.count; i++) {
+        if (is_durable)
+            r->io.send(r->io.ctx, &out->after.list[i]);
+        else if (r->held_count < HELD_MSGS_MAX)
+            r->held[r->held_count++] =
+                (struct held_msg){out->after_seq, out->after.list[i]};
+    }
+}
+
+static void release_messages(struct replica *r)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < r->held_count; i++) {
+        if (r->held[i].seq <= r->durable_seq)
+            r->io.send(r->io.ctx, &r->held[i].msg);
+        else
+            r->held[kept++] = r->held[i];
+    }
+    r->held_count = kept;
+}
+
+static void start_fetch(struct replica *r, const struct raft_fetch *want)
+{
+    struct replica_fetch *job = calloc(1, sizeof *job);
+
+    if (job == NULL) {
+        r->io.fail(r->io.ctx, "no memory to read the log", -ENOMEM);
+        return;
+    }
+    job->want = *want;
+    r->io.fetch(r->io.ctx, job);
+}
+
+static void carry_out(struct replica *r, const struct raft_out *out)
+{
+    for (size_t i = 0; i < out->now.count; i++)
+        r->io.send(r->io.ctx, &out->now.list[i]);
+    if (out->write.seq != 0 && list_write(r, out) < 0)
+        r->io.fail(r->io.ctx, "no memory for a write of the log", -ENOMEM);
+    hold_messages(r, out);
+    px_assert(out->commit >= r->commit);
+    r->commit = out->commit;
+    if (out->reads.id != 0)
+        reads_on_ready(r, out->reads);
+    for (size_t i = 0; i < out->fetch_count; i++)
+        start_fetch(r, &out->fetches[i]);
+    r->raft_deadline = out->deadline;
+}
+
+int replica_step(struct replica *r, struct raft_in *in)
+{
+    raft_term term = r->status.term;
+    raft_id leader = r->status.leader;
+    enum raft_role role = r->status.role;
+    struct raft_out out;
+    int rc;
+
+    in->now = replica_now(r);
+    rc = raft_step(r->raft, in, &out);
+    carry_out(r, &out);
+    raft_get_status(r->raft, &r->status);
+    if (r->status.role == RAFT_LEADER && role != RAFT_LEADER)
+        r->counters.elections++;
+    if (r->status.term != term || r->status.leader != leader)
+        commands_send_again(r);
+    return rc;
+}
+
+/* ---- Inputs ---- */
+
+void replica_on_message(struct replica *r, const struct raft_msg *msg)
+{
+    struct raft_in in = {.type = RAFT_IN_MSG, .msg = msg};
+
+    (void)replica_step(r, &in); /* a message has no error to report */
+}
+
+void replica_on_peer_down(struct replica *r, raft_id peer)
+{
+    struct raft_in in = {.type = RAFT_IN_UNREACHABLE, .unreachable = peer};
+
+    (void)replica_step(r, &in); /* nor has this */
+}
+
+void replica_on_durable(struct replica *r, struct replica_write *w)
+{
+    struct raft_in in = {.type = RAFT_IN_DURABLE, .durable = w->write};
+
+    px_assert(w->write.seq > r->durable_seq);
+    r->durable_seq = w->write.seq;
+    write_free(w);
+    (void)replica_step(r, &in); /* nor has this */
+    release_messages(r);
+}
+
+void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc)
+{
+    struct raft_in in = {.type = RAFT_IN_FETCHED};
+
+    px_assert(rc <= (int)PX_BATCH_ENTRIES_MAX);
+    job->count = rc > 0 ? (size_t)rc : 0;
+    in.fetched.peer = job->want.peer;
+    in.fetched.first = job->want.first;
+    in.fetched.entries = job->entries;
+    in.fetched.count = job->count;
+    (void)replica_step(r, &in); /* nor has this */
+    for (size_t i = 0; i < job->count; i++)
+        px_slice_unref(&job->entries[i].data);
+    free(job);
+}
+
+/* ---- Applying ---- */
+
+/* N1: what is committed, as far as the log's file holds it. */
+static raft_index apply_limit(const struct replica *r)
+{
+    uint64_t written = r->io.written(r->io.ctx);
+    raft_index limit = r->commit;
+
+    px_list_for_each (it, &r->under_way) {
+        const struct replica_write *w =
+            px_list_entry(it, struct replica_write, track);
+
+        if (w->write.seq > written && w->first != 0 && w->first <= limit)
+            limit = w->first - 1;
+    }
+    return limit;
+}
+
+/* The next batch into the job: from raft's memory, or to be read. */
+static void fill_job(struct replica *r, raft_index limit)
+{
+    struct replica_apply *job = r->apply_job;
+    size_t max = PX_BATCH_ENTRIES_MAX;
+
+    job->first = r->applied + 1;
+    job->last = limit;
+    if (limit - r->applied < max)
+        max = (size_t)(limit - r->applied);
+    job->count = raft_committed(r->raft, job->first, job->entries, max);
+    job->from_log = job->count == 0;
+    job->bytes = 0;
+    job->orphans.count = 0;
+    for (size_t i = 0; i < job->count; i++) {
+        (void)px_slice_ref(job->entries[i].data); /* until it is applied */
+        job->bytes += job->entries[i].data.size;
+    }
+}
+
+/* Starts applying; true if something has been applied by the time it is back.*/
+static bool apply_some(struct replica *r)
+{
+    raft_index before = r->applied;
+    raft_index limit;
+
+    if (r->is_applying || r->applied >= r->commit)
+        return false;
+    limit = apply_limit(r);
+    if (limit <= r->applied)
+        return false;
+    fill_job(r, limit);
+    r->is_applying = true;
+    r->io.apply(r->io.ctx, r->apply_job);
+    return r->applied > before;
+}
+
+void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
+{
+    struct raft_in in = {.type = RAFT_IN_APPLIED};
+
+    px_assert(r->is_applying && job == r->apply_job); /* N4 */
+    r->is_applying = false;
+    if (rc >= 0) {
+        px_assert(job->count > 0);
+        px_assert(job->entries[0].pos.index == r->applied + 1);
+        r->applied += job->count;
+        px_assert(r->applied <= r->commit);
+        r->counters.entries_applied += job->count;
+        r->counters.batches_applied++;
+        in.applied = r->applied;
+        (void)replica_step(r, &in); /* it has no error to report */
+        for (size_t i = 0; i < job->count; i++)
+            commands_on_result(r, &job->results[i]);
+        orphans_add(r, &job->orphans); /* a session may just have opened */
+        reads_on_applied(r);
+    }
+    for (size_t i = 0; i < job->count; i++)
+        px_slice_unref(&job->entries[i].data);
+    job->count = 0;
+    if (rc < 0)
+        r->io.fail(r->io.ctx, "applying the log failed", rc);
+}
+
+/* ---- The turn ---- */
+
+void replica_turn(struct replica *r)
+{
+    px_ns now = replica_now(r);
+
+    if (r->is_stopping)
+        return;
+    if (now >= r->raft_deadline) {
+        struct raft_in in = {.type = RAFT_IN_TICK};
+
+        (void)replica_step(r, &in); /* it has no error to report */
+    }
+    commands_expire(r, now);
+    reads_expire(r, now);
+    do {
+        reads_on_applied(r);
+        orphans_turn(r, now);
+        commands_send(r);
+        reads_ask(r);
+        r->io.flush(r->io.ctx);
+        if (!px_list_empty(&r->writes))
+            r->io.write(r->io.ctx, &r->writes);
+    } while (apply_some(r) && !r->is_stopping);
+}
+
+px_ns replica_deadline(const struct replica *r)
+{
+    px_ns deadline = r->raft_deadline;
+
+    deadline = min_ns(deadline, commands_deadline(r));
+    deadline = min_ns(deadline, reads_deadline(r));
+    return min_ns(deadline, orphans_deadline(r));
+}
+
+/* ---- Life ---- */
+
+int replica_open(const struct replica_options *options,
+                 const struct replica_io *io, struct replica **replica_out)
+{
+    struct raft_options raft = options->raft;
+    struct replica *r = calloc(1, sizeof *r);
+    struct px_text name;
+    int rc = -ENOMEM;
+
+    if (r == NULL)
+        return -ENOMEM;
+    r->io = *io;
+    px_list_init(&r->writes);
+    px_list_init(&r->under_way);
+    px_list_init(&r->reads.list);
+    px_text_init(&name, r->node, sizeof r->node);
+    px_text_add(&name, "%s", options->node);
+    r->id = raft.id;
+    r->incarnation = options->incarnation;
+    r->election = raft.election;
+    r->heartbeat = raft.heartbeat;
+    r->request_timeout = options->request_timeout;
+    r->view = options->view;
+    r->applied = raft.applied;
+    r->commit = raft.applied;
+    orphans_init(r);
+    rc = commands_init(r);
+    if (rc < 0)
+        goto fail;
+    rc = -ENOMEM;
+    r->held = calloc(HELD_MSGS_MAX, sizeof *r->held);
+    r->apply_job = calloc(1, sizeof *r->apply_job);
+    if (r->held == NULL || r->apply_job == NULL)
+        goto fail;
+    raft.now = replica_now(r);
+    rc = raft_new(&raft, &r->raft);
+    if (rc < 0)
+        goto fail;
+    raft_get_status(r->raft, &r->status);
+    r->raft_deadline = raft.now; /* the first tick says when to come again */
+    *replica_out = r;
+    return 0;
+fail:
+    replica_close(r);
+    return rc;
+}
+
+void replica_stop(struct replica *r)
+{
+    r->is_stopping = true;
+    commands_stop(r);
+    reads_stop(r);
+}
+
+void replica_close(struct replica *r)
+{
+    if (r == NULL)
+        return;
+    while (!px_list_empty(&r->under_way))
+        write_free(
+            px_list_entry(r->under_way.next, struct replica_write, track));
+    commands_fini(r);
+    orphans_fini(r);
+    if (r->apply_job != NULL)
+        free(r->apply_job->orphans.inodes);
+    free(r->apply_job);
+    free(r->held);
+    raft_free(r->raft);
+    free(r);
+}
+
+/* ---- To look at ---- */
+
+void replica_get_status(const struct replica *r, struct raft_status *out)
+{
+    raft_get_status(r->raft, out);
+    out->applied = r->applied;
+}
+
+size_t replica_get_peers(const struct replica *r,
+                         struct raft_peer_status *peers, size_t max)
+{
+    return raft_get_peers(r->raft, peers, max);
+}
+
+void replica_get_counters(const struct replica *r, struct replica_counters *out)
+{
+    *out = r->counters;
+}
+
+bool replica_is_ready(const struct replica *r)
+{
+    if (r->commands.session == 0)
+        return false;
+    if (r->status.role == RAFT_LEADER)
+        return r->status.can_serve;
+    return r->status.leader != 0;
+}
+
+uint64_t replica_session(const struct replica *r)
+{
+    return r->commands.session;
+}

@@ -1,0 +1,157 @@
+/* What a node does between its cores: raft, the log, the state machine, the
+ * peers and the requests of its mount, joined without a thread, a clock or a
+ * socket of its own. The server gives it libuv's world through struct
+ * replica_io; a simulator may give it another.
+ *
+ *   replica_open ─▶ inputs (replica_on_*, replica_propose, replica_read)
+ *                   then replica_turn once, after each round of inputs
+ *                ─▶ replica_stop ─▶ replica_close
+ *
+ * A turn proposes or forwards what was queued, hands messages to the peers,
+ * writes to the log thread and committed entries to the state machine, and
+ * answers requests. All inputs that arrived together thus share one message,
+ * one disk write and one transaction.
+ *
+ * Exactly once: every command carries this node's session and a sequence
+ * number. A command whose fate is unknown (another leader, a broken
+ * connection) is sent again under the same number; the state machine drops
+ * the second. A request is answered when this node has applied its command,
+ * so that the same process then reads its own write here.
+ *
+ * Thread: loop, all of it. */
+#ifndef NODE_REPLICA_H
+#define NODE_REPLICA_H
+
+#include "base/list.h"
+#include "fs/fs.h"
+#include "net/net.h"
+#include "raft/raft.h"
+#include "store/state.h"
+
+struct replica;
+
+/* A write of the log, in order; done when all of it is durable. Its entries
+ * are referenced. */
+struct replica_write {
+    struct px_list link;  /* of whoever writes */
+    struct px_list track; /* the replica's: writes under way */
+    struct raft_write write;
+    bool has_hard;
+    struct raft_hard_state hard;
+    raft_index first; /* of entries; 0: none */
+    size_t count;
+    struct raft_entry entries[];
+};
+
+/* Entries to apply. With from_log, [first, last] are still to be read from
+ * the log, as many as fit a batch. The rest is filled by whoever applies. */
+struct replica_apply {
+    struct px_list link;
+    bool from_log;
+    raft_index first;
+    raft_index last;
+    size_t bytes; /* of data, when not from_log */
+    size_t count;
+    struct raft_entry entries[PX_BATCH_ENTRIES_MAX]; /* referenced */
+    struct store_result results[PX_BATCH_ENTRIES_MAX];
+    struct store_orphans orphans;
+};
+
+/* Entries [first, last] to be read from the log for a peer. */
+struct replica_fetch {
+    struct raft_fetch want;
+    size_t count;
+    struct raft_entry entries[PX_BATCH_ENTRIES_MAX]; /* referenced */
+};
+
+/* The world. All calls return at once; what takes time ends in an on_*. */
+struct replica_io {
+    void *ctx;
+    px_ns (*now)(void *ctx);
+    int64_t (*wall_time)(void *ctx); /* nanoseconds since 1970 */
+    void (*send)(void *ctx, const struct raft_msg *msg);
+    /* 0, or an error: it has not left, and is tried again later. */
+    int (*forward)(void *ctx, raft_id to, const struct net_forward *f);
+    void (*refuse)(void *ctx, raft_id to, const struct net_forward_refused *f);
+    void (*flush)(void *ctx); /* messages, onto the wire */
+    /* Takes all of @writes; ends in replica_on_durable. */
+    void (*write)(void *ctx, struct px_list *writes);
+    /* The newest write that is in the file, durable or not. */
+    uint64_t (*written)(void *ctx);
+    /* Ends in replica_on_applied, perhaps before it returns. */
+    void (*apply)(void *ctx, struct replica_apply *job);
+    /* Ends in replica_on_fetched. */
+    void (*fetch)(void *ctx, struct replica_fetch *job);
+    /* An unlinked inode: is it open through our mount? */
+    bool (*is_open)(void *ctx, uint64_t inode);
+    /* This node can't go on: the process ends, with @why in a note. */
+    void (*fail)(void *ctx, const char *why, int rc);
+};
+
+struct replica_options {
+    struct raft_options raft; /* now is filled in by open */
+    const char *node;
+    uint64_t incarnation;
+    px_ns request_timeout;
+    struct store_view *view; /* the loop's; stays the caller's */
+};
+
+struct replica_counters {
+    uint64_t commands;   /* of our own requests */
+    uint64_t resent;     /* sent again, outcome not known */
+    uint64_t forwarded;  /* to a leader */
+    uint64_t for_others; /* forwarded to us */
+    uint64_t refused;    /* forwarded to us, and refused */
+    uint64_t entries_applied;
+    uint64_t batches_applied;
+    uint64_t log_writes;
+    uint64_t reads_local; /* on a lease, nothing asked */
+    uint64_t reads_asked; /* waited for an index */
+    uint64_t expired;     /* requests that reached their deadline */
+    uint64_t elections;   /* times that this node became leader */
+};
+
+int replica_open(const struct replica_options *options,
+                 const struct replica_io *io, struct replica **replica_out);
+/* Finishes every waiting request: -EAGAIN, or -PX_EUNKNOWN where a command
+ * has left. */
+void replica_stop(struct replica *r);
+/* After the last completion has come in. NULL is accepted. */
+void replica_close(struct replica *r);
+
+/* ---- Inputs ---- */
+void replica_on_message(struct replica *r, const struct raft_msg *msg);
+void replica_on_forward(struct replica *r, const struct net_forward *f);
+void replica_on_refused(struct replica *r, const struct net_forward_refused *f);
+void replica_on_peer_up(struct replica *r, raft_id peer);
+void replica_on_peer_down(struct replica *r, raft_id peer);
+/* @w, and all writes before it, are durable. Takes @w. */
+void replica_on_durable(struct replica *r, struct replica_write *w);
+void replica_on_applied(struct replica *r, struct replica_apply *job, int rc);
+/* @rc: a count, or -errno. */
+void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc);
+
+/* The end of a round of inputs. */
+void replica_turn(struct replica *r);
+/* When replica_turn wants to be called at the latest. */
+px_ns replica_deadline(const struct replica *r);
+
+/* ---- Requests: fs_port says what each promises ---- */
+int replica_try_read(struct replica *r);
+void replica_read(struct replica *r, struct fs_wait *w);
+void replica_propose(struct replica *r, struct fs_wait *w, struct command *c);
+bool replica_cancel(struct replica *r, struct fs_wait *w);
+uint64_t replica_new_inode(struct replica *r);
+void replica_released(struct replica *r, uint64_t inode);
+
+/* ---- To look at ---- */
+void replica_get_status(const struct replica *r, struct raft_status *out);
+size_t replica_get_peers(const struct replica *r,
+                         struct raft_peer_status *peers, size_t max);
+void replica_get_counters(const struct replica *r,
+                          struct replica_counters *out);
+/* Has a leader, a session, and so serves. */
+bool replica_is_ready(const struct replica *r);
+uint64_t replica_session(const struct replica *r);
+
+#endif

@@ -1,0 +1,150 @@
+/* The inside of a replica, for node/'s own files.
+ *
+ * Invariants
+ *   N1  applied <= commit, and an entry is applied only when its log record
+ *       has been written (not necessarily flushed): a killed process never
+ *       finds its state ahead of its log.
+ *   N2  window: floor <= every outstanding sequence < next_sequence
+ *       <= floor + PX_SESSION_INFLIGHT_MAX.
+ *   N3  sequences below send_next have been handed to the current leader.
+ *   N4  one apply job at a time; entries are applied in order, once.
+ *   N5  a message held back leaves only when write after_seq is durable. */
+#ifndef NODE_REPLICA_CORE_H
+#define NODE_REPLICA_CORE_H
+
+#include "node/replica.h"
+
+/* Messages that wait for a write. Beyond it they are dropped, as on a lossy
+ * network. */
+#define HELD_MSGS_MAX 4096u
+/* Commands of other nodes that wait for the end of the turn. */
+#define FORWARDS_IN_MAX 4096u
+
+struct held_msg {
+    uint64_t seq;
+    struct raft_msg msg; /* a reply or a vote: carries no entries */
+};
+
+struct forward_in {
+    raft_id from;
+    uint64_t session;
+    uint64_t sequence;
+    struct px_slice command;
+};
+
+/* fs_wait.state */
+enum wait_state {
+    WAIT_QUEUED = 1, /* no sequence yet: no session, or the window is full */
+    WAIT_UNSENT,     /* in the window, never sent */
+    WAIT_SENT,       /* may have been proposed: its outcome counts */
+    WAIT_READ,
+};
+
+/* Our own commands: see commands.c. */
+struct commands {
+    uint64_t session; /* 0: none yet */
+    uint64_t nonce;   /* marks our SESSION_OPEN */
+    struct px_slice opening;
+    struct command_scratch *scratch;
+    bool opening_sent; /* to the current leader */
+    uint64_t inode_counter;
+    uint64_t floor;
+    uint64_t next_sequence;
+    uint64_t send_next;
+    px_ns retry_at;    /* send again what has no answer, from floor on */
+    px_ns pause_until; /* after a refusal */
+    struct fs_wait *window[PX_SESSION_INFLIGHT_MAX];
+    struct px_list queue; /* of fs_wait, WAIT_QUEUED */
+    struct forward_in forwards[FORWARDS_IN_MAX];
+    size_t forward_count;
+};
+
+/* Reads, in the order of their ids: see reads.c. */
+struct reads {
+    struct px_list list; /* of fs_wait; index 0 until it is known */
+    uint64_t next_id;
+    uint64_t asked_id; /* the newest that raft was told of */
+};
+
+/* Unlinked inodes: see orphans.c. */
+struct orphans {
+    struct fs_wait release; /* a COMMAND_RELEASE of ours */
+    struct fs_wait reap;    /* a COMMAND_REAP of ours, when we lead */
+    bool is_releasing;
+    bool is_reaping;
+    struct store_orphans waiting; /* to be released */
+    uint64_t batch[PX_RELEASE_INODES_MAX];
+    size_t batch_count;
+    px_ns release_at;
+    px_ns reap_at;
+};
+
+struct replica {
+    struct raft *raft;
+    struct replica_io io;
+    struct raft_status status; /* after the last step */
+    char node[PX_NODE_ID_BYTES_MAX + 1];
+    raft_id id;
+    uint64_t incarnation;
+    px_ns election;
+    px_ns heartbeat;
+    px_ns request_timeout;
+    px_ns raft_deadline;
+    struct store_view *view;
+    bool is_stopping;
+
+    struct px_list writes;    /* of this turn, not yet handed over */
+    struct px_list under_way; /* by track: handed over, not yet durable */
+    uint64_t durable_seq;
+    struct held_msg *held;
+    size_t held_count;
+
+    raft_index commit;
+    raft_index applied;
+    bool is_applying;
+    struct replica_apply *apply_job; /* reused */
+
+    struct commands commands;
+    struct reads reads;
+    struct orphans orphans;
+    struct replica_counters counters;
+};
+
+/* replica.c */
+int replica_step(struct replica *r, struct raft_in *in);
+px_ns replica_now(const struct replica *r);
+
+/* commands.c */
+int commands_init(struct replica *r);
+void commands_fini(struct replica *r);
+struct fs_wait **commands_slot(struct commands *cs, uint64_t sequence);
+bool commands_outstanding(const struct commands *cs);
+/* From the queue into the window, as far as there is room. */
+void commands_fill(struct replica *r);
+void commands_on_result(struct replica *r, const struct store_result *result);
+void commands_expire(struct replica *r, px_ns now);
+px_ns commands_deadline(const struct replica *r);
+void commands_stop(struct replica *r);
+
+/* send.c */
+void commands_send(struct replica *r);
+/* All that has no answer is to be sent again, from the floor on. */
+void commands_send_again(struct replica *r);
+void commands_refuse_forwards(struct replica *r, int rc);
+
+/* reads.c */
+void reads_ask(struct replica *r);
+void reads_on_ready(struct replica *r, struct raft_read_ready ready);
+void reads_on_applied(struct replica *r);
+void reads_expire(struct replica *r, px_ns now);
+px_ns reads_deadline(const struct replica *r);
+void reads_stop(struct replica *r);
+
+/* orphans.c */
+void orphans_init(struct replica *r);
+void orphans_fini(struct replica *r);
+void orphans_add(struct replica *r, const struct store_orphans *found);
+void orphans_turn(struct replica *r, px_ns now);
+px_ns orphans_deadline(const struct replica *r);
+
+#endif

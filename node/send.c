@@ -1,0 +1,233 @@
+/* Commands on their way to the leader: proposed when that is this node,
+ * forwarded when it is another, refused to others when it is neither.
+ *
+ * A forwarded command is not answered when it is in the log: its sender sees
+ * it applied. It is answered when it was not proposed, so that the sender
+ * tries again and still knows that nothing happened. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "node/replica_core.h"
+
+static void mark_sent(struct replica *r, struct fs_wait *w)
+{
+    if (w->attempts > 0)
+        r->counters.resent++;
+    w->attempts++;
+    w->state = WAIT_SENT;
+}
+
+void commands_refuse_forwards(struct replica *r, int rc)
+{
+    struct commands *cs = &r->commands;
+
+    for (size_t i = 0; i < cs->forward_count; i++) {
+        struct forward_in *f = &cs->forwards[i];
+        struct net_forward_refused answer = {
+            .from = r->id,
+            .session = f->session,
+            .sequence = f->sequence,
+            .rc = rc,
+        };
+
+        r->io.refuse(r->io.ctx, f->from, &answer);
+        px_slice_unref(&f->command);
+        r->counters.refused++;
+    }
+    cs->forward_count = 0;
+}
+
+struct batch {
+    struct raft_proposal list[PX_BATCH_ENTRIES_MAX];
+    size_t count;
+    size_t bytes;
+};
+
+static bool batch_has_room(const struct batch *b)
+{
+    return b->count < PX_BATCH_ENTRIES_MAX && b->bytes < PX_BATCH_BYTES_MAX;
+}
+
+static void batch_add(struct batch *b, struct px_slice command, raft_id origin)
+{
+    b->list[b->count++] =
+        (struct raft_proposal){RAFT_ENTRY_COMMAND, command, origin};
+    b->bytes += command.size;
+}
+
+/* Fills @b: our session's opening, our commands, those of others. Says up to
+ * which of each it got. */
+static void batch_fill(struct replica *r, struct batch *b, uint64_t *sent_out,
+                       size_t *forwards_out)
+{
+    struct commands *cs = &r->commands;
+    uint64_t sequence = cs->send_next;
+    size_t i = 0;
+
+    b->count = 0;
+    b->bytes = 0;
+    if (cs->session == 0 && !cs->opening_sent)
+        batch_add(b, cs->opening, r->id);
+    for (; sequence < cs->next_sequence && batch_has_room(b); sequence++) {
+        struct fs_wait *w = *commands_slot(cs, sequence);
+
+        if (w != NULL)
+            batch_add(b, w->command, r->id);
+    }
+    for (; i < cs->forward_count && batch_has_room(b); i++)
+        batch_add(b, cs->forwards[i].command, cs->forwards[i].from);
+    *sent_out = sequence;
+    *forwards_out = i;
+}
+
+/* The batch is in raft's log. */
+static void batch_sent(struct replica *r, uint64_t sent, size_t forwards)
+{
+    struct commands *cs = &r->commands;
+
+    cs->opening_sent = true;
+    for (uint64_t s = cs->send_next; s < sent; s++) {
+        struct fs_wait *w = *commands_slot(cs, s);
+
+        if (w != NULL)
+            mark_sent(r, w);
+    }
+    cs->send_next = sent;
+    for (size_t i = 0; i < forwards; i++)
+        px_slice_unref(&cs->forwards[i].command);
+    cs->forward_count -= forwards;
+    memmove(cs->forwards, cs->forwards + forwards,
+            cs->forward_count * sizeof cs->forwards[0]);
+    r->counters.for_others += forwards;
+}
+
+static void propose_all(struct replica *r)
+{
+    struct batch b;
+    size_t forwards;
+    uint64_t sent;
+
+    for (;;) {
+        struct raft_in in = {.type = RAFT_IN_PROPOSE};
+        int rc;
+
+        batch_fill(r, &b, &sent, &forwards);
+        if (b.count == 0)
+            return;
+        in.propose.list = b.list;
+        in.propose.count = b.count;
+        rc = replica_step(r, &in);
+        if (rc < 0) { /* full: ours stay for the next turn */
+            commands_refuse_forwards(r, rc);
+            return;
+        }
+        batch_sent(r, sent, forwards);
+    }
+}
+
+static int forward_one(struct replica *r, uint64_t session, uint64_t sequence,
+                       struct px_slice command)
+{
+    struct net_forward f = {
+        .from = r->id,
+        .session = session,
+        .sequence = sequence,
+        .command = command,
+    };
+    int rc = r->io.forward(r->io.ctx, r->status.leader, &f);
+
+    if (rc == 0)
+        r->counters.forwarded++;
+    return rc;
+}
+
+static void forward_all(struct replica *r)
+{
+    struct commands *cs = &r->commands;
+
+    if (cs->session == 0 && !cs->opening_sent)
+        cs->opening_sent = forward_one(r, 0, cs->nonce, cs->opening) == 0;
+    for (; cs->send_next < cs->next_sequence; cs->send_next++) {
+        struct fs_wait *w = *commands_slot(cs, cs->send_next);
+
+        if (w == NULL)
+            continue;
+        if (forward_one(r, cs->session, w->id, w->command) < 0)
+            return; /* again when the peer is up, or at retry_at */
+        mark_sent(r, w);
+    }
+}
+
+void commands_send(struct replica *r)
+{
+    struct commands *cs = &r->commands;
+    px_ns now = replica_now(r);
+
+    commands_fill(r);
+    if (r->status.role != RAFT_LEADER)
+        commands_refuse_forwards(r, -PX_ENOTLEADER);
+    if (r->status.leader == 0 || now < cs->pause_until)
+        return;
+    cs->pause_until = 0;
+    if (r->status.role == RAFT_LEADER)
+        propose_all(r);
+    else
+        forward_all(r);
+    if (commands_outstanding(cs) && cs->retry_at == PX_NS_NEVER)
+        cs->retry_at = now + r->request_timeout / 4;
+}
+
+/* All that has no answer is to be sent again. */
+void commands_send_again(struct replica *r)
+{
+    struct commands *cs = &r->commands;
+
+    cs->send_next = cs->floor;
+    cs->opening_sent = false;
+    cs->pause_until = 0;
+    cs->retry_at = PX_NS_NEVER;
+}
+
+void replica_on_peer_up(struct replica *r, raft_id peer)
+{
+    if (peer == r->status.leader)
+        commands_send_again(r);
+}
+
+void replica_on_forward(struct replica *r, const struct net_forward *f)
+{
+    struct commands *cs = &r->commands;
+    struct forward_in *in;
+
+    if (r->is_stopping)
+        return;
+    if (cs->forward_count == FORWARDS_IN_MAX)
+        commands_refuse_forwards(r, -EAGAIN);
+    in = &cs->forwards[cs->forward_count++];
+    in->from = f->from;
+    in->session = f->session;
+    in->sequence = f->sequence;
+    in->command = px_slice_ref(f->command);
+}
+
+void replica_on_refused(struct replica *r, const struct net_forward_refused *f)
+{
+    struct commands *cs = &r->commands;
+    struct fs_wait *w;
+
+    cs->pause_until = replica_now(r) + r->heartbeat / 4;
+    if (f->session == 0) {
+        cs->opening_sent = false;
+        return;
+    }
+    if (f->session != cs->session || f->sequence < cs->floor ||
+        f->sequence >= cs->next_sequence)
+        return;
+    w = *commands_slot(cs, f->sequence);
+    if (w != NULL && w->attempts > 0 && --w->attempts == 0)
+        w->state = WAIT_UNSENT;
+    if (f->sequence < cs->send_next)
+        cs->send_next = f->sequence;
+}

@@ -1,0 +1,311 @@
+/* What the node says of itself: /debug/status, /health, .phalanx/, and notes
+ * of role changes. Names, numbers and counters; never a value of a key. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "node/node_core.h"
+
+static const char *role_word(enum raft_role role)
+{
+    switch (role) {
+    case RAFT_FOLLOWER:
+        return "follower";
+    case RAFT_PRE_CANDIDATE:
+        return "pre-candidate";
+    case RAFT_CANDIDATE:
+        return "candidate";
+    case RAFT_LEADER:
+        return "leader";
+    }
+    px_assert(!"a role without a word");
+    return "";
+}
+
+static const char *name_of(const struct node *n, raft_id id)
+{
+    for (size_t i = 0; i < n->config.peer_count; i++) {
+        if (n->config.peers[i].id == id)
+            return n->config.peers[i].name;
+    }
+    return "none";
+}
+
+void node_note_changes(struct node *n, const struct raft_status *now)
+{
+    struct raft_status *seen = &n->noted;
+
+    if (now->term != seen->term)
+        px_note_set_term(now->term);
+    if (now->role != seen->role || now->leader != seen->leader)
+        px_note(PX_NOTE_INFO,
+                "raft: %s leader=%s last=%llu/%llu commit=%llu applied=%llu",
+                role_word(now->role), name_of(n, now->leader),
+                (unsigned long long)now->last.term,
+                (unsigned long long)now->last.index,
+                (unsigned long long)now->commit,
+                (unsigned long long)now->applied);
+    *seen = *now;
+}
+
+/* ---- Health ---- */
+
+/* What this node waits for; NULL when it serves. */
+static const char *waits_for(const struct node *n)
+{
+    struct raft_status status;
+
+    if (replica_is_ready(n->replica))
+        return NULL;
+    replica_get_status(n->replica, &status);
+    if (status.leader == 0)
+        return "a leader: no majority of the voters answers";
+    if (status.role == RAFT_LEADER && !status.can_serve)
+        return "the first commit of its term";
+    return "its session";
+}
+
+char *status_health_json(const struct node *n, bool *is_healthy_out)
+{
+    const char *wait = waits_for(n);
+    json_t *root =
+        json_pack("{s:b, s:s, s:s}", "healthy", wait == NULL, "node_id",
+                  n->config.node, "waiting_for", wait != NULL ? wait : "");
+    char *text;
+
+    *is_healthy_out = wait == NULL;
+    if (root == NULL)
+        return NULL;
+    text = json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+    return text;
+}
+
+/* ---- Status ---- */
+
+static json_t *number(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static void set(json_t *object, const char *key, uint64_t value)
+{
+    (void)json_object_set_new(object, key, number(value)); /* a key less */
+}
+
+static void add_fs_counters(const struct node *n, json_t *to)
+{
+    struct fs_counters fs = {0};
+
+    if (n->fs != NULL)
+        fs_get_counters(n->fs, &fs);
+    set(to, "fs_requests", fs.requests);
+    set(to, "fs_errors", fs.replies_err);
+    set(to, "fs_reads_direct", fs.reads_direct);
+    set(to, "fs_reads_waited", fs.reads_waited);
+    set(to, "fs_commands", fs.commands);
+    set(to, "fs_staged", fs.staged);
+    set(to, "fs_interrupts", fs.interrupts);
+}
+
+static void add_replica_counters(const struct node *n, json_t *to)
+{
+    struct replica_counters c;
+
+    replica_get_counters(n->replica, &c);
+    set(to, "commands", c.commands);
+    set(to, "commands_resent", c.resent);
+    set(to, "commands_forwarded", c.forwarded);
+    set(to, "commands_for_others", c.for_others);
+    set(to, "commands_refused", c.refused);
+    set(to, "requests_expired", c.expired);
+    set(to, "entries_applied", c.entries_applied);
+    set(to, "batches_applied", c.batches_applied);
+    set(to, "reads_local", c.reads_local);
+    set(to, "reads_asked", c.reads_asked);
+    set(to, "elections_won", c.elections);
+    set(to, "log_writes", c.log_writes);
+}
+
+static void add_disk_counters(const struct node *n, json_t *to)
+{
+    struct disk_counters d;
+    struct net_counters net;
+
+    disk_get_counters(n, &d);
+    set(to, "log_syncs", d.log_syncs);
+    set(to, "log_sync_us_max", d.log_sync_ns_max / PX_NS_PER_US);
+    set(to, "applied_on_loop", d.applied_here);
+    set(to, "applied_by_thread", d.applied_by_thread);
+    net_get_counters(n->net, &net);
+    set(to, "frames_bad", net.frames_bad);
+    set(to, "hellos_refused", net.hellos_refused);
+}
+
+static json_t *counters(const struct node *n)
+{
+    json_t *object = json_object();
+
+    if (object == NULL)
+        return NULL;
+    add_fs_counters(n, object);
+    add_replica_counters(n, object);
+    add_disk_counters(n, object);
+    return object;
+}
+
+static const struct raft_peer_status *
+find_peer(const struct raft_peer_status *peers, size_t count, raft_id id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (peers[i].id == id)
+            return &peers[i];
+    }
+    return NULL;
+}
+
+static json_t *peers(const struct node *n)
+{
+    struct raft_peer_status progress[RAFT_MEMBERS_MAX];
+    struct net_peer_info links[RAFT_MEMBERS_MAX];
+    size_t known = replica_get_peers(n->replica, progress, RAFT_MEMBERS_MAX);
+    size_t count = net_get_peers(n->net, links, RAFT_MEMBERS_MAX);
+    json_t *array = json_array();
+
+    for (size_t i = 0; array != NULL && i < count; i++) {
+        const struct raft_peer_status *p =
+            find_peer(progress, known, links[i].id);
+        json_t *peer =
+            json_pack("{s:s, s:s, s:b, s:s}", "id", links[i].name, "address",
+                      links[i].address, "connected", links[i].is_connected,
+                      "state", p != NULL ? p->state : "");
+
+        if (peer == NULL)
+            break;
+        set(peer, "match", p != NULL ? p->match : 0);
+        set(peer, "next", p != NULL ? p->next : 0);
+        set(peer, "frames_out", links[i].frames_out);
+        set(peer, "frames_in", links[i].frames_in);
+        set(peer, "bytes_out", links[i].bytes_out);
+        set(peer, "bytes_in", links[i].bytes_in);
+        set(peer, "dropped", links[i].dropped);
+        set(peer, "dials", links[i].dials);
+        (void)json_array_append_new(array, peer); /* a peer less */
+    }
+    return array;
+}
+
+static char *status_text(const struct node *n, size_t flags)
+{
+    struct raft_status s;
+    json_t *root;
+    char *text;
+
+    replica_get_status(n->replica, &s);
+    root = json_pack("{s:s, s:s, s:s, s:s}", "node_id", n->config.node,
+                     "version", PX_VERSION, "state", role_word(s.role),
+                     "leader_id", name_of(n, s.leader));
+    if (root == NULL)
+        return NULL;
+    set(root, "term", s.term);
+    set(root, "commit_index", s.commit);
+    set(root, "applied_index", s.applied);
+    set(root, "durable_index", s.durable);
+    set(root, "log_length", s.last.index);
+    set(root, "session", replica_session(n->replica));
+    (void)json_object_set_new(root, "peers", peers(n));       /* a part less */
+    (void)json_object_set_new(root, "counters", counters(n)); /* likewise */
+    text = json_dumps(root, flags);
+    json_decref(root);
+    return text;
+}
+
+char *status_json(const struct node *n)
+{
+    return status_text(n, JSON_COMPACT);
+}
+
+/* ---- Files under .phalanx/ ---- */
+
+static char *line(const char *format, const char *word)
+{
+    char *text = NULL;
+
+    return asprintf(&text, format, word) < 0 ? NULL : text;
+}
+
+static char *health_text(const struct node *n)
+{
+    const char *wait = waits_for(n);
+
+    return wait == NULL ? strdup("ok\n") : line("waiting: for %s\n", wait);
+}
+
+static char *leader_text(const struct node *n)
+{
+    struct raft_status s;
+
+    replica_get_status(n->replica, &s);
+    return line("%s\n", name_of(n, s.leader));
+}
+
+/* "id role address", one line a member. */
+static char *members_text(const struct node *n)
+{
+    size_t size = n->config.peer_count *
+                      (PX_NODE_ID_BYTES_MAX + PX_ADDRESS_BYTES_MAX + 16) +
+                  1;
+    char *data = malloc(size);
+    struct px_text text;
+
+    if (data == NULL)
+        return NULL;
+    px_text_init(&text, data, size);
+    for (size_t i = 0; i < n->config.peer_count; i++) {
+        const struct config_peer *p = &n->config.peers[i];
+
+        px_text_add(&text, "%s voter %s\n", p->name,
+                    p->address[0] != '\0' ? p->address : "-");
+    }
+    return data;
+}
+
+static char *json_lines(const struct node *n)
+{
+    char *json = status_text(n, JSON_INDENT(2));
+    char *text = json != NULL ? line("%s\n", json) : NULL;
+
+    free(json);
+    return text;
+}
+
+ssize_t status_file(const struct node *n, enum fs_status_file file,
+                    char **text_out)
+{
+    char *text = NULL;
+
+    switch (file) {
+    case FS_STATUS_STATUS:
+        text = json_lines(n);
+        break;
+    case FS_STATUS_LEADER:
+        text = leader_text(n);
+        break;
+    case FS_STATUS_MEMBERS:
+        text = members_text(n);
+        break;
+    case FS_STATUS_HEALTH:
+        text = health_text(n);
+        break;
+    case FS_STATUS_FILES:
+        return -ENOENT;
+    }
+    if (text == NULL)
+        return -ENOMEM;
+    *text_out = text;
+    return (ssize_t)strlen(text);
+}

@@ -1,0 +1,361 @@
+/* node/replica.c, commands.c, send.c, reads.c: a cluster in one process. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "world.h"
+
+static void a_cluster_of_one_serves(void **state)
+{
+    struct world *w = world_open(1, 1);
+    struct world_request q;
+
+    (void)state;
+    assert_true(world_ready(w));
+    world_mkdir(w, 0, "a", &q);
+    assert_true(world_wait(w, &q));
+    assert_int_equal(q.rc, 0);
+    assert_int_equal(q.result.rc, 0);
+    assert_true(world_has_name(w, 0, "a"));
+    assert_int_equal(replica_try_read(w->nodes[0].replica), 0);
+    world_close(w);
+}
+
+static void
+a_command_of_a_follower_is_applied_there_when_it_is_answered(void **state)
+{
+    struct world *w = world_open(3, 2);
+    struct world_request q;
+    size_t follower;
+
+    (void)state;
+    assert_true(world_ready(w));
+    follower = (world_leader(w) + 1) % 3;
+    world_mkdir(w, follower, "a", &q);
+    assert_true(world_wait(w, &q));
+    assert_int_equal(q.rc, 0);
+    assert_int_equal(q.result.rc, 0);
+    assert_true(world_has_name(w, follower, "a"));
+    world_close(w);
+}
+
+static void
+a_read_on_any_node_sees_what_was_acknowledged_on_another(void **state)
+{
+    struct world *w = world_open(5, 3);
+
+    (void)state;
+    assert_true(world_ready(w));
+    for (size_t i = 0; i < 25; i++) {
+        struct world_request q;
+        struct world_request read;
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "n%zu", i);
+        world_mkdir(w, i % 5, name, &q);
+        assert_true(world_wait(w, &q));
+        assert_int_equal(q.result.rc, 0);
+        world_read(w, (i / 5 + i) % 5, &read);
+        assert_true(world_wait(w, &read));
+        assert_int_equal(read.rc, 0);
+        assert_true(world_has_name(w, (i / 5 + i) % 5, name));
+    }
+    world_close(w);
+}
+
+/* The leader has the command in its log, on a majority, and dies before the
+ * one who asked hears of it: sent again, the same number, applied once. */
+static bool loses_commits(const struct world_msg *m)
+{
+    return m->type == WORLD_RAFT && m->raft.type == RAFT_MSG_APPEND_REPLY;
+}
+
+static void
+a_command_sent_again_after_its_leader_died_is_applied_once(void **state)
+{
+    struct world *w = world_open(3, 4);
+    struct world_request q;
+    size_t leader;
+    size_t follower;
+
+    (void)state;
+    assert_true(world_ready(w));
+    leader = world_leader(w);
+    follower = (leader + 1) % 3;
+    world_mkdir(w, follower, "lock", &q);
+    w->loses = loses_commits;
+    assert_true(world_settle(w, 20 * PX_NS_PER_MS));
+    assert_false(q.is_done);
+    world_kill(w, leader);
+    w->loses = NULL;
+    assert_true(world_wait(w, &q));
+    assert_int_equal(q.rc, 0);
+    assert_int_equal(q.result.rc, 0); /* not EEXIST about its own success */
+    world_close(w);
+}
+
+static void
+without_a_majority_a_read_ends_with_eagain_at_its_deadline(void **state)
+{
+    struct world *w = world_open(3, 5);
+    struct world_request q;
+    px_ns begun;
+
+    (void)state;
+    assert_true(world_ready(w));
+    world_kill(w, 1);
+    world_kill(w, 2);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    assert_int_equal(replica_try_read(w->nodes[0].replica), -EAGAIN);
+    begun = w->now;
+    world_read(w, 0, &q);
+    assert_true(world_wait(w, &q));
+    assert_int_equal(q.rc, -EAGAIN);
+    assert_true(w->now - begun >= 5 * PX_NS_PER_S);
+    assert_true(w->now - begun < 6 * PX_NS_PER_S);
+    world_close(w);
+}
+
+static void a_command_that_never_left_ends_with_eagain(void **state)
+{
+    struct world *w = world_open(3, 6);
+    struct world_request q;
+
+    (void)state;
+    assert_true(world_ready(w));
+    world_kill(w, 1);
+    world_kill(w, 2);
+    assert_true(world_settle(w, 2 * PX_NS_PER_S)); /* no leader any more */
+    world_mkdir(w, 0, "a", &q);
+    assert_true(world_wait(w, &q));
+    assert_int_equal(q.rc, -EAGAIN);
+    world_close(w);
+}
+
+static void
+a_command_in_the_log_of_a_lonely_leader_ends_as_unknown(void **state)
+{
+    struct world *w = world_open(3, 7);
+    struct world_request q;
+    size_t leader;
+
+    (void)state;
+    assert_true(world_ready(w));
+    leader = world_leader(w);
+    world_kill(w, (leader + 1) % 3);
+    world_kill(w, (leader + 2) % 3);
+    world_mkdir(w, leader, "a", &q);
+    assert_true(world_wait(w, &q));
+    assert_int_equal(q.rc, -PX_EUNKNOWN);
+    world_close(w);
+}
+
+static void a_stuck_disk_of_the_leader_causes_no_election(void **state)
+{
+    struct world *w = world_open(3, 8);
+    struct world_request q;
+    size_t leader;
+    struct raft_status before;
+    struct raft_status after;
+
+    (void)state;
+    assert_true(world_ready(w));
+    leader = world_leader(w);
+    replica_get_status(w->nodes[leader].replica, &before);
+    w->nodes[leader].is_disk_stuck = true;
+    world_mkdir(w, (leader + 1) % 3, "a", &q);
+    assert_true(world_wait(w, &q)); /* the two others are a majority */
+    assert_int_equal(q.rc, 0);
+    assert_true(world_settle(w, 3 * PX_NS_PER_S));
+    replica_get_status(w->nodes[leader].replica, &after);
+    assert_int_equal(after.term, before.term);
+    assert_int_equal(after.role, RAFT_LEADER);
+    world_close(w);
+}
+
+static void
+more_requests_than_the_window_wait_and_are_all_answered(void **state)
+{
+    static struct world_request q[PX_SESSION_INFLIGHT_MAX + 200];
+    const size_t count = sizeof q / sizeof q[0];
+    struct world *w = world_open(3, 9);
+    size_t follower;
+
+    (void)state;
+    assert_true(world_ready(w));
+    follower = (world_leader(w) + 1) % 3;
+    for (size_t i = 0; i < count; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "n%zu", i);
+        world_mkdir(w, follower, name, &q[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        assert_true(world_wait(w, &q[i]));
+        assert_int_equal(q[i].rc, 0);
+        assert_int_equal(q[i].result.rc, 0);
+    }
+    world_close(w);
+}
+
+static void
+an_unsent_request_can_be_cancelled_and_a_sent_one_can_not(void **state)
+{
+    struct world *w = world_open(3, 10);
+    struct world_request unsent;
+    struct world_request sent;
+    size_t leader;
+
+    (void)state;
+    assert_true(world_ready(w));
+    leader = world_leader(w);
+    world_mkdir(w, leader, "unsent", &unsent);
+    assert_true(replica_cancel(w->nodes[leader].replica, &unsent.wait));
+    assert_int_equal(unsent.rc, -EINTR);
+    world_mkdir(w, leader, "sent", &sent);
+    replica_turn(w->nodes[leader].replica);
+    assert_false(replica_cancel(w->nodes[leader].replica, &sent.wait));
+    assert_true(world_wait(w, &sent));
+    assert_int_equal(sent.result.rc, 0);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    assert_false(world_has_name(w, leader, "unsent"));
+    world_close(w);
+}
+
+static void a_node_whose_session_was_taken_over_stops(void **state)
+{
+    struct world *w = world_open(3, 11);
+    struct world_request q;
+    size_t follower;
+
+    (void)state;
+    assert_true(world_ready(w));
+    follower = (world_leader(w) + 1) % 3;
+    world_cut(w, follower, true);
+    /* Another process under its name: a later incarnation. */
+    {
+        struct command c = {
+            .op = COMMAND_SESSION_OPEN, .incarnation = 99, .sequence = 1234567};
+        struct px_slice bytes;
+        struct net_forward f = {.from = follower + 1, .sequence = 1234567};
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "node-%zu", follower);
+        c.name = (struct command_name){name, strlen(name)};
+        assert_int_equal(command_encode(&c, &bytes), 0);
+        f.command = bytes;
+        replica_on_forward(w->nodes[world_leader(w)].replica, &f);
+        px_slice_unref(&bytes);
+    }
+    assert_true(world_settle(w, PX_NS_PER_S));
+    world_cut(w, follower, false);
+    world_mkdir(w, follower, "a", &q);
+    assert_true(world_settle(w, 4 * PX_NS_PER_S));
+    assert_non_null(w->nodes[follower].failed);
+    world_close(w);
+}
+
+/* Kills, restarts, cuts and losses; each name raced for by all nodes has one
+ * winner, and what was acknowledged is there on all in the end. */
+static void race_under_faults(uint64_t seed)
+{
+    enum { ROUNDS = 40 };
+    struct world *w = world_open(5, seed);
+    static struct world_request q[ROUNDS][5];
+    bool asked[ROUNDS][5] = {{false}};
+    unsigned known = 0;
+
+    assert_true(world_ready(w));
+    w->shuffle_percent = 30;
+    for (size_t round = 0; round < ROUNDS; round++) {
+        size_t victim = px_rand_below(&w->rand, 5);
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "r%zu", round);
+        for (size_t i = 0; i < 5; i++) {
+            asked[round][i] = w->nodes[i].replica != NULL;
+            if (asked[round][i])
+                world_mkdir(w, i, name, &q[round][i]);
+        }
+        w->lose_percent = (unsigned)px_rand_below(&w->rand, 10);
+        if (round % 4 == 1)
+            world_kill(w, victim);
+        if (round % 4 == 2)
+            world_cut(w, victim, true);
+        (void)world_settle(w, px_rand_below(&w->rand, PX_NS_PER_S));
+        for (size_t i = 0; i < 5; i++) {
+            world_cut(w, i, false);
+            if (w->nodes[i].replica == NULL)
+                world_start(w, i);
+        }
+    }
+    w->lose_percent = 0;
+    w->shuffle_percent = 0;
+    (void)world_settle(w, 12 * PX_NS_PER_S);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        unsigned winners = 0;
+        unsigned unknown = 0;
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "r%zu", round);
+        for (size_t i = 0; i < 5; i++) {
+            if (!asked[round][i])
+                continue;
+            assert_true(q[round][i].is_done);
+            winners += q[round][i].rc == 0 && q[round][i].result.rc == 0;
+            unknown += q[round][i].rc == -PX_EUNKNOWN;
+        }
+        if (winners > 1 || (winners == 0 && unknown == 0))
+            fail_msg("seed %llu round %zu: %u winners, %u unknown",
+                     (unsigned long long)seed, round, winners, unknown);
+        for (size_t i = 0; i < 5; i++) {
+            if (winners == 1 && !world_has_name(w, i, name))
+                fail_msg("seed %llu: %s lost on node %zu",
+                         (unsigned long long)seed, name, i);
+        }
+        known += winners;
+    }
+    for (size_t i = 1; i < 5; i++)
+        assert_int_equal(world_hash(w, i), world_hash(w, 0));
+    assert_true(known > ROUNDS / 2);
+    world_close(w);
+}
+
+static void a_race_has_one_winner_whatever_fails(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 100; seed < 130; seed++)
+        race_under_faults(seed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cluster_of_one_serves),
+        cmocka_unit_test(
+            a_command_of_a_follower_is_applied_there_when_it_is_answered),
+        cmocka_unit_test(
+            a_read_on_any_node_sees_what_was_acknowledged_on_another),
+        cmocka_unit_test(
+            a_command_sent_again_after_its_leader_died_is_applied_once),
+        cmocka_unit_test(
+            without_a_majority_a_read_ends_with_eagain_at_its_deadline),
+        cmocka_unit_test(a_command_that_never_left_ends_with_eagain),
+        cmocka_unit_test(
+            a_command_in_the_log_of_a_lonely_leader_ends_as_unknown),
+        cmocka_unit_test(a_stuck_disk_of_the_leader_causes_no_election),
+        cmocka_unit_test(
+            more_requests_than_the_window_wait_and_are_all_answered),
+        cmocka_unit_test(
+            an_unsent_request_can_be_cancelled_and_a_sent_one_can_not),
+        cmocka_unit_test(a_node_whose_session_was_taken_over_stops),
+        cmocka_unit_test(a_race_has_one_winner_whatever_fails),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

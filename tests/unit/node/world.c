@@ -1,0 +1,504 @@
+#include "world.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/assert.h"
+
+#define ELECTION (240 * PX_NS_PER_MS)
+#define HEARTBEAT (60 * PX_NS_PER_MS)
+#define REQUEST_TIMEOUT (5 * PX_NS_PER_S)
+#define TURN_NS (50 * PX_NS_PER_US)
+
+/* ---- The world as a replica sees it ---- */
+
+static px_ns io_now(void *ctx)
+{
+    return ((struct world_node *)ctx)->world->now;
+}
+
+static int64_t io_wall_time(void *ctx)
+{
+    return (int64_t)((struct world_node *)ctx)->world->now;
+}
+
+static struct world_msg *new_msg(struct world_node *n, raft_id to)
+{
+    struct world_msg *m = calloc(1, sizeof *m);
+
+    assert_non_null(m);
+    m->from = n->number;
+    m->to = (size_t)to - 1;
+    px_list_push_back(&n->world->wire, &m->link);
+    return m;
+}
+
+static void free_msg(struct world_msg *m)
+{
+    px_list_remove(&m->link);
+    if (m->type == WORLD_RAFT && m->raft.type == RAFT_MSG_APPEND) {
+        for (size_t i = 0; i < m->raft.append.count; i++)
+            px_slice_unref(&m->entries[i].data);
+    }
+    free(m->entries);
+    px_slice_unref(&m->forward.command);
+    free(m);
+}
+
+static void io_send(void *ctx, const struct raft_msg *msg)
+{
+    struct world_msg *m = new_msg(ctx, msg->to);
+    size_t count = msg->type == RAFT_MSG_APPEND ? msg->append.count : 0;
+
+    m->raft = *msg;
+    if (count == 0)
+        return;
+    m->entries = calloc(count, sizeof *m->entries);
+    assert_non_null(m->entries);
+    for (size_t i = 0; i < count; i++) {
+        m->entries[i] = msg->append.entries[i];
+        (void)px_slice_ref(m->entries[i].data);
+    }
+    m->raft.append.entries = m->entries;
+}
+
+static int io_forward(void *ctx, raft_id to, const struct net_forward *f)
+{
+    struct world_msg *m = new_msg(ctx, to);
+
+    m->type = WORLD_FORWARD;
+    m->forward = *f;
+    (void)px_slice_ref(m->forward.command);
+    return 0;
+}
+
+static void io_refuse(void *ctx, raft_id to,
+                      const struct net_forward_refused *f)
+{
+    struct world_msg *m = new_msg(ctx, to);
+
+    m->type = WORLD_REFUSED;
+    m->refused = *f;
+}
+
+static void io_flush(void *ctx)
+{
+    (void)ctx;
+}
+
+static void io_write(void *ctx, struct px_list *writes)
+{
+    px_list_splice_back(&((struct world_node *)ctx)->writes, writes);
+}
+
+static uint64_t io_written(void *ctx)
+{
+    return ((struct world_node *)ctx)->written;
+}
+
+static void io_apply(void *ctx, struct replica_apply *job)
+{
+    struct world_node *n = ctx;
+
+    if (job->from_log) {
+        for (raft_index i = job->first;
+             i <= job->last && job->count < PX_BATCH_ENTRIES_MAX; i++) {
+            assert_true(i <= n->count);
+            job->entries[job->count] = n->log[i - 1];
+            (void)px_slice_ref(job->entries[job->count++].data);
+        }
+    }
+    replica_on_applied(n->replica, job,
+                       store_apply(n->state, job->entries, job->count,
+                                   job->results, &job->orphans));
+}
+
+static void io_fetch(void *ctx, struct replica_fetch *job)
+{
+    (void)ctx;
+    (void)job;
+    fail_msg("the tail in memory is enough here");
+}
+
+static bool io_is_open(void *ctx, uint64_t inode)
+{
+    (void)ctx;
+    (void)inode;
+    return false;
+}
+
+static void io_fail(void *ctx, const char *why, int rc)
+{
+    (void)rc;
+    ((struct world_node *)ctx)->failed = why;
+}
+
+/* ---- Starting and killing ---- */
+
+static size_t log_runs(const struct world_node *n, struct raft_term_run *runs)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < n->count; i++) {
+        if (count == 0 || runs[count - 1].term != n->log[i].pos.term)
+            runs[count++] = (struct raft_term_run){n->log[i].pos.term, i + 1};
+    }
+    return count;
+}
+
+void world_start(struct world *w, size_t number)
+{
+    static struct raft_term_run runs[WORLD_LOG_MAX];
+    struct world_node *n = &w->nodes[number];
+    char name[16];
+    struct replica_options options = {.node = name,
+                                      .incarnation = ++n->incarnation,
+                                      .request_timeout = REQUEST_TIMEOUT,
+                                      .view = n->view};
+    struct replica_io io = {
+        .ctx = n,
+        .now = io_now,
+        .wall_time = io_wall_time,
+        .send = io_send,
+        .forward = io_forward,
+        .refuse = io_refuse,
+        .flush = io_flush,
+        .write = io_write,
+        .written = io_written,
+        .apply = io_apply,
+        .fetch = io_fetch,
+        .is_open = io_is_open,
+        .fail = io_fail,
+    };
+
+    (void)snprintf(name, sizeof name, "node-%zu", number);
+    options.raft.id = number + 1;
+    options.raft.seed = px_rand_next(&w->rand);
+    options.raft.config.count = w->node_count;
+    for (size_t i = 0; i < w->node_count; i++)
+        options.raft.config.members[i] =
+            (struct raft_member){i + 1, RAFT_VOTER};
+    options.raft.election = ELECTION;
+    options.raft.heartbeat = HEARTBEAT;
+    options.raft.clock_drift_ppm = 10000;
+    options.raft.hard = n->hard;
+    options.raft.runs = runs;
+    options.raft.run_count = log_runs(n, runs);
+    options.raft.last = n->count;
+    options.raft.applied = store_state_applied(n->state).index;
+    options.raft.is_first_boot = !n->has_booted;
+    n->has_booted = true;
+    n->written = 0;
+    assert_int_equal(replica_open(&options, &io, &n->replica), 0);
+}
+
+static void open_node(struct world *w, size_t number)
+{
+    struct world_node *n = &w->nodes[number];
+    struct store_state_options options = {
+        .dir = n->dir, .boot_id = "one-boot", .map_bytes = 64 * PX_MIB};
+    enum store_state_origin origin;
+    char why[256];
+
+    n->world = w;
+    n->number = number;
+    px_list_init(&n->writes);
+    (void)snprintf(n->dir, sizeof n->dir, "/tmp/phalanx-world-XXXXXX");
+    assert_non_null(mkdtemp(n->dir));
+    assert_int_equal(
+        store_state_open(&options, &n->state, &origin, why, sizeof why), 0);
+    assert_int_equal(store_view_new(n->state, &n->view), 0);
+    n->log = calloc(WORLD_LOG_MAX, sizeof *n->log);
+    assert_non_null(n->log);
+}
+
+struct world *world_open(size_t node_count, uint64_t seed)
+{
+    struct world *w = calloc(1, sizeof *w);
+
+    assert_non_null(w);
+    px_list_init(&w->wire);
+    px_rand_init(&w->rand, seed);
+    w->now = PX_NS_PER_S;
+    w->node_count = node_count;
+    for (size_t i = 0; i < node_count; i++) {
+        open_node(w, i);
+        world_start(w, i);
+    }
+    return w;
+}
+
+void world_kill(struct world *w, size_t number)
+{
+    struct world_node *n = &w->nodes[number];
+
+    if (n->replica == NULL)
+        return;
+    replica_stop(n->replica);
+    px_list_init(&n->writes); /* freed by the replica */
+    replica_close(n->replica);
+    n->replica = NULL;
+}
+
+void world_close(struct world *w)
+{
+    char command[160];
+
+    for (size_t i = 0; i < w->node_count; i++) {
+        struct world_node *n = &w->nodes[i];
+
+        world_kill(w, i);
+        store_view_free(n->view);
+        assert_int_equal(store_state_close(n->state), 0);
+        for (size_t k = 0; k < n->count; k++)
+            px_slice_unref(&n->log[k].data);
+        free(n->log);
+        (void)snprintf(command, sizeof command, "rm -rf '%s'", n->dir);
+        assert_int_equal(system(command), 0);
+    }
+    while (!px_list_empty(&w->wire))
+        free_msg(px_list_entry(w->wire.next, struct world_msg, link));
+    free(w);
+}
+
+void world_cut(struct world *w, size_t node, bool is_cut)
+{
+    for (size_t i = 0; i < w->node_count; i++) {
+        w->cut[node][i] = is_cut;
+        w->cut[i][node] = is_cut;
+    }
+}
+
+/* ---- Running ---- */
+
+static void append_entry(struct world_node *n, const struct raft_entry *e)
+{
+    size_t at = (size_t)e->pos.index - 1;
+
+    assert_true(at <= n->count && at < WORLD_LOG_MAX);
+    while (n->count > at)
+        px_slice_unref(&n->log[--n->count].data);
+    n->log[at] = *e;
+    (void)px_slice_ref(n->log[at].data);
+    n->count = at + 1;
+}
+
+static bool complete_write(struct world_node *n)
+{
+    struct replica_write *write;
+
+    if (n->replica == NULL || n->is_disk_stuck || px_list_empty(&n->writes))
+        return false;
+    write = px_list_entry(px_list_pop_front(&n->writes), struct replica_write,
+                          link);
+    if (write->has_hard)
+        n->hard = write->hard;
+    for (size_t i = 0; i < write->count; i++)
+        append_entry(n, &write->entries[i]);
+    n->written = write->write.seq;
+    replica_on_durable(n->replica, write);
+    return true;
+}
+
+static void hand_over(struct world *w, const struct world_msg *m)
+{
+    struct replica *to = w->nodes[m->to].replica;
+
+    switch (m->type) {
+    case WORLD_RAFT:
+        replica_on_message(to, &m->raft);
+        break;
+    case WORLD_FORWARD:
+        replica_on_forward(to, &m->forward);
+        break;
+    case WORLD_REFUSED:
+        replica_on_refused(to, &m->refused);
+        break;
+    }
+}
+
+static bool deliver(struct world *w)
+{
+    struct world_msg *m;
+    bool is_lost;
+
+    if (px_list_empty(&w->wire))
+        return false;
+    m = px_list_entry(w->wire.next, struct world_msg, link);
+    if (px_rand_below(&w->rand, 100) < w->shuffle_percent) {
+        px_list_remove(&m->link);
+        px_list_push_back(&w->wire, &m->link);
+        m = px_list_entry(w->wire.next, struct world_msg, link);
+    }
+    is_lost = w->cut[m->from][m->to] || w->nodes[m->to].replica == NULL ||
+              px_rand_below(&w->rand, 100) < w->lose_percent ||
+              (w->loses != NULL && w->loses(m));
+    if (!is_lost)
+        hand_over(w, m);
+    free_msg(m);
+    return true;
+}
+
+static void turns(struct world *w)
+{
+    for (size_t i = 0; i < w->node_count; i++) {
+        if (w->nodes[i].replica != NULL)
+            replica_turn(w->nodes[i].replica);
+    }
+}
+
+static px_ns next_deadline(const struct world *w)
+{
+    px_ns next = PX_NS_NEVER;
+
+    for (size_t i = 0; i < w->node_count; i++) {
+        px_ns d = w->nodes[i].replica != NULL
+                      ? replica_deadline(w->nodes[i].replica)
+                      : PX_NS_NEVER;
+
+        next = d < next ? d : next;
+    }
+    return next;
+}
+
+bool world_run(struct world *w, px_ns limit,
+               bool (*until)(struct world *w, void *ctx), void *ctx)
+{
+    px_ns end = w->now + limit;
+
+    while (w->now < end) {
+        bool is_busy;
+
+        turns(w);
+        if (until != NULL && until(w, ctx))
+            return true;
+        is_busy = deliver(w);
+        for (size_t i = 0; i < w->node_count; i++)
+            is_busy |= complete_write(&w->nodes[i]);
+        w->now += TURN_NS;
+        if (!is_busy && next_deadline(w) > w->now)
+            w->now = next_deadline(w);
+    }
+    return false;
+}
+
+bool world_settle(struct world *w, px_ns duration)
+{
+    return !world_run(w, duration, NULL, NULL);
+}
+
+static bool all_ready(struct world *w, void *ctx)
+{
+    (void)ctx;
+    for (size_t i = 0; i < w->node_count; i++) {
+        if (w->nodes[i].replica != NULL &&
+            !replica_is_ready(w->nodes[i].replica))
+            return false;
+    }
+    return world_leader(w) < w->node_count;
+}
+
+bool world_ready(struct world *w)
+{
+    return world_run(w, 60 * PX_NS_PER_S, all_ready, NULL);
+}
+
+size_t world_leader(const struct world *w)
+{
+    size_t leader = w->node_count;
+    raft_term term = 0;
+
+    for (size_t i = 0; i < w->node_count; i++) {
+        struct raft_status s;
+
+        if (w->nodes[i].replica == NULL)
+            continue;
+        replica_get_status(w->nodes[i].replica, &s);
+        if (s.role == RAFT_LEADER && s.term > term) {
+            leader = i;
+            term = s.term;
+        }
+    }
+    return leader;
+}
+
+static bool is_done(struct world *w, void *ctx)
+{
+    (void)w;
+    return ((struct world_request *)ctx)->is_done;
+}
+
+bool world_wait(struct world *w, struct world_request *q)
+{
+    return world_run(w, 20 * PX_NS_PER_S, is_done, q);
+}
+
+/* ---- Requests ---- */
+
+static void on_done(struct fs_wait *wait, int rc,
+                    const struct store_result *result)
+{
+    struct world_request *q = px_list_entry(wait, struct world_request, wait);
+
+    assert_false(q->is_done);
+    q->is_done = true;
+    q->rc = rc;
+    if (result != NULL)
+        q->result = *result;
+}
+
+void world_mkdir(struct world *w, size_t node, const char *name,
+                 struct world_request *q)
+{
+    struct command c = {
+        .op = COMMAND_MKDIR,
+        .parent = STORE_ROOT_INODE,
+        .name = {name, strlen(name)},
+        .mode = S_IFDIR | 0755,
+        .inode = replica_new_inode(w->nodes[node].replica),
+    };
+
+    memset(q, 0, sizeof *q);
+    q->wait.done = on_done;
+    replica_propose(w->nodes[node].replica, &q->wait, &c);
+}
+
+void world_read(struct world *w, size_t node, struct world_request *q)
+{
+    memset(q, 0, sizeof *q);
+    q->wait.done = on_done;
+    replica_read(w->nodes[node].replica, &q->wait);
+}
+
+bool world_has_name(struct world *w, size_t node, const char *name)
+{
+    struct store_view *v = w->nodes[node].view;
+    struct store_inode found;
+    int rc;
+
+    assert_int_equal(store_view_begin(v), 0);
+    rc = store_view_lookup(v, STORE_ROOT_INODE,
+                           (struct command_name){name, strlen(name)}, &found);
+    store_view_end(v);
+    assert_true(rc == 0 || rc == -ENOENT);
+    return rc == 0;
+}
+
+uint64_t world_hash(struct world *w, size_t node)
+{
+    struct store_view *v = w->nodes[node].view;
+    uint64_t hash;
+
+    assert_int_equal(store_view_begin(v), 0);
+    assert_int_equal(store_view_hash(v, &hash), 0);
+    store_view_end(v);
+    return hash;
+}

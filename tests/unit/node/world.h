@@ -1,0 +1,93 @@
+/* A whole cluster of replicas in one process: real raft, real commands, real
+ * state machines in temporary folders; time, network and log are played.
+ *
+ * Nothing happens by itself: world_run delivers messages, completes writes and
+ * moves the clock to the next deadline, always in the same order for the same
+ * seed. */
+#ifndef TESTS_UNIT_NODE_WORLD_H
+#define TESTS_UNIT_NODE_WORLD_H
+
+#include "base/rand.h"
+#include "node/replica.h"
+
+#define WORLD_NODES_MAX 5
+#define WORLD_LOG_MAX 65536
+
+struct world;
+
+struct world_node {
+    struct world *world;
+    size_t number; /* raft id is number + 1 */
+    char dir[96];
+    struct store_state *state;
+    struct store_view *view;
+    struct replica *replica; /* NULL: killed */
+    uint64_t incarnation;
+    bool has_booted;
+
+    /* The disk: entries by index - 1, of which `count` are durable. */
+    struct raft_entry *log;
+    size_t count;
+    struct raft_hard_state hard;
+    struct px_list writes; /* not yet durable: lost by a kill */
+    uint64_t written;
+    bool is_disk_stuck;
+    const char *failed; /* why io.fail was called */
+};
+
+struct world_msg {
+    struct px_list link;
+    size_t from;
+    size_t to;
+    enum { WORLD_RAFT, WORLD_FORWARD, WORLD_REFUSED } type;
+    struct raft_msg raft;
+    struct raft_entry *entries;
+    struct net_forward forward;
+    struct net_forward_refused refused;
+};
+
+struct world {
+    size_t node_count;
+    struct world_node nodes[WORLD_NODES_MAX];
+    struct px_list wire; /* of world_msg */
+    px_ns now;
+    struct px_rand rand;
+    bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* from, to */
+    unsigned lose_percent;
+    unsigned shuffle_percent;
+    /* Forwards arrive and are proposed, but the wire loses what this returns
+     * true for. */
+    bool (*loses)(const struct world_msg *m);
+};
+
+/* One request, as the mount would make it. */
+struct world_request {
+    struct fs_wait wait; /* first */
+    bool is_done;
+    int rc;
+    struct store_result result;
+};
+
+struct world *world_open(size_t node_count, uint64_t seed);
+void world_close(struct world *w);
+void world_kill(struct world *w, size_t node);
+void world_start(struct world *w, size_t node);
+void world_cut(struct world *w, size_t node, bool is_cut);
+
+/* Runs until @until says so or @limit has passed; false at the limit. */
+bool world_run(struct world *w, px_ns limit,
+               bool (*until)(struct world *w, void *ctx), void *ctx);
+/* Until some node leads and all living nodes are ready. */
+bool world_ready(struct world *w);
+/* The leader's number, or node_count. */
+size_t world_leader(const struct world *w);
+bool world_wait(struct world *w, struct world_request *q);
+bool world_settle(struct world *w, px_ns duration);
+
+void world_mkdir(struct world *w, size_t node, const char *name,
+                 struct world_request *q);
+void world_read(struct world *w, size_t node, struct world_request *q);
+bool world_has_name(struct world *w, size_t node, const char *name);
+uint64_t world_hash(struct world *w, size_t node);
+
+#endif
