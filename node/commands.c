@@ -27,6 +27,10 @@
 
 #define WINDOW PX_SESSION_INFLIGHT_MAX
 
+/* What stands in a queued command until it gets its real stamps: the last
+ * session number there is. */
+#define UNSTAMPED (UINT64_MAX >> STORE_INODE_SESSION_SHIFT)
+
 struct fs_wait **commands_slot(struct commands *cs, uint64_t sequence)
 {
     return &cs->window[sequence % WINDOW];
@@ -72,7 +76,7 @@ static int enter_window(struct replica *r, struct fs_wait *w, struct command *c)
     c->session = cs->session;
     c->sequence = cs->next_sequence;
     c->floor = cs->floor;
-    if (makes_inode(c) && c->inode == 0)
+    if (makes_inode(c) && c->inode >> STORE_INODE_SESSION_SHIFT != cs->session)
         c->inode = replica_new_inode(r);
     rc = command_encode(c, &bytes);
     if (rc < 0)
@@ -102,9 +106,11 @@ void replica_propose(struct replica *r, struct fs_wait *w, struct command *c)
     } else if (has_room(cs) && px_list_empty(&cs->queue)) {
         rc = enter_window(r, w, c);
     } else {
-        c->session = 0;
-        c->sequence = 0;
-        c->floor = 0;
+        c->session = UNSTAMPED;
+        c->sequence = 1;
+        c->floor = 1;
+        if (makes_inode(c) && c->inode == 0)
+            c->inode = UNSTAMPED << STORE_INODE_SESSION_SHIFT | 1;
         rc = command_encode(c, &w->command);
         w->state = WAIT_QUEUED;
         if (rc == 0)
@@ -300,7 +306,7 @@ int commands_init(struct replica *r)
     cs->next_sequence = 1;
     cs->send_next = 1;
     cs->retry_at = PX_NS_NEVER;
-    cs->nonce = (r->id ^ r->incarnation * UINT64_C(0x9e3779b97f4a7c15)) | 1;
+    cs->nonce = r->id ^ r->incarnation * UINT64_C(0x9e3779b97f4a7c15);
     c.sequence = cs->nonce;
     cs->scratch = command_scratch_new();
     if (cs->scratch == NULL)

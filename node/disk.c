@@ -37,7 +37,6 @@ static int write_all(struct node *n, struct px_list *jobs)
                              w->count);
         if (rc < 0)
             return rc;
-        atomic_store_explicit(&n->written, w->write.seq, memory_order_release);
     }
     rc = store_log_sync(n->log);
     took = node_now() - begun;
@@ -82,13 +81,6 @@ void disk_write(void *ctx, struct px_list *writes)
     struct node *n = ctx;
 
     worker_give(&n->log_worker, writes);
-}
-
-uint64_t disk_written(void *ctx)
-{
-    struct node *n = ctx;
-
-    return atomic_load_explicit(&n->written, memory_order_acquire);
 }
 
 /* ---- Applying ---- */

@@ -164,8 +164,8 @@ static raft_term term_at(const struct store_log_info *info, raft_index index)
     return term;
 }
 
-/* A killed process may have lost writes of the log that its state holds only
- * if a flush failed (N1): the state is then not believed. */
+/* Only what is durable is applied (N1), so the state is never ahead of the log
+ * unless the disk has lied: it is then not believed. */
 static bool is_state_ahead(const struct node *n,
                            const struct store_log_info *info)
 {

@@ -53,7 +53,6 @@ struct node {
 
     struct worker log_worker;
     struct worker apply_worker;
-    _Atomic uint64_t written; /* newest write in the log's file */
     _Atomic int log_rc;       /* the log thread's failure */
     _Atomic uint64_t sync_count;
     _Atomic uint64_t sync_ns_max;
@@ -73,7 +72,6 @@ void node_fail(struct node *n, const char *why, int rc);
 int disk_start(struct node *n);
 void disk_stop(struct node *n);
 void disk_write(void *ctx, struct px_list *writes);
-uint64_t disk_written(void *ctx);
 void disk_apply(void *ctx, struct replica_apply *job);
 void disk_fetch(void *ctx, struct replica_fetch *job);
 void disk_get_counters(const struct node *n, struct disk_counters *out);

@@ -147,7 +147,6 @@ struct replica_io port_for_replica(struct node *n)
         .refuse = io_refuse,
         .flush = io_flush,
         .write = disk_write,
-        .written = disk_written,
         .apply = disk_apply,
         .fetch = disk_fetch,
         .is_open = io_is_open,

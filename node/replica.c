@@ -183,32 +183,16 @@ void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc)
 
 /* ---- Applying ---- */
 
-/* N1: what is committed, as far as the log's file holds it. */
-static raft_index apply_limit(const struct replica *r)
-{
-    uint64_t written = r->io.written(r->io.ctx);
-    raft_index limit = r->commit;
-
-    px_list_for_each (it, &r->under_way) {
-        const struct replica_write *w =
-            px_list_entry(it, struct replica_write, track);
-
-        if (w->write.seq > written && w->first != 0 && w->first <= limit)
-            limit = w->first - 1;
-    }
-    return limit;
-}
-
 /* The next batch into the job: from raft's memory, or to be read. */
-static void fill_job(struct replica *r, raft_index limit)
+static void fill_job(struct replica *r)
 {
     struct replica_apply *job = r->apply_job;
     size_t max = PX_BATCH_ENTRIES_MAX;
 
     job->first = r->applied + 1;
-    job->last = limit;
-    if (limit - r->applied < max)
-        max = (size_t)(limit - r->applied);
+    job->last = r->commit;
+    if (r->commit - r->applied < max)
+        max = (size_t)(r->commit - r->applied);
     job->count = raft_committed(r->raft, job->first, job->entries, max);
     job->from_log = job->count == 0;
     job->bytes = 0;
@@ -223,14 +207,10 @@ static void fill_job(struct replica *r, raft_index limit)
 static bool apply_some(struct replica *r)
 {
     raft_index before = r->applied;
-    raft_index limit;
 
     if (r->is_applying || r->applied >= r->commit)
         return false;
-    limit = apply_limit(r);
-    if (limit <= r->applied)
-        return false;
-    fill_job(r, limit);
+    fill_job(r);
     r->is_applying = true;
     r->io.apply(r->io.ctx, r->apply_job);
     return r->applied > before;

@@ -76,8 +76,6 @@ struct replica_io {
     void (*flush)(void *ctx); /* messages, onto the wire */
     /* Takes all of @writes; ends in replica_on_durable. */
     void (*write)(void *ctx, struct px_list *writes);
-    /* The newest write that is in the file, durable or not. */
-    uint64_t (*written)(void *ctx);
     /* Ends in replica_on_applied, perhaps before it returns. */
     void (*apply)(void *ctx, struct replica_apply *job);
     /* Ends in replica_on_fetched. */

@@ -1,9 +1,8 @@
 /* The inside of a replica, for node/'s own files.
  *
  * Invariants
- *   N1  applied <= commit, and an entry is applied only when its log record
- *       has been written (not necessarily flushed): a killed process never
- *       finds its state ahead of its log.
+ *   N1  applied <= commit, and what raft says is committed is durable here
+ *       too: a killed process never finds its state ahead of its log.
  *   N2  window: floor <= every outstanding sequence < next_sequence
  *       <= floor + PX_SESSION_INFLIGHT_MAX.
  *   N3  sequences below send_next have been handed to the current leader.

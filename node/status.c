@@ -231,18 +231,19 @@ char *status_json(const struct node *n)
 
 /* ---- Files under .phalanx/ ---- */
 
-static char *line(const char *format, const char *word)
+/* "BEFORE" "WORD" "\n" */
+static char *line(const char *before, const char *word)
 {
     char *text = NULL;
 
-    return asprintf(&text, format, word) < 0 ? NULL : text;
+    return asprintf(&text, "%s%s\n", before, word) < 0 ? NULL : text;
 }
 
 static char *health_text(const struct node *n)
 {
     const char *wait = waits_for(n);
 
-    return wait == NULL ? strdup("ok\n") : line("waiting: for %s\n", wait);
+    return wait == NULL ? line("ok", "") : line("waiting: for ", wait);
 }
 
 static char *leader_text(const struct node *n)
@@ -250,7 +251,7 @@ static char *leader_text(const struct node *n)
     struct raft_status s;
 
     replica_get_status(n->replica, &s);
-    return line("%s\n", name_of(n, s.leader));
+    return line("", name_of(n, s.leader));
 }
 
 /* "id role address", one line a member. */
@@ -277,7 +278,7 @@ static char *members_text(const struct node *n)
 static char *json_lines(const struct node *n)
 {
     char *json = status_text(n, JSON_INDENT(2));
-    char *text = json != NULL ? line("%s\n", json) : NULL;
+    char *text = json != NULL ? line("", json) : NULL;
 
     free(json);
     return text;

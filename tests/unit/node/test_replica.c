@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
-#include "world.h"
+#include "tests/unit/node/world.h"
 
 static void a_cluster_of_one_serves(void **state)
 {

@@ -1,4 +1,4 @@
-#include "world.h"
+#include "tests/unit/node/world.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -99,11 +99,6 @@ static void io_write(void *ctx, struct px_list *writes)
     px_list_splice_back(&((struct world_node *)ctx)->writes, writes);
 }
 
-static uint64_t io_written(void *ctx)
-{
-    return ((struct world_node *)ctx)->written;
-}
-
 static void io_apply(void *ctx, struct replica_apply *job)
 {
     struct world_node *n = ctx;
@@ -172,7 +167,6 @@ void world_start(struct world *w, size_t number)
         .refuse = io_refuse,
         .flush = io_flush,
         .write = io_write,
-        .written = io_written,
         .apply = io_apply,
         .fetch = io_fetch,
         .is_open = io_is_open,
@@ -196,7 +190,6 @@ void world_start(struct world *w, size_t number)
     options.raft.applied = store_state_applied(n->state).index;
     options.raft.is_first_boot = !n->has_booted;
     n->has_booted = true;
-    n->written = 0;
     assert_int_equal(replica_open(&options, &io, &n->replica), 0);
 }
 
@@ -303,7 +296,6 @@ static bool complete_write(struct world_node *n)
         n->hard = write->hard;
     for (size_t i = 0; i < write->count; i++)
         append_entry(n, &write->entries[i]);
-    n->written = write->write.seq;
     replica_on_durable(n->replica, write);
     return true;
 }

@@ -30,7 +30,6 @@ struct world_node {
     size_t count;
     struct raft_hard_state hard;
     struct px_list writes; /* not yet durable: lost by a kill */
-    uint64_t written;
     bool is_disk_stuck;
     const char *failed; /* why io.fail was called */
 };
