@@ -42,6 +42,7 @@ struct fs_wait {
     raft_index index;
     struct px_slice command;
     int state;
+    unsigned attempts; /* sent, and not refused */
 };
 
 enum fs_status_file {

@@ -16,4 +16,7 @@ struct net_addr {
  * -EINVAL otherwise, port 0 and an IPv6 address without brackets included. */
 int net_addr_parse(const char *text, struct net_addr *out);
 
+/* The same for an address to listen on, where port 0 is "any free one". */
+int net_addr_parse_listen(const char *text, struct net_addr *out);
+
 #endif

@@ -43,7 +43,8 @@ struct net_forward_refused {
     int rc; /* -PX_ENOTLEADER or -EAGAIN: it was not proposed */
 };
 
-/* Messages are good during the call; slices may be referenced. */
+/* Called from the loop, never from within a call of this header, and free to
+ * make any. Messages are good during the call; slices may be referenced. */
 struct net_handler {
     void *ctx;
     void (*on_raft)(void *ctx, const struct raft_msg *msg);
@@ -67,13 +68,17 @@ struct net_options {
 };
 
 /* Binds and listens at once, so that a port in use ends the start.
+ * Ignores SIGPIPE for the process. Port 0: any free one, see net_port.
  * Errors: -EADDRINUSE and the like, -EINVAL for a bad address; one sentence in
- * @why. */
+ *         @why. What is left to close, the loop closes. */
 int net_open(const struct net_options *options,
              const struct net_handler *handler, struct net **net_out, char *why,
              size_t why_size);
+/* The port that is listened on; 0: none. */
+uint16_t net_port(const struct net *n);
 /* @address: host:port, where host is IPv4, [IPv6] or a name that is looked up
- * anew at each dial. Begins to dial.  -EINVAL, -EEXIST, -ENOMEM. */
+ * anew at each dial. Begins to dial. What is not a peer is not listened to.
+ * -EINVAL, -EEXIST, -ENOMEM; -ENOSPC: RAFT_MEMBERS_MAX peers. */
 int net_add_peer(struct net *n, raft_id id, const char *name,
                  const char *address);
 
@@ -108,7 +113,7 @@ struct net_counters {
 };
 void net_get_counters(const struct net *n, struct net_counters *out);
 
-/* Closes all handles; @closed is called from the loop when they are, and @n
+/* Closes all handles; the handler is not called any more. @closed (or NULL) is called from the loop when they are, and @n
  * has been freed by then. */
 void net_close(struct net *n, void (*closed)(void *ctx), void *ctx);
 

@@ -142,7 +142,9 @@ struct raft_out {
     struct raft_write write; /* 1. seq 0 when hard and append are empty */
     struct raft_msgs after;  /* 2 */
     uint64_t after_seq;
-    raft_index commit;                /* 3. only grows */
+    raft_index commit;                /* 3. only grows. Committed, and durable
+                                         here: the state never runs ahead of
+                                         the log that it is rebuilt from */
     struct raft_read_ready reads;     /* 4 */
     const struct raft_fetch *fetches; /* 5 */
     size_t fetch_count;
@@ -161,8 +163,9 @@ struct raft_status {
     raft_index durable;
     raft_index commit;
     raft_index applied;
-    px_ns lease_end; /* leader with a lease: when it ends; else 0 */
-    bool can_serve;  /* leader: has committed in its own term */
+    px_ns lease_end;  /* leader with a lease: when it ends; else 0 */
+    bool can_serve;   /* leader: has committed in its own term */
+    uint64_t refused; /* messages ignored that no sound member sends to us */
 };
 
 /* What the leader knows of one peer; for status pages. */
@@ -186,6 +189,8 @@ void raft_free(struct raft *r);
  * Errors:  all without effect on the log, and with a valid @out:
  *          -PX_ENOTLEADER  a proposal reached a replica that isn't leader.
  *          -EAGAIN         too much is not yet applied (RAFT_UNAPPLIED_*).
+ *          -ENOMEM         for a proposal; or for a message, which is then as
+ *                          good as lost.
  * Thread:  loop.
  * Source:  Raft, figure 3.1, "Rules for Servers". */
 int raft_step(struct raft *r, const struct raft_in *in, struct raft_out *out);
@@ -195,9 +200,10 @@ int raft_step(struct raft *r, const struct raft_in *in, struct raft_out *out);
  * and holds a lease at @now (6.4); else the read goes through RAFT_IN_READ. */
 bool raft_lease_read(const struct raft *r, px_ns now, raft_index *index_out);
 
-/* Committed entries from @first on that are still in memory, to be applied:
- * at most @max and PX_BATCH_BYTES_MAX (at least one). Returns how many; 0 when
- * @first is no longer in memory (read it from the log) or not committed.
+/* Entries from @first up to raft_out.commit that are still in memory, to be
+ * applied: at most @max and PX_BATCH_BYTES_MAX (at least one). Returns how many; 0 when
+ * @first is no longer in memory (read it from the log: after a restart, or when
+ * applying falls far behind) or not committed.
  * Owns: no reference is taken for the caller. */
 size_t raft_committed(const struct raft *r, raft_index first,
                       struct raft_entry *entries, size_t max);

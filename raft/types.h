@@ -116,7 +116,8 @@ struct raft_msg_heartbeat {
     struct raft_pos match; /* what the leader knows this follower to hold */
     raft_index commit;     /* the leader's */
     px_ns stamp;           /* the leader's clock just before the round */
-    uint64_t round;        /* rounds of this leader, from 1; for reads */
+    uint64_t round;        /* rounds of this leader, from 1; for reads. 0: a
+                              notice of commits, to which there is no reply */
 };
 
 struct raft_msg_heartbeat_reply {

@@ -95,12 +95,13 @@ struct command {
 };
 
 /* Encodes @c into a new buf, @slice_out owning it.
- * Errors: -ENOMEM; -E2BIG beyond PX_ENTRY_BYTES_MAX. */
+ * Errors: -ENOMEM; -E2BIG beyond PX_ENTRY_BYTES_MAX; -EINVAL for what decoding
+ *         would refuse (command.proto lists what each operation may carry). */
 int command_encode(const struct command *c, struct px_slice *slice_out);
 
 /* A decoded command: @c points into @bytes and into @scratch, both of which
  * must stay while it is used. */
-struct command_scratch; /* grows once, is reused */
+struct command_scratch; /* of a fixed size; each decode empties it first */
 struct command_scratch *command_scratch_new(void);
 void command_scratch_free(struct command_scratch *scratch);
 

@@ -139,13 +139,17 @@ struct store_name {
 };
 /* Calls @each for names of directory @inode behind @cookie (0: from the
  * start), in cookie order, until it returns false. "." and ".." are not among
- * them. -ENOTDIR. */
+ * them. -ENOTDIR. @each may look up inodes in the view, not list. */
 int store_view_list(struct store_view *v, uint64_t inode, uint64_t cookie,
                     bool (*each)(void *ctx, const struct store_name *name),
                     void *ctx);
-/* Unlinked inodes that no living session holds, at most @max: to be reaped. */
+/* What COMMAND_REAP can delete, at most @max; returns how many. Unlinked inodes
+ * that no living session holds, and numbers of data cut from large files. Looks
+ * at a bounded part of the orphans: each call on a view goes on where its last
+ * one ended, so none for some calls in a row does not mean none at all. */
 int store_view_reapable(struct store_view *v, uint64_t *inodes, size_t max);
-/* Unlinked inodes that @session is still noted to hold, from @from on. */
+/* Unlinked inodes that @session is still noted to hold, from @from on, at most
+ * @max, ascending; returns how many. */
 int store_view_held(struct store_view *v, uint64_t session, uint64_t from,
                     uint64_t *inodes, size_t max);
 

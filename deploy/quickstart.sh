@@ -1,0 +1,362 @@
+#!/bin/bash
+# Five nodes with five mounts on this machine.
+#
+#   deploy/quickstart.sh              install, build, start, show, leave running
+#   deploy/quickstart.sh status       who is up, who leads
+#   deploy/quickstart.sh kill N       kill -9 node N
+#   deploy/quickstart.sh restart N    start it again
+#   deploy/quickstart.sh down         stop all, unmount all; the data stays
+#
+# PORT_BASE=N uses ports N to N+4 for peers, N+50 to N+54 for status. Works from
+# any folder, again and again, and after an unclean end.
+set -euo pipefail
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+run=$repo/run
+build=$repo/build
+server=$build/node/phalanx-server
+nodes=(0 1 2 3 4)
+
+grpc_base=9100
+debug_base=8100
+
+say() { echo "$*"; }
+fail() {
+    echo "quickstart: $*" >&2
+    exit 1
+}
+
+# --- what it needs ----------------------------------------------------------
+
+check_fuse() {
+    [ "$(id -u)" = 0 ] || fail "not root: mounting for all users needs it; try sudo $0"
+    [ -e /dev/fuse ] || modprobe fuse 2>/dev/null || true
+    [ -e /dev/fuse ] ||
+        fail "/dev/fuse is missing: load the kernel's fuse module (modprobe fuse); in a container, start it with --device /dev/fuse --cap-add SYS_ADMIN"
+    (: <>/dev/fuse) 2>/dev/null ||
+        fail "/dev/fuse may not be opened: in a container, start it with --device /dev/fuse --cap-add SYS_ADMIN"
+    local capabilities
+    capabilities=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)
+    ((16#$capabilities >> 21 & 1)) ||
+        fail "no right to mount (CAP_SYS_ADMIN): in a container, start it with --cap-add SYS_ADMIN"
+}
+
+build_server() {
+    "$repo/deploy/install-packages.sh" run build
+    say "building"
+    local output=$run/build.log
+    if [ ! -f "$build/build.ninja" ]; then
+        meson setup --buildtype=release "$build" "$repo" >"$output" 2>&1 ||
+            { tail -n 20 "$output" >&2; fail "meson failed: $output"; }
+    fi
+    ninja -C "$build" node/phalanx-server >"$output" 2>&1 ||
+        { tail -n 20 "$output" >&2; fail "the build failed: $output"; }
+}
+
+# --- one node ---------------------------------------------------------------
+
+mount_of() { echo "$run/node-$1/mnt"; }
+
+# The node's process, empty if there is none. A pid file may be old, and its
+# number another program's by now: what counts is who works on the data.
+pid_of() {
+    local comm pid name
+    for comm in /proc/[0-9]*/comm; do
+        pid=${comm#/proc/} pid=${pid%/comm}
+        { read -r name <"$comm"; } 2>/dev/null || continue
+        [ "$name" = phalanx-server ] || continue
+        if tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" |
+            grep -qxF "DATA_DIR=$run/node-$1/data"; then
+            echo "$pid"
+            return
+        fi
+    done
+}
+
+peers() {
+    local i list=
+    for i in "${nodes[@]}"; do
+        list+=,node-$i=127.0.0.1:$((grpc_base + i))
+    done
+    echo "${list#,}"
+}
+
+# Takes off what a crash left mounted, and keeps aside what someone wrote into
+# the bare folder meanwhile.
+clear_mount_point() {
+    local mnt
+    mnt=$(mount_of "$1")
+    while umount -l "$mnt" 2>/dev/null; do :; done
+    mkdir -p "$mnt" "$run/node-$1/data"
+    if [ -n "$(ls -A "$mnt")" ]; then
+        local aside
+        aside=$mnt-$(date +%Y%m%dT%H%M%S)
+        mv "$mnt" "$aside"
+        mkdir "$mnt"
+        say "node-$1: files were written while it was down: they are in $aside"
+    fi
+}
+
+start_node() {
+    local dir=$run/node-$1
+    clear_mount_point "$1"
+    env -i PATH="$PATH" NODE_ID="node-$1" PEERS="$(peers)" \
+        CLUSTER=quickstart DATA_DIR="$dir/data" MOUNT="$dir/mnt" \
+        GRPC_ADDR="127.0.0.1:$((grpc_base + $1))" \
+        DEBUG_ADDR="127.0.0.1:$((debug_base + $1))" \
+        TICK_MS=20 ELECTION=12 HEARTBEAT=3 \
+        setsid "$server" </dev/null >>"$dir/log" 2>&1 9>&- &
+    echo $! >"$dir/pid"
+    disown # it outlives us, and its end is no news of this shell
+}
+
+# SIGTERM, and SIGKILL for one that does not end.
+stop_node() {
+    local pid i
+    pid=$(pid_of "$1")
+    if [ -n "$pid" ]; then
+        kill "$pid" 2>/dev/null || true
+        for ((i = 0; i < 150; i++)); do
+            kill -0 "$pid" 2>/dev/null || break
+            sleep 0.1
+        done
+        if kill -KILL "$pid" 2>/dev/null; then
+            say "node-$1 did not end within 15 s: killed"
+        fi
+    fi
+    rm -f "$run/node-$1/pid"
+}
+
+kill_node() {
+    local pid
+    pid=$(pid_of "$1")
+    [ -n "$pid" ] || fail "node-$1 is down already"
+    kill -KILL "$pid"
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+    rm -f "$run/node-$1/pid"
+}
+
+# GET $2 from node $1, with its head; nothing if it doesn't answer.
+http() (
+    exec 3<>"/dev/tcp/127.0.0.1/$((debug_base + $1))" &&
+        printf 'GET %s HTTP/1.0\r\n\r\n' "$2" >&3 &&
+        timeout 2 cat <&3
+) 2>/dev/null
+
+is_ready() { [[ $(http "$1" /health) == HTTP/*\ 200\ * ]]; }
+
+# A field of a node's status: state, term, leader_id, ...
+field() {
+    local text
+    text=$(http "$1" /debug/status | tr ',{}' '\n' |
+        sed -n 's/^ *"'"$2"'": *"\{0,1\}\([^"]*\)"\{0,1\} *$/\1/p') || true
+    echo "${text%%$'\n'*}"
+}
+
+wait_ready() {
+    local i
+    for ((i = 0; i < 300; i++)); do
+        is_ready "$1" && return
+        if [ -z "$(pid_of "$1")" ]; then
+            tail -n 3 "$run/node-$1/log" >&2
+            fail "node-$1 ended; its last notes are above (ports in use? PORT_BASE=N picks others)"
+        fi
+        sleep 0.1
+    done
+    tail -n 3 "$run/node-$1/log" >&2
+    fail "node-$1 is not ready after 30 s; its last notes are above"
+}
+
+leader() {
+    local i try
+    for ((try = 0; try < 100; try++)); do
+        for i in "${nodes[@]}"; do
+            [ "$(field "$i" state)" != leader ] || { echo "$i"; return; }
+        done
+        sleep 0.1
+    done
+    fail "no node leads; see $run/node-*/log"
+}
+
+# --- commands ---------------------------------------------------------------
+
+stop_all() {
+    local i
+    for i in "${nodes[@]}"; do
+        kill "$(pid_of "$i")" 2>/dev/null || true # all at once, then wait
+    done
+    for i in "${nodes[@]}"; do
+        stop_node "$i"
+        while umount -l "$(mount_of "$i")" 2>/dev/null; do :; done
+    done
+}
+
+start_all() {
+    local i
+    for i in "${nodes[@]}"; do start_node "$i"; done
+    for i in "${nodes[@]}"; do wait_ready "$i"; done
+}
+
+status() {
+    local i pid state
+    printf '%-8s %-8s %-14s %6s %9s  %s\n' node pid state term applied mount
+    for i in "${nodes[@]}"; do
+        pid=$(pid_of "$i")
+        if [ -z "$pid" ]; then
+            printf '%-8s %-8s %s\n' "node-$i" - down
+            continue
+        fi
+        state=$(field "$i" state)
+        is_ready "$i" || state="${state:-?}, waiting"
+        printf '%-8s %-8s %-14s %6s %9s  %s\n' "node-$i" "$pid" "${state:-?}" \
+            "$(field "$i" term)" "$(field "$i" applied_index)" "$(mount_of "$i")"
+    done
+}
+
+# Writes 1, 2, 3 ... into files of their own until $2 exists, and notes each
+# that was acknowledged.
+demo_writer() {
+    local n
+    for ((n = 1; ; n++)); do
+        [ ! -e "$2" ] || return 0
+        if { echo "$n" >"$1/demo/$n"; } 2>/dev/null; then echo "$n"; fi
+    done
+}
+
+# Is every number of the file $1 readable on node $2?
+demo_check() {
+    local n value
+    while read -r n; do
+        read -r value <"$(mount_of "$2")/demo/$n" || value=nothing
+        [ "$value" = "$n" ] ||
+            fail "write $n was acknowledged, but node-$2 shows $value"
+    done <"$1"
+}
+
+demo() {
+    local i first second survivors=() acked=$run/acknowledged end=$run/demo-end
+    say
+    say "a value written on node-0 ..."
+    say "    echo 'hello from node-0' > run/node-0/mnt/greeting"
+    echo 'hello from node-0' >"$(mount_of 0)/greeting"
+    say "... is there on all others:"
+    for i in 1 2 3 4; do
+        say "    cat run/node-$i/mnt/greeting    $(cat "$(mount_of "$i")/greeting")"
+    done
+
+    first=$(leader)
+    second=$(((first + 2) % 5))
+    for i in "${nodes[@]}"; do
+        [ "$i" = "$first" ] || [ "$i" = "$second" ] || survivors+=("$i")
+    done
+    rm -rf "$end" "$(mount_of 0)/demo"
+    mkdir "$(mount_of 0)/demo"
+    say
+    say "while a writer runs on node-${survivors[0]}, kill -9 the leader, node-$first, and node-$second"
+    demo_writer "$(mount_of "${survivors[0]}")" "$end" >"$acked" 9>&- &
+    local writer=$!
+    sleep 1
+    kill_node "$first"
+    kill_node "$second"
+    local before
+    before=$(wc -l <"$acked")
+    sleep 2
+    touch "$end"
+    wait "$writer"
+    local all
+    all=$(wc -l <"$acked")
+    say "    $before writes acknowledged before, $((all - before)) after; node-$(leader) leads now"
+    ((all > before)) || fail "no write succeeded after the two were killed"
+    for i in "${survivors[@]}"; do
+        demo_check "$acked" "$i"
+        say "    node-$i: all $all readable"
+    done
+
+    say "restart the two"
+    start_node "$first"
+    start_node "$second"
+    for i in "$first" "$second"; do
+        wait_ready "$i"
+        demo_check "$acked" "$i"
+        say "    node-$i: all $all readable"
+    done
+    rm -rf "$(mount_of 0)/demo" "$end" "$acked"
+}
+
+hints() {
+    cat <<END
+
+five nodes are running, with their mounts in $run/node-{0,1,2,3,4}/mnt. Try:
+
+    echo hello > $run/node-0/mnt/greeting; cat $run/node-4/mnt/greeting
+    cat $run/node-2/mnt/.phalanx/status
+    curl -s http://127.0.0.1:$debug_base/debug/status
+    $0 status
+    $0 kill $(leader)          # the leader; the others go on
+    $0 restart $(leader)
+    $0 down
+END
+}
+
+number() {
+    case ${1:-} in
+    [0-4]) ;;
+    *) fail "which node? write a number from 0 to 4, as: $0 $2 3" ;;
+    esac
+}
+
+# Ports are remembered, so that kill and restart need not be told.
+load_ports() {
+    if [ -n "${PORT_BASE:-}" ]; then
+        [[ $PORT_BASE =~ ^[1-9][0-9]{3,4}$ && $PORT_BASE -le 65400 ]] ||
+            fail "PORT_BASE is \"$PORT_BASE\": write a number from 1000 to 65400"
+        grpc_base=$PORT_BASE debug_base=$((PORT_BASE + 50))
+    elif [ -f "$run/ports" ] && [ "$1" != up ]; then
+        read -r grpc_base debug_base <"$run/ports"
+    fi
+}
+
+main() {
+    local command=${1:-up}
+    case $command in
+    up | status | down) [ $# -le 1 ] || fail "$command takes no argument" ;;
+    kill | restart) number "${2:-}" "$command" ;;
+    *) fail "\"$command\" is not a command: write status, kill N, restart N, down, or nothing" ;;
+    esac
+    load_ports "$command"
+    [ "$command" = up ] || [ -d "$run" ] || fail "nothing was started yet: run $0"
+    mkdir -p "$run"
+    exec 9>"$run/lock"
+    [ "$command" = status ] || flock -w 60 9 ||
+        fail "another quickstart.sh is at work on $run"
+
+    case $command in
+    up)
+        check_fuse
+        build_server
+        say "starting five nodes"
+        stop_all
+        echo "$grpc_base $debug_base" >"$run/ports"
+        start_all
+        demo
+        hints
+        ;;
+    status) status ;;
+    kill)
+        kill_node "$2"
+        say "node-$2 is dead; '$0 restart $2' brings it back"
+        ;;
+    restart)
+        stop_node "$2"
+        start_node "$2"
+        wait_ready "$2"
+        say "node-$2 is back"
+        ;;
+    down)
+        stop_all
+        say "all stopped and unmounted; the data stays in $run"
+        ;;
+    esac
+}
+
+main "$@"

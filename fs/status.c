@@ -1,0 +1,175 @@
+/* /.phalanx/ and its files. Their inode numbers lie below those that the state
+ * gives out. A file's text is fetched when it is opened and served from the
+ * handle, so that one reader sees one moment; its size is shown as 0, as in
+ * /proc, since it is not known before. */
+#include "fs/status.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_INODE UINT64_C(2) /* the directory; its files follow */
+#define LAST_INODE (FIRST_INODE + FS_STATUS_FILES)
+
+static_assert(LAST_INODE < 256, "numbers from 256 on are the state's");
+
+static const char directory_name[] = ".phalanx";
+
+static const char *const file_names[FS_STATUS_FILES] = {
+    [FS_STATUS_STATUS] = "status",
+    [FS_STATUS_LEADER] = "leader",
+    [FS_STATUS_MEMBERS] = "members",
+    [FS_STATUS_HEALTH] = "health",
+};
+
+static bool owns(uint64_t inode)
+{
+    return inode >= FIRST_INODE && inode <= LAST_INODE;
+}
+
+static bool is(struct command_name name, const char *word)
+{
+    return name.size == strlen(word) && memcmp(name.data, word, name.size) == 0;
+}
+
+static bool is_directory(uint64_t parent, struct command_name name)
+{
+    return parent == STORE_ROOT_INODE && is(name, directory_name);
+}
+
+static void inode_of(uint64_t number, struct store_inode *out)
+{
+    bool is_file = number != FIRST_INODE;
+
+    *out = (struct store_inode){
+        .inode = number,
+        .mode = is_file ? S_IFREG | 0444 : S_IFDIR | 0555,
+        .links = is_file ? 1 : 2,
+        .parent = STORE_ROOT_INODE,
+    };
+}
+
+static void reply_inode(struct fs_call *c, uint64_t number)
+{
+    struct store_inode inode;
+
+    inode_of(number, &inode);
+    fs_reply_entry(c, number, &inode);
+}
+
+bool fs_status_lookup(struct fs_call *c)
+{
+    if (is_directory(c->inode, c->name)) {
+        reply_inode(c, FIRST_INODE);
+        return true;
+    }
+    if (!owns(c->inode))
+        return false;
+    for (uint64_t i = 0; i < FS_STATUS_FILES; i++) {
+        if (c->inode == FIRST_INODE && is(c->name, file_names[i])) {
+            reply_inode(c, FIRST_INODE + 1 + i);
+            return true;
+        }
+    }
+    fs_reply_err(c, -ENOENT);
+    return true;
+}
+
+bool fs_status_getattr(struct fs_call *c)
+{
+    struct store_inode inode;
+
+    if (!owns(c->inode))
+        return false;
+    inode_of(c->inode, &inode);
+    fs_reply_attr(c, &inode);
+    return true;
+}
+
+/* 0: the call has been answered. */
+static int open_text(struct fs_call *c)
+{
+    enum fs_status_file file =
+        (enum fs_status_file)(c->inode - FIRST_INODE - 1);
+    struct fs_handle *h;
+    ssize_t size;
+
+    if (c->inode == FIRST_INODE)
+        return -EISDIR;
+    if ((c->flags & O_ACCMODE) != O_RDONLY || (c->flags & O_TRUNC) != 0)
+        return -EPERM; /* root may do what the mode forbids */
+    h = fs_handle_new(c, c->node, 0, (struct command_name){0});
+    if (h == NULL)
+        return -ENOMEM;
+    size = c->fs->port.status(c->fs->port.ctx, file, &h->text);
+    if (size < 0) {
+        h->text = NULL;
+        fs_handle_free(h);
+        return (int)size;
+    }
+    h->text_size = (size_t)size;
+    fs_reply_open(c, h);
+    return 0;
+}
+
+bool fs_status_open(struct fs_call *c)
+{
+    int rc;
+
+    if (!owns(c->inode))
+        return false;
+    rc = open_text(c);
+    if (rc < 0)
+        fs_reply_err(c, rc);
+    return true;
+}
+
+bool fs_status_read(struct fs_call *c)
+{
+    const struct fs_handle *h = c->handle;
+    size_t left;
+
+    if (h->inode != 0)
+        return false;
+    left = c->offset < h->text_size ? h->text_size - c->offset : 0;
+    fs_reply_bytes(c, h->text + (h->text_size - left),
+                   left < c->size ? left : c->size);
+    return true;
+}
+
+/* One page holds all of it. Entries without attributes: the kernel asks. */
+bool fs_status_list(struct fs_call *c)
+{
+    char *out = (char *)c->fs->out;
+    struct fuse_entry_param entry = {0};
+    size_t used = 0;
+    size_t need;
+
+    if (!owns(c->inode))
+        return false;
+    for (uint64_t i = c->offset; i < FS_STATUS_FILES; i++) {
+        entry.attr.st_ino = FIRST_INODE + 1 + i;
+        entry.attr.st_mode = S_IFREG;
+        if (c->is_plus)
+            need = fuse_add_direntry_plus(c->req, out + used, c->size - used,
+                                          file_names[i], &entry, (off_t)i + 1);
+        else
+            need = fuse_add_direntry(c->req, out + used, c->size - used,
+                                     file_names[i], &entry.attr, (off_t)i + 1);
+        if (need > c->size - used)
+            break;
+        used += need;
+    }
+    fs_reply_bytes(c, out, used);
+    return true;
+}
+
+bool fs_status_refuses(struct fs_call *c)
+{
+    if (!owns(c->inode) && !owns(c->new_inode) &&
+        !is_directory(c->inode, c->name) &&
+        !is_directory(c->new_inode, c->new_name))
+        return false;
+    fs_reply_err(c, -EPERM);
+    return true;
+}

@@ -1,0 +1,238 @@
+/* The replica: its state, its roles, its invariants.
+ *
+ *               election timeout            a majority would vote
+ *   FOLLOWER ───────────────────▶ PRE_CANDIDATE ─────────────▶ CANDIDATE
+ *    ▲ ▲ ▲       elect.c           │  ▲                         │  │
+ *    │ │ └─────────────────────────┘  └─────────────────────────┘  │
+ *    │ │   a leader, a higher term         election timeout        │
+ *    │ └───────────────────────────────────────────────────────────┤
+ *    │                                                             │ a majority
+ *    │   a higher term, or no majority heard of for E  lease.c     ▼ voted
+ *    └────────────────────────────────────────────────────────── LEADER
+ *
+ * A sole voter goes the same way, by majorities of one.
+ *
+ * Invariants, asserted where the state changes and by raft_check:
+ *
+ *   R1  The term only grows; within a term the vote is given once.
+ *   R2  The commit index only grows, within the log.
+ *   R3  applied <= min(commit, durable): the state never runs ahead of the log.
+ *   R4  A leader commits by counting only entries of its own term (3.6.2).
+ *   R5  Candidates and leaders voted for themselves, and are voters.
+ *   R6  A leader's term and vote are durable, so it may send at once.
+ *   R7  A leader's log ends in its own term, begun by its no-op.
+ *   R8  Who is not leader knows nothing of peers' progress that counts: no
+ *       lease, no read round.
+ *   R9  Writes: hard_seq, cut_seq, durable_seq <= write_seq.
+ *   R10 Reads are answered in order: done <= wanted.
+ *   R11 Entries shown in a message or a write stay as they are until the next
+ *       step: the log is not changed once a step has shown any.
+ *
+ *   Log:       L1 terms ascend   L2 durable, applied <= last
+ *              L3 what is not durable is in memory   L4 sums are right
+ *   Progress:  P1 match < next   P2 sums are right   P3 match <= last
+ *              P4 told <= commit P5 echoes are of what was sent */
+#ifndef RAFT_CORE_H
+#define RAFT_CORE_H
+
+#include "base/assert.h"
+#include "base/rand.h"
+#include "raft/log.h"
+#include "raft/progress.h"
+#include "raft/raft.h"
+
+/* What one step can send: to each peer a full window, and a few small ones. */
+#define RAFT_NOW_MAX (RAFT_MEMBERS_MAX * (RAFT_INFLIGHT_MSGS_MAX + 8))
+#define RAFT_AFTER_MAX (RAFT_MEMBERS_MAX + 8)
+
+/* Local reads that wait for an index; see read.c. */
+struct raft_reads {
+    uint64_t wanted; /* the newest asked for */
+    uint64_t done;   /* the newest answered */
+
+    /* Follower: one batch is outstanding at the leader. */
+    uint64_t attempt; /* its id; 0: none */
+    uint64_t attempt_last;
+    px_ns attempt_at;
+    uint64_t attempt_next; /* ids are fresh, across restarts too */
+
+    /* Leader: one round is under way. */
+    uint64_t round; /* 0: none */
+    uint64_t round_last;
+    raft_index round_index;
+};
+
+/* What the step under way has to say; raft_step makes a raft_out of it. */
+struct raft_draft {
+    struct raft_msg now[RAFT_NOW_MAX];
+    size_t now_count;
+    struct raft_msg after[RAFT_AFTER_MAX];
+    size_t after_count;
+    struct raft_fetch fetches[RAFT_MEMBERS_MAX];
+    size_t fetch_count;
+    bool is_hard_changed;
+    raft_index append_first; /* 0: nothing was appended */
+    struct raft_read_ready reads;
+    struct raft_pos proposed;
+    bool is_log_shown; /* R11 */
+    /* Entries read from disk, referenced until the next step. */
+    struct raft_entry fetched[PX_BATCH_ENTRIES_MAX];
+    size_t fetched_count;
+};
+
+struct raft {
+    /* Fixed at raft_new. */
+    raft_id id;
+    struct raft_config config;
+    bool is_voter;
+    size_t voter_count;
+    px_ns election;
+    px_ns heartbeat;
+    px_ns lease;       /* how long one lasts: E (1 - rho) / (1 + rho) */
+    px_ns quiet_until; /* restarted: no vote and no campaign before it */
+
+    /* Durable, or on its way to the disk. */
+    struct raft_hard_state hard;
+    struct raft_log log;
+    uint64_t write_seq;   /* the newest handed out */
+    uint64_t durable_seq; /* the newest done */
+    uint64_t hard_seq;    /* the one that holds @hard */
+
+    /* Everyone. */
+    px_ns now; /* of this step */
+    enum raft_role role;
+    raft_id leader;
+    raft_index commit;
+    struct px_rand rand;
+    px_ns timeout; /* drawn from [E, 2E) */
+    px_ns election_at;
+    px_ns sticky_until; /* a leader was heard within E: no vote for others */
+    uint32_t granted;   /* candidates: a bit for each member's grant */
+    bool is_transfer;   /* candidate: on the word of the leader */
+    struct raft_reads reads;
+    uint64_t refused; /* messages that no sound member sends to us */
+
+    /* Leader. */
+    raft_index noop; /* its own first entry */
+    px_ns elected_at;
+    px_ns heartbeat_at;
+    px_ns quorum_at;   /* look by then whether a majority was heard of */
+    uint64_t round;    /* of heartbeats, the newest sent */
+    px_ns round_stamp; /* its stamp */
+    px_ns lease_stamp; /* the newest that a majority echoed; 0: none */
+    struct raft_peer peers[RAFT_MEMBERS_MAX]; /* as config.members */
+    /* Which member waits for an entry, by index modulo the bound: its number
+     * in config, plus one. Uncommitted entries of our own fit. */
+    uint8_t origins[RAFT_UNAPPLIED_ENTRIES_MAX];
+
+    struct raft_draft draft;
+
+    /* raft_check's last look. */
+    struct raft_hard_state seen_hard;
+    raft_index seen_commit;
+};
+
+/* ---- step.c: what a step has to say ---- */
+
+/* A message to fill in. Now: it depends on nothing that isn't durable. */
+struct raft_msg *raft_msg_now(struct raft *r, raft_id to,
+                              enum raft_msg_type type);
+/* Held until all that was written is durable. */
+struct raft_msg *raft_msg_after(struct raft *r, raft_id to,
+                                enum raft_msg_type type);
+/* It depends on our term and vote alone: now if they are durable. */
+struct raft_msg *raft_msg_settled(struct raft *r, raft_id to,
+                                  enum raft_msg_type type);
+bool raft_is_hard_durable(const struct raft *r);
+void raft_set_hard(struct raft *r, raft_term term, raft_id voted_for);
+/* Room for @count entries. Errors: -ENOMEM, no effect. */
+int raft_reserve(struct raft *r, size_t count);
+/* Appends one entry, room having been reserved, and has it written. */
+void raft_append_entry(struct raft *r, raft_term term,
+                       enum raft_entry_kind kind, struct px_slice data);
+/* The member's place in config and peers; -1 for a stranger. */
+int raft_member_find(const struct raft *r, raft_id id);
+bool raft_is_peer_voter(const struct raft *r, size_t i);
+
+/* ---- elect.c ---- */
+
+void raft_become_follower(struct raft *r, raft_term term);
+/* The timer runs anew; restart also draws another timeout. */
+void raft_election_defer(struct raft *r);
+void raft_election_restart(struct raft *r);
+void raft_on_election_timeout(struct raft *r);
+void raft_on_pre_vote(struct raft *r, const struct raft_msg *m);
+void raft_on_vote(struct raft *r, const struct raft_msg *m);
+void raft_on_vote_reply(struct raft *r, const struct raft_msg *m);
+void raft_on_timeout_now(struct raft *r, const struct raft_msg *m);
+/* A candidate's own vote counts once it is durable. */
+void raft_on_own_vote_durable(struct raft *r);
+/* Does stickiness forbid to vote for somebody else now (6.4, 4.2.3)? */
+bool raft_is_sticky(const struct raft *r);
+
+/* ---- follow.c ---- */
+
+/* Errors: -ENOMEM; the log is as it was. */
+int raft_on_append(struct raft *r, const struct raft_msg *m);
+void raft_on_heartbeat(struct raft *r, const struct raft_msg *m);
+/* A leader of an older term hears of ours, and steps down. */
+void raft_refuse_stale_leader(struct raft *r, const struct raft_msg *m);
+
+/* ---- lead.c ---- */
+
+void raft_become_leader(struct raft *r);
+int raft_on_propose(struct raft *r, const struct raft_proposal *list,
+                    size_t count);
+void raft_on_append_reply(struct raft *r, struct raft_peer *p,
+                          const struct raft_msg *m);
+void raft_on_fetched(struct raft *r, raft_id peer, raft_index first,
+                     const struct raft_entry *entries, size_t count);
+void raft_on_unreachable(struct raft *r, raft_id peer);
+/* Sends what is due and has room. */
+void raft_send_entries(struct raft *r, struct raft_peer *p);
+/* The peer answers heartbeats, its log ending at @last, but what was sent to
+ * it is not acknowledged: send again what was lost. */
+void raft_resend_if_stuck(struct raft *r, struct raft_peer *p, raft_index last);
+
+/* ---- commit.c ---- */
+
+/* The largest value that a majority of voters has reached; ours is @own. */
+uint64_t raft_majority(const struct raft *r,
+                       uint64_t (*value)(const struct raft_peer *p),
+                       uint64_t own);
+void raft_commit_to(struct raft *r, raft_index index);
+/* Leader: commit what a majority holds. */
+void raft_commit_advance(struct raft *r);
+/* Leader: tell @p, or whoever it may be, at once of commits that it is owed. */
+void raft_commit_tell(struct raft *r, struct raft_peer *p);
+void raft_commit_tell_all(struct raft *r);
+/* What may be applied: committed, and durable here (R3). */
+raft_index raft_ready_index(const struct raft *r);
+/* Leader: has it committed in its own term (6.4, step 1)? */
+bool raft_can_serve(const struct raft *r);
+
+/* ---- lease.c ---- */
+
+void raft_heartbeat_round(struct raft *r);
+void raft_on_heartbeat_reply(struct raft *r, struct raft_peer *p,
+                             const struct raft_msg *m);
+/* Steps down if no majority was heard of within E. */
+void raft_check_quorum(struct raft *r);
+/* When the lease ends; 0: none. */
+px_ns raft_lease_end(const struct raft *r);
+
+/* ---- read.c ---- */
+
+void raft_on_read(struct raft *r, uint64_t id);
+void raft_on_read_request(struct raft *r, struct raft_peer *p,
+                          const struct raft_msg *m);
+void raft_on_read_reply(struct raft *r, const struct raft_msg *m);
+/* Answers what may be answered, and starts what has to be started. */
+void raft_reads_advance(struct raft *r);
+/* The leader is another, or unknown: what was under way is void. */
+void raft_reads_forget(struct raft *r);
+/* When to ask the leader anew; PX_NS_NEVER: not waiting. */
+px_ns raft_reads_retry_at(const struct raft *r);
+void raft_reads_retry(struct raft *r);
+
+#endif

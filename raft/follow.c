@@ -1,0 +1,168 @@
+/* The part of a write on a follower: entries arrive, are checked against the
+ * log, kept, written, and acknowledged once they are durable.
+ *
+ *   APPEND ─▶ is prev held? ─no─▶ refuse: the conflicting term and its start
+ *                  │ yes
+ *                  ▼
+ *             skip what is held, cut from the first conflict on, append
+ *                  │
+ *                  ▼
+ *             commit up to min(leader's, what this message verified)
+ *                  │
+ *                  ▼
+ *             acknowledge prev + count, when durable
+ *
+ * An acknowledgement speaks of the very message that it answers, never of our
+ * own tail, which another leader may have left there (3.5). */
+#include <errno.h>
+
+#include "raft/core.h"
+
+/* Everything that the rest relies on; the message is from a peer. */
+static bool is_sound(const struct raft_msg *m)
+{
+    const struct raft_msg_append *a = &m->append;
+    raft_term term = a->prev.term;
+
+    if ((a->prev.index == 0) != (a->prev.term == 0) || term > m->term)
+        return false;
+    if (a->count > PX_BATCH_ENTRIES_MAX ||
+        a->prev.index > UINT64_MAX - PX_BATCH_ENTRIES_MAX)
+        return false;
+    for (size_t i = 0; i < a->count; i++) {
+        const struct raft_entry *e = &a->entries[i];
+
+        if (e->pos.index != a->prev.index + 1 + i || e->pos.term == 0 ||
+            e->pos.term < term || e->pos.term > m->term)
+            return false;
+        if (e->kind < RAFT_ENTRY_NOOP || e->kind > RAFT_ENTRY_CONFIG ||
+            e->data.size > PX_ENTRY_BYTES_MAX)
+            return false;
+        term = e->pos.term;
+    }
+    return true;
+}
+
+/* A leader of our term speaks. False if there can be no such leader. */
+static bool heed_leader(struct raft *r, raft_id from)
+{
+    px_assert(r->hard.term > 0);
+    if (r->role == RAFT_LEADER || (r->leader != 0 && r->leader != from)) {
+        r->refused++; /* two leaders in one term: not of one configuration */
+        return false;
+    }
+    if (r->role != RAFT_FOLLOWER)
+        raft_become_follower(r, r->hard.term);
+    r->sticky_until = r->now + r->election;
+    raft_election_defer(r);
+    if (r->leader == 0) {
+        r->leader = from;
+        raft_reads_advance(r);
+    }
+    return true;
+}
+
+static void acknowledge(struct raft *r, const struct raft_msg *m,
+                        raft_index match)
+{
+    struct raft_msg *reply = raft_msg_after(r, m->from, RAFT_MSG_APPEND_REPLY);
+
+    reply->append_reply.is_accepted = true;
+    reply->append_reply.match = match;
+}
+
+static void refuse(struct raft *r, const struct raft_msg *m)
+{
+    struct raft_msg *reply =
+        raft_msg_settled(r, m->from, RAFT_MSG_APPEND_REPLY);
+
+    reply->append_reply.is_accepted = false;
+    reply->append_reply.match = m->append.prev.index;
+    reply->append_reply.conflict =
+        raft_log_conflict(&r->log, m->append.prev.index);
+}
+
+/* How many of the entries are in the log already. */
+static size_t count_held(const struct raft *r, const struct raft_msg_append *a)
+{
+    size_t i = 0;
+
+    while (i < a->count && raft_log_holds(&r->log, a->entries[i].pos))
+        i++;
+    return i;
+}
+
+/* Keeps a->entries[held..], which the log lacks or contradicts. */
+static int keep(struct raft *r, const struct raft_msg_append *a, size_t held)
+{
+    raft_index first = a->entries[held].pos.index;
+    int rc = raft_reserve(r, a->count - held);
+
+    if (rc < 0)
+        return rc;
+    if (first <= r->log.last)
+        raft_log_cut(&r->log, first, r->write_seq + 1);
+    for (size_t i = held; i < a->count; i++)
+        raft_append_entry(r, a->entries[i].pos.term, a->entries[i].kind,
+                          a->entries[i].data);
+    return 0;
+}
+
+int raft_on_append(struct raft *r, const struct raft_msg *m)
+{
+    const struct raft_msg_append *a = &m->append;
+    raft_index verified = a->prev.index + a->count;
+    size_t held;
+
+    if (!is_sound(m)) {
+        r->refused++;
+        return 0;
+    }
+    if (!heed_leader(r, m->from))
+        return 0;
+    if (!raft_log_holds(&r->log, a->prev)) {
+        refuse(r, m);
+        return 0;
+    }
+    held = count_held(r, a);
+    if (held < a->count) {
+        int rc;
+
+        if (a->entries[held].pos.index <= r->commit) {
+            r->refused++; /* contradicts what is committed */
+            return 0;
+        }
+        rc = keep(r, a, held);
+        if (rc < 0)
+            return rc;
+    }
+    raft_commit_to(r, a->commit < verified ? a->commit : verified);
+    acknowledge(r, m, verified);
+    return 0;
+}
+
+void raft_on_heartbeat(struct raft *r, const struct raft_msg *m)
+{
+    const struct raft_msg_heartbeat *h = &m->heartbeat;
+    struct raft_msg *reply;
+
+    if (!heed_leader(r, m->from))
+        return;
+    if (raft_log_holds(&r->log, h->match))
+        raft_commit_to(r,
+                       h->commit < h->match.index ? h->commit : h->match.index);
+    if (h->round == 0)
+        return; /* a notice of commits; nobody waits for an answer */
+    reply = raft_msg_settled(r, m->from, RAFT_MSG_HEARTBEAT_REPLY);
+    reply->heartbeat_reply.stamp = h->stamp;
+    reply->heartbeat_reply.round = h->round;
+    reply->heartbeat_reply.last = r->log.last;
+}
+
+void raft_refuse_stale_leader(struct raft *r, const struct raft_msg *m)
+{
+    struct raft_msg *reply =
+        raft_msg_settled(r, m->from, RAFT_MSG_APPEND_REPLY);
+
+    reply->append_reply.is_accepted = false;
+}

@@ -1,0 +1,92 @@
+/* Time on the leader: heartbeat rounds, what their echoes prove, and when to
+ * give up.
+ *
+ *   S ─────────────┬──────────────────────────────▶ our clock
+ *   round sent     │ echoes of S from a majority
+ *   └──── E (1-rho)/(1+rho) ────┘ lease end
+ *
+ * Whoever echoes S received it after S and votes for no one else for E on its
+ * own clock. With a majority of such promises no other leader can arise before
+ * the fastest of these clocks has counted E; ours may be the slowest: hence
+ * the factor (6.4). The end rests on the newest S that a majority has echoed,
+ * each peer by its own newest echo, so that two of one peer are one. */
+#include "raft/core.h"
+
+static uint64_t heard_of(const struct raft_peer *p)
+{
+    return p->heard;
+}
+
+static uint64_t stamp_of(const struct raft_peer *p)
+{
+    return p->stamp;
+}
+
+void raft_heartbeat_round(struct raft *r)
+{
+    r->round++;
+    r->round_stamp = r->now;
+    r->heartbeat_at = r->now + r->heartbeat;
+    for (size_t i = 0; i < r->config.count; i++) {
+        struct raft_peer *p = &r->peers[i];
+        raft_index reach = p->match < r->commit ? p->match : r->commit;
+        struct raft_msg *m;
+
+        if (p->id == r->id)
+            continue;
+        m = raft_msg_now(r, p->id, RAFT_MSG_HEARTBEAT);
+        m->heartbeat.match = raft_log_pos(&r->log, p->match);
+        m->heartbeat.commit = r->commit;
+        m->heartbeat.stamp = r->round_stamp;
+        m->heartbeat.round = r->round;
+        if (p->told < reach)
+            p->told = reach;
+    }
+}
+
+void raft_on_heartbeat_reply(struct raft *r, struct raft_peer *p,
+                             const struct raft_msg *m)
+{
+    const struct raft_msg_heartbeat_reply *h = &m->heartbeat_reply;
+
+    if (h->round == 0 || h->round > r->round || h->stamp > r->round_stamp ||
+        h->stamp < r->elected_at) {
+        r->refused++; /* we never sent that */
+        return;
+    }
+    if (h->round > p->round)
+        p->round = h->round;
+    if (h->stamp > p->stamp) {
+        p->stamp = h->stamp;
+        /* A sole voter needs no echo, and its lease no end. */
+        r->lease_stamp = raft_majority(r, stamp_of, PX_NS_NEVER);
+    }
+    raft_reads_advance(r);
+    raft_resend_if_stuck(r, p, h->last);
+}
+
+void raft_check_quorum(struct raft *r)
+{
+    px_ns heard = raft_majority(r, heard_of, r->now);
+
+    if (heard < r->elected_at)
+        heard = r->elected_at;
+    r->quorum_at = heard + r->election;
+    if (r->quorum_at <= r->now)
+        raft_become_follower(r, r->hard.term);
+}
+
+px_ns raft_lease_end(const struct raft *r)
+{
+    if (!raft_can_serve(r) || (r->lease_stamp == 0 && r->voter_count > 1))
+        return 0;
+    return r->voter_count == 1 ? PX_NS_NEVER : r->lease_stamp + r->lease;
+}
+
+bool raft_lease_read(const struct raft *r, px_ns now, raft_index *index_out)
+{
+    if (now >= raft_lease_end(r))
+        return false;
+    *index_out = r->commit;
+    return true;
+}

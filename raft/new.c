@@ -1,0 +1,193 @@
+/* A replica's beginning and end, and what it says of itself. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "raft/core.h"
+
+#define PPM UINT64_C(1000000)
+/* Durations beyond make no sense, and products of them would overflow. */
+#define DURATION_MAX (UINT64_C(3600) * PX_NS_PER_S)
+
+static bool are_members_sound(const struct raft_config *config)
+{
+    if (config->count > RAFT_MEMBERS_MAX)
+        return false;
+    for (size_t i = 0; i < config->count; i++) {
+        const struct raft_member *m = &config->members[i];
+
+        if (m->id == 0 || (m->role != RAFT_VOTER && m->role != RAFT_LEARNER))
+            return false;
+        for (size_t k = 0; k < i; k++)
+            if (config->members[k].id == m->id)
+                return false;
+    }
+    return true;
+}
+
+static bool is_log_sound(const struct raft_options *o)
+{
+    raft_term term = 0;
+    raft_index next = 1;
+
+    for (size_t i = 0; i < o->run_count; i++) {
+        const struct raft_term_run *run = &o->runs[i];
+
+        if (run->term <= term || run->first > o->last)
+            return false;
+        if (i == 0 ? run->first != 1 : run->first < next)
+            return false;
+        term = run->term;
+        next = run->first + 1;
+    }
+    if ((o->run_count == 0) != (o->last == 0) || o->applied > o->last)
+        return false;
+    return o->hard.term >= term;
+}
+
+static bool are_durations_sound(const struct raft_options *o)
+{
+    return o->heartbeat > 0 && o->election <= DURATION_MAX &&
+           o->heartbeat <= o->election / 4 && o->clock_drift_ppm < PPM;
+}
+
+static bool are_sound(const struct raft_options *o)
+{
+    if (o->is_first_boot && (o->last > 0 || o->hard.term > 0))
+        return false;
+    return o->id != 0 && are_members_sound(&o->config) && is_log_sound(o) &&
+           are_durations_sound(o);
+}
+
+static void set_members(struct raft *r, const struct raft_config *config)
+{
+    r->config = *config;
+    for (size_t i = 0; i < config->count; i++) {
+        r->peers[i].id = config->members[i].id;
+        r->peers[i].role = config->members[i].role;
+        if (config->members[i].role != RAFT_VOTER)
+            continue;
+        r->voter_count++;
+        if (config->members[i].id == r->id)
+            r->is_voter = true;
+    }
+}
+
+static void set_times(struct raft *r, const struct raft_options *o)
+{
+    struct px_rand attempts;
+    bool is_alone = r->is_voter && r->voter_count == 1;
+
+    r->election = o->election;
+    r->heartbeat = o->heartbeat;
+    r->lease =
+        o->election * (PPM - o->clock_drift_ppm) / (PPM + o->clock_drift_ppm);
+    r->now = o->now;
+    /* Rounded up. A sole voter can have promised nothing to anybody. */
+    if (!o->is_first_boot && !is_alone)
+        r->quiet_until = o->now + o->election +
+                         (o->election * o->clock_drift_ppm + PPM - 1) / PPM;
+    px_rand_init(&r->rand, o->seed);
+    raft_election_restart(r);
+    if (is_alone)
+        r->election_at = o->now;
+    /* Attempts to read must differ from those before a restart, within the
+     * same term: the time tells the two apart. */
+    px_rand_init(&attempts, o->seed ^ o->now);
+    r->reads.attempt_next = px_rand_next(&attempts) >> 1 | 1;
+}
+
+int raft_new(const struct raft_options *options, struct raft **raft_out)
+{
+    struct raft *r;
+
+    if (!are_sound(options))
+        return -EINVAL;
+    r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return -ENOMEM;
+    if (raft_log_init(&r->log, options) < 0) {
+        free(r);
+        return -ENOMEM;
+    }
+    r->id = options->id;
+    r->hard = options->hard;
+    r->commit = options->applied;
+    set_members(r, &options->config);
+    set_times(r, options);
+    r->seen_hard = r->hard;
+    r->seen_commit = r->commit;
+    *raft_out = r;
+    return 0;
+}
+
+void raft_free(struct raft *r)
+{
+    if (r == NULL)
+        return;
+    while (r->draft.fetched_count > 0)
+        px_slice_unref(&r->draft.fetched[--r->draft.fetched_count].data);
+    raft_log_fini(&r->log);
+    free(r);
+}
+
+size_t raft_committed(const struct raft *r, raft_index first,
+                      struct raft_entry *entries, size_t max)
+{
+    raft_index ready = raft_ready_index(r);
+    uint64_t bytes = 0;
+    size_t count = 0;
+
+    if (first < raft_log_tail_first(&r->log))
+        return 0;
+    while (count < max && first + count <= ready) {
+        const struct raft_entry *e = raft_log_entry(&r->log, first + count);
+
+        bytes += e->data.size;
+        if (count > 0 && bytes > PX_BATCH_BYTES_MAX)
+            break;
+        entries[count++] = *e;
+    }
+    return count;
+}
+
+void raft_get_status(const struct raft *r, struct raft_status *status_out)
+{
+    *status_out = (struct raft_status){
+        .id = r->id,
+        .role = r->role,
+        .term = r->hard.term,
+        .voted_for = r->hard.voted_for,
+        .leader = r->leader,
+        .last = raft_log_last(&r->log),
+        .durable = r->log.durable,
+        .commit = r->commit,
+        .applied = r->log.applied,
+        .lease_end = raft_lease_end(r),
+        .can_serve = raft_can_serve(r),
+        .refused = r->refused,
+    };
+}
+
+size_t raft_get_peers(const struct raft *r, struct raft_peer_status *peers,
+                      size_t max)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < r->config.count; i++) {
+        const struct raft_peer *p = &r->peers[i];
+
+        if (p->id == r->id)
+            continue;
+        if (count < max)
+            peers[count] = (struct raft_peer_status){
+                .id = p->id,
+                .role = p->role,
+                .state = raft_progress_text(p->state),
+                .match = p->match,
+                .next = p->next,
+                .heard = p->heard,
+            };
+        count++;
+    }
+    return count;
+}

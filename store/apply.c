@@ -1,0 +1,216 @@
+/* Entries to effects: state and command in, state and result out. No clock, no
+ * chance, no local errno: the same entries give the same state and the same
+ * results on every replica, however they are cut into batches.
+ *
+ *   begin ─▶ entry: decode ─▶ admit (session.c) ─▶ operate ─▶ keep result
+ *     ▲        └─ next ◀──────────────────────────────┘
+ *     │                                    commit: effects, applied index
+ *     └── more entries than one transaction should carry ──┘
+ *
+ * A batch is one transaction, unless its entries delete so much that the
+ * transaction would grow beyond WORK_MAX: then it is several, each whole. */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "store/state_core.h"
+
+/* Chunks and extents touched, after which a transaction is committed before
+ * the next entry. One entry adds less than as many again. */
+#define WORK_MAX 65536u
+
+/* ---- One transaction ---- */
+
+bool store_meta_load(struct store_kv *kv, struct meta_record *meta_out)
+{
+    struct store_key key;
+
+    store_key_start(&key, STORE_TAG_META);
+    if (store_kv_get_record(kv, &key, meta_out, sizeof *meta_out))
+        return true;
+    store_kv_fail(kv, -PX_ECORRUPT);
+    return false;
+}
+
+void store_meta_save(struct store_kv *kv, const struct meta_record *meta)
+{
+    struct store_key key;
+
+    store_key_start(&key, STORE_TAG_META);
+    store_kv_put(kv, &key, meta, sizeof *meta);
+}
+
+int store_apply_begin(struct store_state *s)
+{
+    struct apply *a = &s->apply;
+    int rc;
+
+    a->kv = (struct store_kv){.dbi = s->env.dbi};
+    a->work = 0;
+    rc = mdb_txn_begin(s->env.lmdb, NULL, 0, &a->kv.txn);
+    return store_err(rc);
+}
+
+/* Meta and sessions in memory follow the transaction; when it goes, they are
+ * read back. If that fails too, what failed first is what is reported. */
+void store_apply_abort(struct store_state *s)
+{
+    struct apply *a = &s->apply;
+    struct store_kv kv = {.dbi = s->env.dbi};
+
+    if (a->kv.txn != NULL)
+        mdb_txn_abort(a->kv.txn);
+    a->kv.txn = NULL;
+    if (mdb_txn_begin(s->env.lmdb, NULL, MDB_RDONLY, &kv.txn) != 0)
+        return;
+    (void)store_meta_load(&kv, &a->meta);
+    store_sessions_load(&kv, &a->sessions);
+    if (kv.cursor != NULL)
+        mdb_cursor_close(kv.cursor);
+    mdb_txn_abort(kv.txn);
+}
+
+int store_apply_commit(struct store_state *s)
+{
+    struct apply *a = &s->apply;
+    int rc;
+
+    if (a->kv.rc == 0)
+        store_meta_save(&a->kv, &a->meta);
+    if (a->kv.rc < 0) {
+        store_apply_abort(s);
+        return a->kv.rc;
+    }
+    rc = mdb_txn_commit(a->kv.txn);
+    a->kv.txn = NULL;
+    if (rc == 0)
+        return 0;
+    a->kv.is_map_full = rc == MDB_MAP_FULL;
+    store_apply_abort(s);
+    return store_err(rc);
+}
+
+/* ---- One entry ---- */
+
+static int operate(struct apply *a, const struct command *c,
+                   struct store_result *r)
+{
+    switch (c->op) {
+    case COMMAND_SESSION_OPEN:
+        return store_session_open(a, c, r);
+    case COMMAND_CREATE:
+        return store_apply_create(a, c, r);
+    case COMMAND_MKDIR:
+        return store_apply_mkdir(a, c, r);
+    case COMMAND_SYMLINK:
+        return store_apply_symlink(a, c, r);
+    case COMMAND_LINK:
+        return store_apply_link(a, c, r);
+    case COMMAND_UNLINK:
+        return store_apply_unlink(a, c, r);
+    case COMMAND_RMDIR:
+        return store_apply_rmdir(a, c, r);
+    case COMMAND_RENAME:
+        return store_apply_rename(a, c, r);
+    case COMMAND_WRITE:
+        return store_apply_write(a, c, r);
+    case COMMAND_SETATTR:
+        return store_apply_setattr(a, c, r);
+    case COMMAND_RELEASE:
+        return store_apply_release(a, c);
+    case COMMAND_REAP:
+        return store_apply_reap(a, c);
+    }
+    return -PX_EFORMAT; /* decode lets no other through */
+}
+
+static void apply_command(struct apply *a, const struct command *c,
+                          struct store_result *r)
+{
+    bool has_session = c->op != COMMAND_SESSION_OPEN;
+
+    r->session = c->session;
+    r->sequence = c->sequence;
+    if (has_session && !store_session_admit(a, c, r))
+        return;
+    if (c->time > a->meta.time)
+        a->meta.time = c->time;
+    a->now = a->meta.time;
+    r->rc = operate(a, c, r);
+    if (has_session)
+        store_session_keep(a, c, r);
+}
+
+static void apply_entry(struct store_state *s, const struct raft_entry *e,
+                        struct store_result *r)
+{
+    struct apply *a = &s->apply;
+    struct command c;
+
+    px_assert(e->pos.index == a->meta.applied_index + 1);
+    px_assert(e->pos.term >= a->meta.applied_term);
+    a->meta.applied_index = e->pos.index;
+    a->meta.applied_term = e->pos.term;
+    a->index = e->pos.index;
+    *r = (struct store_result){.index = e->pos.index};
+    if (e->kind != RAFT_ENTRY_COMMAND)
+        return;
+    r->rc = command_decode(e->data, s->scratch, &c);
+    if (r->rc == 0)
+        apply_command(a, &c, r);
+}
+
+/* ---- A batch ---- */
+
+/* Applies entries within one transaction; *done_out says how many. */
+static int apply_some(struct store_state *s, const struct raft_entry *entries,
+                      size_t count, struct store_result *results,
+                      size_t *done_out)
+{
+    struct apply *a = &s->apply;
+    size_t done = 0;
+    int rc = store_apply_begin(s);
+
+    if (rc < 0)
+        return rc;
+    while (done < count && a->work < WORK_MAX && a->kv.rc == 0) {
+        apply_entry(s, &entries[done], &results[done]);
+        done++;
+    }
+    rc = store_apply_commit(s);
+    if (rc == 0)
+        *done_out = done;
+    return rc;
+}
+
+static void publish(struct store_state *s)
+{
+    (void)pthread_mutex_lock(&s->lock); /* a plain mutex, ours: can't fail */
+    s->applied = (struct raft_pos){.term = s->apply.meta.applied_term,
+                                   .index = s->apply.meta.applied_index};
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+int store_apply(struct store_state *s, const struct raft_entry *entries,
+                size_t count, struct store_result *results,
+                struct store_orphans *orphans)
+{
+    size_t done = 0;
+
+    s->apply.orphans = orphans;
+    while (done < count) {
+        size_t orphans_before = orphans->count;
+        size_t part = 0;
+        int rc = apply_some(s, entries + done, count - done, results + done,
+                            &part);
+
+        if (rc < 0) {
+            orphans->count = orphans_before;
+            if (!s->apply.kv.is_map_full || store_env_grow(&s->env) < 0)
+                return rc;
+        }
+        done += part;
+        publish(s);
+    }
+    return 0;
+}

@@ -1,0 +1,113 @@
+/* See boot.h. The note is replaced by rename, so it is never half written. */
+#include "store/boot.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+#define NOTE_NAME "boot"
+#define NOTE_NAME_NEW "boot.new"
+#define NOTE_BYTES_MAX 128
+
+static bool id_is_sound(const char *id)
+{
+    size_t size = strnlen(id, STORE_BOOT_ID_BYTES_MAX + 1);
+
+    if (size == 0 || size > STORE_BOOT_ID_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (!isgraph((unsigned char)id[i]))
+            return false;
+    return true;
+}
+
+static int note_parse(const char *text, struct store_boot *note_out)
+{
+    struct store_boot note = {0};
+    char word[6], again[NOTE_BYTES_MAX];
+
+    static_assert(STORE_BOOT_ID_BYTES_MAX == 63, "the width in the format");
+    if (sscanf(text, "phalanx-state 1 %5s %63s", word, note.id) != 2)
+        return -PX_EFORMAT;
+    note.is_clean = strcmp(word, "clean") == 0;
+    /* Whatever sscanf is lenient about, a note of ours is not. */
+    (void)snprintf(again, sizeof again, "phalanx-state 1 %s %s\n",
+                   note.is_clean ? "clean" : "dirty", note.id);
+    if (strcmp(text, again) != 0)
+        return -PX_EFORMAT;
+    *note_out = note;
+    return 0;
+}
+
+int store_boot_read(const char *dir, struct store_boot *note_out)
+{
+    char text[NOTE_BYTES_MAX];
+    ssize_t size;
+    int fd, rc = 0;
+    int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dirfd < 0)
+        return -errno;
+    fd = openat(dirfd, NOTE_NAME, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        rc = -errno;
+    (void)close(dirfd); /* was only read */
+    if (rc < 0)
+        return rc;
+    size = read(fd, text, sizeof text - 1);
+    if (size < 0)
+        rc = -errno;
+    (void)close(fd); /* was only read */
+    if (rc < 0)
+        return rc;
+    text[size] = '\0';
+    return note_parse(text, note_out);
+}
+
+static int write_synced(int dirfd, const char *text, size_t size)
+{
+    int fd = openat(dirfd, NOTE_NAME_NEW,
+                    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    ssize_t written;
+    int rc = 0;
+
+    if (fd < 0)
+        return -errno;
+    written = write(fd, text, size);
+    if (written < 0)
+        rc = -errno;
+    else if ((size_t)written != size)
+        rc = -ENOSPC;
+    if (rc == 0 && fsync(fd) < 0)
+        rc = -errno;
+    if (close(fd) < 0 && rc == 0)
+        rc = -errno;
+    return rc;
+}
+
+int store_boot_write(const char *dir, const struct store_boot *note)
+{
+    char text[NOTE_BYTES_MAX];
+    int dirfd, rc, size;
+
+    if (!id_is_sound(note->id))
+        return -EINVAL;
+    size = snprintf(text, sizeof text, "phalanx-state 1 %s %s\n",
+                    note->is_clean ? "clean" : "dirty", note->id);
+    dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0)
+        return -errno;
+    rc = write_synced(dirfd, text, (size_t)size);
+    if (rc == 0 && renameat(dirfd, NOTE_NAME_NEW, dirfd, NOTE_NAME) < 0)
+        rc = -errno;
+    if (rc == 0 && fsync(dirfd) < 0)
+        rc = -errno;
+    (void)close(dirfd); /* synced above */
+    return rc;
+}

@@ -1,0 +1,27 @@
+/* The note beside the database: which boot of the machine wrote to it, and
+ * whether it was closed cleanly.
+ *
+ *   STATE_DIR/boot:  "phalanx-state 1 dirty <boot id>\n"
+ *
+ * Commits are not synced. What the page cache had is right after the process
+ * died, and anything at all after the machine did. So the note says "dirty"
+ * and the boot id, durably, before the first byte of the database is written,
+ * and "clean" only once the whole database has been synced. */
+#ifndef STORE_BOOT_H
+#define STORE_BOOT_H
+
+#include <stdbool.h>
+
+#define STORE_BOOT_ID_BYTES_MAX 63
+
+struct store_boot {
+    bool is_clean;
+    char id[STORE_BOOT_ID_BYTES_MAX + 1];
+};
+
+/* -ENOENT: there is none. -PX_EFORMAT: not a note of this version. */
+int store_boot_read(const char *dir, struct store_boot *note_out);
+/* Durable on return. -EINVAL for an id that is empty, too long or has blanks.*/
+int store_boot_write(const char *dir, const struct store_boot *note);
+
+#endif

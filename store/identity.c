@@ -1,0 +1,347 @@
+/* The data folder is made in an order that leaves no doubt after a crash:
+ *
+ *   folder ─▶ lock, taken ─▶ log/, state/ ─▶ identity
+ *
+ * So where there is an identity there is a log/, and where there is none, log/
+ * and state/ are empty: anything else is a folder that has lost a part, and is
+ * refused rather than adopted. */
+#include "store/identity.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "store/identity_file.h"
+#include "store/say.h"
+
+struct store_folder {
+    int fd;
+    int lock_fd;
+    char *path;
+    char *log;
+    char *state;
+};
+
+static int say_errno(struct px_text *why, const char *path, int rc)
+{
+    return store_say(why, rc, "%s: %s", path, px_strerror(rc));
+}
+
+/* Makes @path durable in the folder that holds it. */
+static int sync_parent(const char *path)
+{
+    char *parent = strdup(path);
+    char *slash;
+    int rc = 0;
+    int fd;
+
+    if (parent == NULL)
+        return -ENOMEM;
+    slash = strrchr(parent, '/');
+    if (slash != NULL)
+        slash[slash == parent ? 1 : 0] = '\0';
+    fd = open(slash != NULL ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(parent);
+    if (fd < 0)
+        return -errno;
+    if (fsync(fd) < 0)
+        rc = -errno;
+    (void)close(fd); /* a folder */
+    return rc;
+}
+
+static int make_folder(const char *path)
+{
+    if (mkdir(path, 0700) < 0)
+        return errno == EEXIST ? 0 : -errno;
+    return sync_parent(path);
+}
+
+/* mkdir -p. */
+static int make_folders(const char *path)
+{
+    char *part = strdup(path);
+    int rc = 0;
+
+    if (part == NULL)
+        return -ENOMEM;
+    for (char *p = part + 1; *p != '\0' && rc == 0; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        rc = make_folder(part);
+        *p = '/';
+    }
+    if (rc == 0)
+        rc = make_folder(part);
+    free(part);
+    return rc;
+}
+
+static int take_lock(struct store_folder *f, struct px_text *why)
+{
+    f->lock_fd = openat(f->fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (f->lock_fd < 0)
+        return say_errno(why, f->path, -errno);
+    if (flock(f->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno != EWOULDBLOCK)
+        return say_errno(why, f->path, -errno);
+    return store_say(why, -EBUSY,
+                     "another process uses the data folder %s: stop it, or "
+                     "give this one a folder of its own",
+                     f->path);
+}
+
+/* 1 if there is anything in @name, 0 if it is empty or not there. */
+static int has_content(const struct store_folder *f, const char *name)
+{
+    const struct dirent *d;
+    int found = 0;
+    DIR *dir;
+    int fd = openat(f->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    dir = fdopendir(fd);
+    if (dir == NULL) {
+        found = -errno;
+        (void)close(fd); /* only read */
+        return found;
+    }
+    while (found == 0) {
+        errno = 0;
+        d = readdir(dir);
+        if (d == NULL) {
+            found = -errno;
+            break;
+        }
+        found = strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
+    }
+    (void)closedir(dir); /* only read */
+    return found;
+}
+
+/* A folder without an identity: it has to be one without data. */
+static int check_empty(const struct store_folder *f, struct px_text *why)
+{
+    static const char *const names[] = {"log", "state"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        int rc = has_content(f, names[i]);
+
+        if (rc < 0)
+            return say_errno(why, f->path, rc);
+        if (rc > 0)
+            return store_say(why, -PX_ECORRUPT,
+                             "the data folder %s has data in %s/ but no "
+                             "identity: restore the file, or use an empty "
+                             "folder and a new node id",
+                             f->path, names[i]);
+    }
+    return 0;
+}
+
+/* A folder with an identity: it has to be ours, and complete. */
+static int check_ours(const struct store_folder *f,
+                      const struct store_identity *id, const char *node,
+                      uint64_t cluster, struct px_text *why)
+{
+    if (strcmp(id->node, node) != 0)
+        return store_say(why, -PX_ECLUSTER,
+                         "the data folder %s belongs to node %s, this is "
+                         "node %s",
+                         f->path, id->node, node);
+    if (id->cluster != cluster)
+        return store_say(why, -PX_ECLUSTER,
+                         "the data folder %s belongs to cluster %016" PRIx64
+                         ", this node is of cluster %016" PRIx64
+                         ": are PEERS or CLUSTER not what they were?",
+                         f->path, id->cluster, cluster);
+    if (faccessat(f->fd, "log", F_OK, 0) < 0 && errno == ENOENT)
+        return store_say(why, -PX_ECORRUPT,
+                         "the data folder %s has an identity but no log/: "
+                         "restore it, or use an empty folder and a new node "
+                         "id",
+                         f->path);
+    return 0;
+}
+
+static int read_identity(const struct store_folder *f,
+                         struct store_identity *id, struct px_text *why)
+{
+    int rc = identity_read(f->fd, id);
+
+    if (rc == -PX_EFORMAT)
+        return store_say(why, rc,
+                         "the data folder %s is in a newer format than this "
+                         "program knows: use a newer program",
+                         f->path);
+    if (rc == -PX_ECORRUPT)
+        return store_say(why, rc,
+                         "%s/identity is damaged: restore it, or start with "
+                         "an empty data folder and a new node id",
+                         f->path);
+    if (rc < 0 && rc != -ENOENT)
+        return say_errno(why, f->path, rc);
+    return rc;
+}
+
+/* Reads what is there, checks it, and fills in this start's identity. */
+static int learn_identity(const struct store_folder *f, const char *node,
+                          uint64_t cluster, struct store_identity *id,
+                          bool *is_new, struct px_text *why)
+{
+    int rc = read_identity(f, id, why);
+
+    *is_new = rc == -ENOENT;
+    if (*is_new) {
+        *id = (struct store_identity){.format = STORE_FORMAT_VERSION,
+                                      .cluster = cluster};
+        (void)snprintf(id->node, sizeof id->node, "%s", node); /* it fits */
+        rc = check_empty(f, why);
+    } else if (rc == 0) {
+        rc = check_ours(f, id, node, cluster, why);
+    }
+    if (rc == 0)
+        id->incarnation++;
+    return rc;
+}
+
+static int write_folder(const struct store_folder *f,
+                        const struct store_identity *id, bool is_new,
+                        struct px_text *why)
+{
+    int rc = 0;
+
+    /* A start that was cut short may have made the folder and no more. Where
+     * its parent may not be read, it was there before us. */
+    if (is_new) {
+        rc = sync_parent(f->path);
+        if (rc == -EACCES)
+            rc = 0;
+    }
+    if (rc == 0)
+        rc = make_folder(f->log);
+    if (rc == 0)
+        rc = make_folder(f->state);
+    if (rc == 0)
+        rc = identity_write(f->fd, id);
+    return rc < 0 ? say_errno(why, f->path, rc) : 0;
+}
+
+static int open_locked(struct store_folder *f, struct px_text *why)
+{
+    int rc = make_folders(f->path);
+
+    if (rc < 0)
+        return say_errno(why, f->path, rc);
+    f->fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (f->fd < 0)
+        return say_errno(why, f->path, -errno);
+    return take_lock(f, why);
+}
+
+/* @dir without the slashes at its end, so that its parent can be told. */
+static char *trimmed(const char *dir)
+{
+    size_t size = strlen(dir);
+
+    while (size > 1 && dir[size - 1] == '/')
+        size--;
+    return strndup(dir, size);
+}
+
+static struct store_folder *folder_new(const char *dir)
+{
+    struct store_folder *f = calloc(1, sizeof *f);
+
+    if (f == NULL)
+        return NULL;
+    f->fd = f->lock_fd = -1;
+    f->path = trimmed(dir);
+    if (f->path == NULL)
+        goto fail;
+    if (asprintf(&f->log, "%s/log", f->path) < 0) {
+        f->log = NULL; /* it is undefined otherwise */
+        goto fail;
+    }
+    if (asprintf(&f->state, "%s/state", f->path) < 0) {
+        f->state = NULL;
+        goto fail;
+    }
+    return f;
+fail:
+    store_folder_close(f);
+    return NULL;
+}
+
+int store_folder_open(const char *dir, const char *node, uint64_t cluster,
+                      struct store_folder **folder_out,
+                      struct store_identity *identity_out, bool *is_new_out,
+                      char *why, size_t why_size)
+{
+    struct store_folder *f = NULL;
+    struct store_identity id;
+    struct px_text text;
+    bool is_new;
+    int rc;
+
+    px_text_init(&text, why, why_size);
+    if (*dir == '\0' || *node == '\0' || strlen(node) > PX_NODE_ID_BYTES_MAX)
+        return store_say(&text, -EINVAL,
+                         "a data folder needs a path, and a node id of 1 to "
+                         "%u bytes",
+                         PX_NODE_ID_BYTES_MAX);
+    f = folder_new(dir);
+    if (f == NULL)
+        return store_say(&text, -ENOMEM, "out of memory");
+    rc = open_locked(f, &text);
+    if (rc < 0)
+        goto fail;
+    rc = learn_identity(f, node, cluster, &id, &is_new, &text);
+    if (rc < 0)
+        goto fail;
+    rc = write_folder(f, &id, is_new, &text);
+    if (rc < 0)
+        goto fail;
+    *folder_out = f;
+    *identity_out = id;
+    *is_new_out = is_new;
+    return 0;
+fail:
+    store_folder_close(f);
+    return rc;
+}
+
+void store_folder_close(struct store_folder *f)
+{
+    if (f == NULL)
+        return;
+    if (f->lock_fd >= 0)
+        (void)close(f->lock_fd); /* gives the lock back */
+    if (f->fd >= 0)
+        (void)close(f->fd); /* a folder */
+    free(f->path);
+    free(f->log);
+    free(f->state);
+    free(f);
+}
+
+const char *store_folder_log(const struct store_folder *f)
+{
+    return f->log;
+}
+
+const char *store_folder_state(const struct store_folder *f)
+{
+    return f->state;
+}

@@ -1,0 +1,368 @@
+/* What the segments say when the log is opened: torn, lost, misplaced and
+ * damaged records are told apart, and the tail is put in order.
+ *
+ * The walk takes each segment in turn, each record of it, as long as head,
+ * place, chain, body and content are right; it stops at the first that isn't.
+ *
+ * In a segment that isn't the last, the walk must have ended on the record
+ * whose checksum the next segment's head carries; then no record is missing,
+ * whatever lies behind. If it has not, a record was lost or damaged: the next
+ * segment exists only because all of this one was durable.
+ *
+ * In the last segment the walk stops at some offset S, and the question is
+ * whether what should be there may have been acknowledged.
+ *
+ *   - Records are written in batches; a batch is begun only after the flush of
+ *     the one before has returned. (The log makes it so: what is written
+ *     between two flushes is one batch, however many writes that took.)
+ *   - Each record carries `durable`, the offset before which all was flushed
+ *     when it was written: where its own batch begins.
+ *   - So: if any sound record head behind S has durable > S, the bytes at S were
+ *     durable once, perhaps acknowledged, and are damaged now: -PX_ECORRUPT.
+ *   - If all sound heads behind S have durable <= S, they and S are of one
+ *     batch, whose flush never returned: the disk was free to write some of its
+ *     sectors and not others, in any order. It is torn, nobody was told of it,
+ *     and it is cut from S on.
+ *   - An end record says that another segment was made after all of this one
+ *     was durable. If that is not there, it is missing: -PX_ECORRUPT.
+ *
+ * What remains. Damage to the very last batch, with nothing behind it, looks
+ * like a tear, and is cut although it was acknowledged; here the other members
+ * have to make good what one disk has lost. The time this can happen in is
+ * narrow: the next batch ends it, and so does a clean close, which writes a
+ * last record for the purpose. A disk that tears within a sector can do the
+ * same to the last records before a batch, if they share the sector with its
+ * beginning. And when the newest segment is lost together with the end record
+ * that speaks of it, nothing here says that it ever was.
+ *
+ * The cut. Bytes behind S are zeroed, and the zeros flushed, before open
+ * returns: otherwise they might be taken for records behind a later S. The
+ * page cache may hold other bytes than the disk, after a flush that failed:
+ * the tail is read past it, and zeros go as far as either has something. The
+ * flush at the end is owed in any case: what a crashed process wrote may have
+ * reached no more than the cache of the drive. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "store/log_core.h"
+#include "store/log_scan.h"
+#include "store/segment.h"
+
+struct recovery {
+    struct store_log *log;
+    struct px_text *why;
+    struct log_scan scan;
+    struct log_segment_head head; /* of the segment walked last */
+    uint32_t sequence;            /* its number */
+    uint64_t stop;                /* where its walk stopped */
+    enum log_flaw flaw;           /* and why */
+    bool has_end;                 /* by an end record */
+};
+
+/* Says what is wrong at @offset of segment @sequence. */
+static int say_corrupt(struct recovery *r, uint32_t sequence, uint64_t offset,
+                       const char *what)
+{
+    char name[SEGMENT_NAME_BYTES];
+
+    segment_name(sequence, name);
+    return store_say(r->why, -PX_ECORRUPT,
+                     "%s/%s is damaged at offset %" PRIu64
+                     ", where index %" PRIu64 " is due: %s",
+                     r->log->dir, name, offset, r->log->index.last + 1, what);
+}
+
+static int say_failed(struct recovery *r, uint32_t sequence, int rc)
+{
+    char name[SEGMENT_NAME_BYTES];
+
+    segment_name(sequence, name);
+    return store_say(r->why, rc, "%s/%s: %s", r->log->dir, name,
+                     px_strerror(rc));
+}
+
+static int say_missing(struct recovery *r, uint32_t sequence)
+{
+    char name[SEGMENT_NAME_BYTES];
+
+    segment_name(sequence, name);
+    return store_say(
+        r->why, -PX_ECORRUPT,
+        "%s/%s is missing, where index %" PRIu64 " is due, at its offset %u",
+        r->log->dir, name, r->log->index.last + 1, LOG_BLOCK_BYTES);
+}
+
+/* ---- One segment ---- */
+
+static int read_head(struct recovery *r, struct log_segment_head *head)
+{
+    char name[SEGMENT_NAME_BYTES];
+    const uint8_t *bytes;
+    int rc;
+
+    segment_name(r->sequence, name);
+    rc = log_scan_at(&r->scan, 0, LOG_BLOCK_BYTES, &bytes);
+    if (rc < 0)
+        return say_failed(r, r->sequence, rc);
+    if (bytes == NULL)
+        return say_corrupt(r, r->sequence, 0, "the file is too short");
+    rc = log_segment_head_decode(bytes, head);
+    if (rc == -PX_EFORMAT)
+        return store_say(r->why, rc,
+                         "%s/%s is in a format that this program does not "
+                         "know: use the one that wrote it, or a newer one",
+                         r->log->dir, name);
+    if (rc < 0)
+        return say_corrupt(r, r->sequence, 0,
+                           "the checksum of the segment's head is wrong");
+    if (head->stamp != r->log->stamp)
+        return store_say(r->why, -PX_ECLUSTER,
+                         "%s/%s belongs to another cluster or node",
+                         r->log->dir, name);
+    if (head->sequence != r->sequence)
+        return say_corrupt(r, r->sequence, 0,
+                           "the file is another segment, renamed");
+    return 0;
+}
+
+/* Does the segment begin where the one before ended? */
+static int check_joint(struct recovery *r, uint32_t before, uint64_t stop,
+                       enum log_flaw flaw)
+{
+    const struct store_log *log = r->log;
+    const struct log_segment_head *h = &r->head;
+
+    if (h->chain != log->chain) {
+        if (before > 0)
+            return say_corrupt(r, before, stop, log_flaw_text(flaw));
+        return say_corrupt(r, r->sequence, 0, "the log begins before it");
+    }
+    if (h->last.index != log->index.last ||
+        h->last.term != log_index_last_term(&log->index) ||
+        h->hard.term != log->hard.term ||
+        h->hard.voted_for != log->hard.voted_for)
+        return say_corrupt(r, r->sequence, 0,
+                           "its head contradicts the segments before");
+    return 0;
+}
+
+/* Reads the record at r->stop; r->flaw says whether it is sound. */
+static int read_record(struct recovery *r, struct log_record *record)
+{
+    const struct store_log *log = r->log;
+    const uint8_t *bytes;
+    int rc;
+
+    r->flaw = LOG_ENDS;
+    rc = log_scan_at(&r->scan, r->stop, LOG_HEAD_BYTES, &bytes);
+    if (rc < 0 || bytes == NULL)
+        return rc;
+    r->flaw = log_record_decode(bytes, log->stamp, r->sequence,
+                                (uint32_t)r->stop, record);
+    if (r->flaw != LOG_SOUND)
+        return 0;
+    r->flaw = LOG_BAD_CHAIN;
+    if (record->chain != log->chain)
+        return 0;
+    r->flaw = LOG_ENDS;
+    rc = log_scan_at(&r->scan, r->stop, log_record_bytes(record->body_size),
+                     &bytes);
+    if (rc < 0 || bytes == NULL)
+        return rc;
+    r->flaw = log_record_check_body(record, bytes + LOG_HEAD_BYTES);
+    return 0;
+}
+
+/* Takes in record after record, up to the first that isn't sound. */
+static int walk(struct recovery *r)
+{
+    struct log_record record;
+    int rc;
+
+    r->stop = LOG_BLOCK_BYTES;
+    r->has_end = false;
+    for (;;) {
+        const char *wrong;
+        uint64_t next;
+
+        rc = read_record(r, &record);
+        if (rc < 0)
+            return say_failed(r, r->sequence, rc);
+        if (r->flaw == LOG_BAD_CONTENT) /* no tear leaves a right checksum */
+            return say_corrupt(r, r->sequence, r->stop, log_flaw_text(r->flaw));
+        if (r->flaw != LOG_SOUND)
+            return 0;
+        r->has_end = record.type == LOG_END;
+        if (r->has_end)
+            return 0;
+        rc = log_index_reserve(&r->log->index, 1);
+        if (rc < 0)
+            return say_failed(r, r->sequence, rc);
+        next = r->stop + log_record_bytes(record.body_size);
+        wrong = next + LOG_HEAD_BYTES > r->head.bytes
+                    ? "the record leaves no room for the end record"
+                    : log_take(r->log, &record);
+        if (wrong != NULL)
+            return say_corrupt(r, r->sequence, r->stop, wrong);
+        r->stop = next;
+    }
+}
+
+/* Nothing was ever written behind the end that the head states. */
+static void limit_scan(struct recovery *r)
+{
+    if (r->scan.file_bytes > r->head.bytes)
+        r->scan.file_bytes = r->head.bytes;
+}
+
+static int take_segment(struct recovery *r, uint32_t sequence, bool is_last)
+{
+    uint32_t before = r->sequence;
+    uint64_t stop = r->stop;
+    enum log_flaw flaw = r->flaw;
+    int rc;
+
+    if (sequence != before + 1)
+        return say_missing(r, before + 1);
+    r->sequence = sequence;
+    rc = log_scan_open(&r->scan, r->log->dir_fd, sequence, is_last);
+    if (rc < 0)
+        return say_failed(r, sequence, rc);
+    rc = read_head(r, &r->head);
+    if (rc < 0)
+        return rc;
+    limit_scan(r);
+    rc = check_joint(r, before, stop, flaw);
+    if (rc < 0)
+        return rc;
+    return walk(r);
+}
+
+/* ---- The tail of the last segment ---- */
+
+/* Refuses a stop that a later record's batch had left behind as durable. */
+static int check_torn(struct recovery *r, uint64_t garbage_end)
+{
+    struct log_record record;
+
+    for (uint64_t at = r->stop; at < garbage_end; at += LOG_ALIGN) {
+        const uint8_t *bytes;
+        enum log_flaw flaw;
+        int rc = log_scan_at(&r->scan, at, LOG_HEAD_BYTES, &bytes);
+
+        if (rc < 0)
+            return say_failed(r, r->sequence, rc);
+        if (bytes == NULL)
+            break;
+        flaw = log_record_decode(bytes, r->log->stamp, r->sequence,
+                                 (uint32_t)at, &record);
+        if (flaw == LOG_SOUND && record.durable > r->stop)
+            return say_corrupt(r, r->sequence, r->stop, log_flaw_text(r->flaw));
+    }
+    return 0;
+}
+
+/* How far the page cache holds bytes behind the stop. */
+static int find_cached(struct recovery *r, uint64_t *end_out)
+{
+    int rc = log_scan_open(&r->scan, r->log->dir_fd, r->sequence, false);
+
+    if (rc < 0)
+        return rc;
+    limit_scan(r);
+    return log_scan_zeros_from(&r->scan, r->stop, end_out);
+}
+
+/* Makes the file whole, zero behind the stop, and durable with its name. */
+static int settle(struct recovery *r, uint64_t garbage_end, bool is_rewritten)
+{
+    struct store_log *log = r->log;
+    int rc = segment_open(log->dir_fd, r->sequence, O_RDWR);
+
+    if (rc < 0)
+        return rc;
+    log->fd = rc;
+    if (r->scan.file_bytes < r->head.bytes) {
+        rc = segment_extend(log->fd, r->head.bytes);
+        if (rc < 0)
+            return rc;
+    }
+    rc = segment_zero(log->fd, r->stop, garbage_end);
+    if (rc == 0 && is_rewritten)
+        rc = segment_rewrite(log->fd, r->stop);
+    if (rc == 0 && (fdatasync(log->fd) < 0 || fsync(log->dir_fd) < 0))
+        rc = -errno;
+    return rc;
+}
+
+static int take_tail(struct recovery *r)
+{
+    struct store_log *log = r->log;
+    bool is_direct = r->scan.is_direct;
+    uint64_t on_disk = r->stop;
+    uint64_t cached = r->stop;
+    int rc;
+
+    if (r->has_end)
+        return say_missing(r, r->sequence + 1);
+    rc = log_scan_zeros_from(&r->scan, r->stop, &on_disk);
+    if (rc < 0)
+        return say_failed(r, r->sequence, rc);
+    rc = check_torn(r, on_disk);
+    if (rc < 0)
+        return rc;
+    rc = find_cached(r, &cached);
+    if (rc == 0)
+        rc = settle(r, on_disk > cached ? on_disk : cached, !is_direct);
+    if (rc < 0)
+        return say_failed(r, r->sequence, rc);
+    log->found.torn_bytes = on_disk - r->stop;
+    log->sequence = r->sequence;
+    log->segment_size = (uint32_t)r->head.bytes;
+    log->end = log->durable = log->zeroed = r->stop;
+    return 0;
+}
+
+static int take_all(struct recovery *r, const uint32_t *sequences, size_t count)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = take_segment(r, sequences[i], i + 1 == count);
+    return rc < 0 ? rc : take_tail(r);
+}
+
+int log_recover(struct store_log *log, struct px_text *why)
+{
+    struct recovery r = {.log = log, .why = why};
+    uint32_t *sequences = NULL;
+    size_t count = 0;
+    int rc;
+
+    rc = log_scan_init(&r.scan);
+    if (rc < 0)
+        goto fail;
+    rc = segment_list(log->dir_fd, &sequences, &count);
+    if (rc < 0)
+        goto fail;
+    if (count > 0) {
+        rc = take_all(&r, sequences, count);
+    } else {
+        rc = log_begin_segment(log, 0);
+        if (rc < 0)
+            goto fail;
+    }
+    free(sequences);
+    log_scan_fini(&r.scan);
+    return rc;
+fail:
+    free(sequences);
+    log_scan_fini(&r.scan);
+    return store_say(why, rc, "%s: %s", log->dir, px_strerror(rc));
+}

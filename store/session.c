@@ -1,0 +1,218 @@
+/* Exactly once: (session, sequence) -> result, part of the state.
+ *
+ *   SESSION_OPEN ─▶ living ─▶ the same node opens with a higher incarnation:
+ *                             ended, its results and holds go
+ *
+ *   sequence   < floor                    -EALREADY, nobody waits for it
+ *              kept                       the kept answer, no effect
+ *              <= floor + INFLIGHT_MAX    applied, and the answer kept
+ *              beyond                     -EINVAL
+ *
+ * The floor only rises, by what commands say of the answers their node has
+ * seen, and only by commands that are applied: a refusal changes nothing. */
+#include <errno.h>
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "store/apply.h"
+
+/* ---- The table ---- */
+
+static bool session_parse(const MDB_val *key, const MDB_val *value,
+                          struct session *s)
+{
+    struct session_record rec;
+
+    if (key->mv_size != STORE_KEY_NUMBER_BYTES ||
+        value->mv_size <= sizeof rec ||
+        value->mv_size > sizeof rec + sizeof s->node)
+        return false;
+    memcpy(&rec, value->mv_data, sizeof rec);
+    s->number = store_key_first(key->mv_data);
+    s->incarnation = rec.incarnation;
+    s->floor = rec.floor;
+    s->node_size = value->mv_size - sizeof rec;
+    memcpy(s->node, (const uint8_t *)value->mv_data + sizeof rec, s->node_size);
+    return true;
+}
+
+void store_sessions_load(struct store_kv *kv, struct session_table *table)
+{
+    struct store_key from;
+    MDB_val key, value;
+
+    table->count = 0;
+    store_key_number(&from, STORE_TAG_SESSION, 0);
+    for (bool more = store_kv_first(kv, &from, 1, &key, &value); more;
+         more = store_kv_next(kv, &from, 1, &key, &value)) {
+        if (table->count == PX_SESSIONS_MAX ||
+            !session_parse(&key, &value, &table->list[table->count])) {
+            store_kv_fail(kv, -PX_ECORRUPT);
+            return;
+        }
+        table->count++;
+    }
+}
+
+/* Numbers only grow, so the table is in their order: new ones go last. */
+struct session *store_session_find(struct session_table *table, uint64_t number)
+{
+    size_t low = 0, high = table->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (table->list[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == table->count || table->list[low].number != number)
+        return NULL;
+    return &table->list[low];
+}
+
+static struct session *session_of_node(struct apply *a,
+                                       struct command_name node)
+{
+    for (size_t i = 0; i < a->sessions.count; i++) {
+        struct session *s = &a->sessions.list[i];
+
+        if (s->node_size == node.size &&
+            memcmp(s->node, node.data, node.size) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+static void session_save(struct apply *a, const struct session *s)
+{
+    struct session_record rec = {.incarnation = s->incarnation,
+                                 .floor = s->floor};
+    struct store_key key;
+    uint8_t *room;
+
+    store_key_number(&key, STORE_TAG_SESSION, s->number);
+    room = store_kv_reserve(&a->kv, &key, sizeof rec + s->node_size);
+    if (room == NULL)
+        return;
+    memcpy(room, &rec, sizeof rec);
+    memcpy(room + sizeof rec, s->node, s->node_size);
+}
+
+/* ---- Opening one ends the node's last ---- */
+
+/* Its results go: at most STORE_RESULT_SLOTS. Its holds on orphans count no
+ * more, because a holder counts only while its session lives. */
+static void session_end(struct apply *a, struct session *s)
+{
+    struct session *list = a->sessions.list;
+    size_t place = (size_t)(s - list);
+    struct store_key key;
+    MDB_val found, value;
+
+    store_key_number(&key, STORE_TAG_SESSION, s->number);
+    store_kv_del(&a->kv, &key);
+    store_key_number(&key, STORE_TAG_RESULT, s->number);
+    for (bool more = store_kv_first(&a->kv, &key, key.size, &found, &value);
+         more; more = store_kv_next(&a->kv, &key, key.size, &found, &value))
+        store_kv_del_current(&a->kv);
+    a->sessions.count--;
+    memmove(s, s + 1, (a->sessions.count - place) * sizeof *s);
+}
+
+int store_session_open(struct apply *a, const struct command *c,
+                       struct store_result *r)
+{
+    struct session *s = session_of_node(a, c->name);
+
+    if (s != NULL && s->incarnation == c->incarnation) {
+        r->inode = s->number;
+        return 0;
+    }
+    if (s != NULL && s->incarnation > c->incarnation)
+        return -PX_ESESSION;
+    if (s == NULL && a->sessions.count == PX_SESSIONS_MAX)
+        return -ENOSPC;
+    if (a->meta.next_session >= STORE_SESSIONS_EVER)
+        return -ENOSPC;
+    if (s != NULL)
+        session_end(a, s);
+    s = &a->sessions.list[a->sessions.count++];
+    *s = (struct session){.number = a->meta.next_session++,
+                          .incarnation = c->incarnation,
+                          .node_size = c->name.size};
+    memcpy(s->node, c->name.data, c->name.size);
+    session_save(a, s);
+    a->meta.sessions = (uint32_t)a->sessions.count;
+    r->inode = s->number;
+    return 0;
+}
+
+/* ---- Each command once ---- */
+
+static uint64_t floor_with(const struct session *s, const struct command *c)
+{
+    return c->floor > s->floor ? c->floor : s->floor;
+}
+
+static bool result_load(struct apply *a, const struct command *c,
+                        struct store_result *r)
+{
+    struct result_record rec;
+    struct store_key key;
+
+    store_key_result(&key, c->session, c->sequence);
+    if (!store_kv_get_record(&a->kv, &key, &rec, sizeof rec))
+        return false;
+    if (rec.sequence != c->sequence)
+        return false; /* an older one in the same slot, below the floor */
+    r->index = rec.index;
+    r->rc = rec.rc;
+    r->inode = rec.inode;
+    r->value = rec.value;
+    return true;
+}
+
+bool store_session_admit(struct apply *a, const struct command *c,
+                         struct store_result *r)
+{
+    const struct session *s = store_session_find(&a->sessions, c->session);
+    uint64_t floor;
+
+    if (s == NULL) {
+        r->rc = -PX_ESESSION;
+        return false;
+    }
+    floor = floor_with(s, c);
+    if (c->sequence < floor) {
+        r->rc = -EALREADY;
+        return false;
+    }
+    if (c->sequence - floor >= STORE_RESULT_SLOTS) {
+        r->rc = -EINVAL;
+        return false;
+    }
+    return !result_load(a, c, r);
+}
+
+void store_session_keep(struct apply *a, const struct command *c,
+                        const struct store_result *r)
+{
+    struct session *s = store_session_find(&a->sessions, c->session);
+    struct result_record rec = {.sequence = r->sequence,
+                                .index = r->index,
+                                .inode = r->inode,
+                                .value = r->value,
+                                .rc = r->rc};
+    struct store_key key;
+
+    px_assert(s != NULL);
+    px_assert(r->sequence == c->sequence);
+    store_key_result(&key, c->session, c->sequence);
+    store_kv_put(&a->kv, &key, &rec, sizeof rec);
+    if (c->floor > s->floor) {
+        s->floor = c->floor;
+        session_save(a, s);
+    }
+}

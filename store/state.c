@@ -1,0 +1,287 @@
+/* Opening and closing the state: may what is on disk be believed?
+ *
+ *   note (boot.h)   database   ─▶ origin
+ *   none            none          NEW
+ *   clean           any           KEPT
+ *   dirty, ours     any           KEPT: the process died, the cache did not
+ *   dirty, another  any           DISTRUSTED: the machine went down
+ *   none, damaged   there         DISTRUSTED
+ *
+ * Distrusted files are removed before anything else happens; the log brings
+ * everything back. So does a database that LMDB itself refuses to open. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/err.h"
+#include "store/boot.h"
+#include "store/state_core.h"
+
+#define ROOT_MODE (S_IFDIR | 0755u)
+
+/* ---- What the note says ---- */
+
+/* 1: there is a database; 0: there is none. */
+static int database_exists(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat st;
+    int rc = 1;
+
+    if (fd < 0)
+        return -errno;
+    if (fstatat(fd, "data.mdb", &st, 0) < 0)
+        rc = errno == ENOENT ? 0 : -errno;
+    (void)close(fd); /* was only looked at */
+    return rc;
+}
+
+/* Why the files are not to be believed; NULL if they are. */
+static const char *doubt(const struct store_state_options *options, int note_rc,
+                         const struct store_boot *note)
+{
+    if (options->distrust)
+        return "told to distrust the state";
+    if (note_rc == -ENOENT)
+        return "the database has no note of its boot";
+    if (note_rc < 0)
+        return "the note of the last boot can't be read";
+    if (!note->is_clean && strcmp(note->id, options->boot_id) != 0)
+        return "the machine went down without a clean close";
+    return NULL;
+}
+
+static int judge(const struct store_state_options *options,
+                 struct store_boot *note,
+                 enum store_state_origin *origin_out, char *why,
+                 size_t why_size)
+{
+    const char *reason;
+    int exists = database_exists(options->dir);
+    int note_rc;
+
+    if (exists < 0)
+        return exists;
+    *origin_out = STORE_STATE_NEW;
+    if (exists == 0)
+        return 0;
+    note_rc = store_boot_read(options->dir, note);
+    *origin_out = STORE_STATE_KEPT;
+    reason = doubt(options, note_rc, note);
+    if (reason == NULL)
+        return 0;
+    *origin_out = STORE_STATE_DISTRUSTED;
+    (void)snprintf(why, why_size, "%s", reason); /* may be cut */
+    return store_env_remove(options->dir);
+}
+
+/* ---- The database ---- */
+
+/* An empty state: no time, no sessions, and a root that root owns. */
+static int format_database(struct store_state *s)
+{
+    struct inode root = {
+        .number = STORE_ROOT_INODE,
+        .rec = {.mode = ROOT_MODE,
+                .links = 2,
+                .dir = {.parent = STORE_ROOT_INODE,
+                        .next_cookie = STORE_COOKIE_MIN}},
+    };
+    int rc = store_apply_begin(s);
+
+    if (rc < 0)
+        return rc;
+    s->apply.meta = (struct meta_record){.format = STORE_STATE_FORMAT,
+                                         .next_session = 1,
+                                         .next_data = STORE_INODE_MIN,
+                                         .inodes = 1};
+    s->apply.sessions.count = 0;
+    store_inode_save(&s->apply.kv, &root);
+    return store_apply_commit(s);
+}
+
+static bool is_empty(struct store_kv *kv)
+{
+    struct store_key key;
+    MDB_val ignored;
+
+    store_key_start(&key, STORE_TAG_META);
+    return !store_kv_get(kv, &key, &ignored) && kv->rc == 0;
+}
+
+/* Meta and sessions, or that there are none yet. */
+static int load_database(struct store_state *s, bool *is_empty_out)
+{
+    struct apply *a = &s->apply;
+    struct store_kv kv = {.dbi = s->env.dbi};
+    int rc = mdb_txn_begin(s->env.lmdb, NULL, MDB_RDONLY, &kv.txn);
+
+    if (rc != 0)
+        return store_err(rc);
+    *is_empty_out = is_empty(&kv);
+    if (!*is_empty_out && store_meta_load(&kv, &a->meta))
+        store_sessions_load(&kv, &a->sessions);
+    if (kv.cursor != NULL)
+        mdb_cursor_close(kv.cursor);
+    mdb_txn_abort(kv.txn);
+    return kv.rc;
+}
+
+static int check_format(const struct store_state *s, char *why,
+                        size_t why_size)
+{
+    if (s->apply.meta.format == STORE_STATE_FORMAT)
+        return 0;
+    (void)snprintf(why, why_size,
+                   "the state has format %u, this program knows %u",
+                   s->apply.meta.format, STORE_STATE_FORMAT); /* may be cut */
+    return -PX_EFORMAT;
+}
+
+static int open_database(struct store_state *s, uint64_t map_bytes, char *why,
+                         size_t why_size)
+{
+    bool empty;
+    int rc = store_env_open(&s->env, s->dir, map_bytes);
+
+    if (rc == 0)
+        rc = load_database(s, &empty);
+    if (rc == 0 && empty)
+        rc = format_database(s);
+    if (rc == 0)
+        rc = check_format(s, why, why_size);
+    if (rc < 0) {
+        store_env_close(&s->env);
+        return rc;
+    }
+    s->applied = (struct raft_pos){.term = s->apply.meta.applied_term,
+                                   .index = s->apply.meta.applied_index};
+    return 0;
+}
+
+static int open_or_rebuild(struct store_state *s,
+                           const struct store_state_options *options,
+                           enum store_state_origin *origin, char *why,
+                           size_t why_size)
+{
+    int rc = open_database(s, options->map_bytes, why, why_size);
+
+    if (rc != -PX_ECORRUPT)
+        return rc;
+    (void)snprintf(why, why_size, "the database can't be read: %s",
+                   px_strerror(rc)); /* may be cut */
+    *origin = STORE_STATE_DISTRUSTED;
+    rc = store_env_remove(s->dir);
+    if (rc < 0)
+        return rc;
+    return open_database(s, options->map_bytes, why, why_size);
+}
+
+/* ---- Open and close ---- */
+
+static void state_free(struct store_state *s)
+{
+    if (s == NULL)
+        return;
+    store_env_close(&s->env);
+    command_scratch_free(s->scratch);
+    (void)pthread_mutex_destroy(&s->lock); /* nobody holds it any more */
+    free(s->boot_id);
+    free(s->dir);
+    free(s);
+}
+
+static struct store_state *state_new(const struct store_state_options *options)
+{
+    struct store_state *s = calloc(1, sizeof *s);
+
+    if (s == NULL)
+        return NULL;
+    if (pthread_mutex_init(&s->lock, NULL) != 0) {
+        free(s);
+        return NULL;
+    }
+    s->dir = strdup(options->dir);
+    s->boot_id = strdup(options->boot_id);
+    s->scratch = command_scratch_new();
+    if (s->dir == NULL || s->boot_id == NULL || s->scratch == NULL) {
+        state_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+static int note_boot(const struct store_state *s, bool is_clean)
+{
+    struct store_boot note = {.is_clean = is_clean};
+
+    if (strlen(s->boot_id) > STORE_BOOT_ID_BYTES_MAX)
+        return -EINVAL;
+    memcpy(note.id, s->boot_id, strlen(s->boot_id));
+    return store_boot_write(s->dir, &note);
+}
+
+int store_state_open(const struct store_state_options *options,
+                     struct store_state **state_out,
+                     enum store_state_origin *origin_out, char *why,
+                     size_t why_size)
+{
+    struct store_state *s = state_new(options);
+    enum store_state_origin origin = STORE_STATE_NEW;
+    struct store_boot before = {0};
+    int rc;
+
+    if (why_size > 0)
+        why[0] = '\0';
+    if (s == NULL)
+        return -ENOMEM;
+    rc = judge(options, &before, &origin, why, why_size);
+    if (rc == 0)
+        rc = note_boot(s, false);
+    if (rc == 0)
+        rc = open_or_rebuild(s, options, &origin, why, why_size);
+    /* A newer program's database was only looked at: it stays clean. */
+    if (rc == -PX_EFORMAT && before.is_clean)
+        (void)store_boot_write(options->dir, &before); /* rc says enough */
+    if (rc < 0)
+        goto fail;
+    *state_out = s;
+    *origin_out = origin;
+    return 0;
+fail:
+    if (why_size > 0 && why[0] == '\0')
+        (void)snprintf(why, why_size, "the state in %s: %s", options->dir,
+                       px_strerror(rc)); /* may be cut */
+    state_free(s);
+    return rc;
+}
+
+int store_state_close(struct store_state *s)
+{
+    int rc;
+
+    if (s == NULL)
+        return 0;
+    rc = store_env_sync(&s->env);
+    store_env_close(&s->env);
+    if (rc == 0)
+        rc = note_boot(s, true);
+    state_free(s);
+    return rc;
+}
+
+struct raft_pos store_state_applied(const struct store_state *s)
+{
+    /* Only the lock changes, and it must be possible to look at a const one.*/
+    pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&s->lock;
+    struct raft_pos applied;
+
+    (void)pthread_mutex_lock(lock); /* a plain mutex, ours: can't fail */
+    applied = s->applied;
+    (void)pthread_mutex_unlock(lock);
+    return applied;
+}

@@ -1,0 +1,38 @@
+/* What a state is made of, for the files that open, apply and view it. */
+#ifndef STORE_STATE_CORE_H
+#define STORE_STATE_CORE_H
+
+#include "store/apply.h"
+#include "store/env.h"
+
+struct store_state {
+    struct store_env env;
+    char *dir;
+    char *boot_id;
+    struct command_scratch *scratch;
+    struct apply apply; /* of the one thread that applies */
+
+    pthread_mutex_t lock;
+    struct raft_pos applied; /* guarded by lock */
+};
+
+struct store_view {
+    struct store_state *s;
+    struct store_kv kv; /* its txn is made once, and renewed by each begin */
+    bool is_begun;
+    struct meta_record meta;
+    uint64_t reap_from; /* where the next scan of orphans goes on */
+};
+
+/* Reads the META record; false with -PX_ECORRUPT noted if there is none. */
+bool store_meta_load(struct store_kv *kv, struct meta_record *meta_out);
+void store_meta_save(struct store_kv *kv, const struct meta_record *meta);
+
+/* Begins a transaction that changes, with meta and sessions as committed. */
+int store_apply_begin(struct store_state *s);
+/* Ends it. An error: nothing of it remains; -ENOSPC after is_map_full means
+ * that it may be tried again with a larger map. */
+int store_apply_commit(struct store_state *s);
+void store_apply_abort(struct store_state *s);
+
+#endif

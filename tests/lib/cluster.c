@@ -1,0 +1,478 @@
+#include "tests/lib/cluster.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/process.h"
+#include "tests/lib/worker.h"
+
+#define READY_MS_MAX 30000
+#define STOP_MS_MAX 20000
+#define LOOK_MS 20
+#define HTTP_MS_MAX 1000
+#define ENVIRONMENT_MAX 24
+#define TEXT_MAX 1024
+
+#define PORT_MIN 10000u /* below the kernel's range, 32768 to 60999 */
+#define PORT_MAX 32000u
+
+struct node {
+    pid_t pid; /* 0: down */
+    char name[16];
+    unsigned grpc_port;
+    unsigned debug_port;
+    char mount[GUARD_PATH_MAX];
+    char data[GUARD_PATH_MAX];
+    char notes[GUARD_PATH_MAX];
+};
+
+struct cluster {
+    struct guard *guard;
+    struct cluster_options options;
+    char files[GUARD_PATH_MAX];
+    char peers[TEXT_MAX];
+    bool has_passed;
+    struct node nodes[CLUSTER_NODES_MAX];
+};
+
+/* Ports and HTTP */
+
+static struct sockaddr_in loopback(unsigned port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port)};
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
+
+static bool is_free(unsigned port)
+{
+    struct sockaddr_in address = loopback(port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool bound;
+
+    assert_true(fd >= 0);
+    bound = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    (void)close(fd);
+    return bound;
+}
+
+void free_ports(unsigned *ports_out, int count)
+{
+    /* Two tests at once look in different places. */
+    static unsigned port;
+
+    if (port == 0)
+        port = PORT_MIN + (unsigned)getpid() * 37 % (PORT_MAX - PORT_MIN);
+    for (int found = 0, tries = 0; found < count; tries++) {
+        assert_true(tries < 10000);
+        port = port + 1 < PORT_MAX ? port + 1 : PORT_MIN;
+        if (is_free(port))
+            ports_out[found++] = port;
+    }
+}
+
+static int send_request(int fd, unsigned port, const char *path)
+{
+    struct sockaddr_in address = loopback(port);
+    struct timeval limit = {.tv_sec = HTTP_MS_MAX / 1000};
+    char request[256];
+    int n = snprintf(request, sizeof request,
+                     "GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n", path);
+
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ||
+        connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return -errno;
+    return send(fd, request, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -errno;
+}
+
+int http_get(unsigned port, const char *path, char *text, size_t size)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    size_t used = 0;
+    ssize_t n = 0;
+    char *body;
+    int status;
+    int rc;
+
+    assert_true(fd >= 0);
+    rc = send_request(fd, port, path);
+    while (rc == 0 && used < size - 1 &&
+           (n = recv(fd, text + used, size - 1 - used, 0)) > 0)
+        used += (size_t)n;
+    if (rc == 0 && n < 0)
+        rc = -errno;
+    (void)close(fd);
+    text[used] = '\0';
+    if (rc < 0)
+        return rc;
+    body = strstr(text, "\r\n\r\n");
+    if (sscanf(text, "HTTP/%*s %d", &status) != 1 || body == NULL)
+        return -EPROTO;
+    memmove(text, body + 4, strlen(body + 4) + 1);
+    return status;
+}
+
+/* One node */
+
+/* Environment: ours for what a sanitizer or a loader reads, and the node's. */
+struct environment {
+    char text[ENVIRONMENT_MAX][TEXT_MAX + 32];
+    char *list[ENVIRONMENT_MAX + 1];
+    size_t count;
+};
+
+static void env_add(struct environment *e, const char *name, const char *value)
+{
+    assert_true(e->count < ENVIRONMENT_MAX);
+    (void)snprintf(e->text[e->count], sizeof e->text[0], "%s=%s", name, value);
+    e->list[e->count] = e->text[e->count];
+    e->list[++e->count] = NULL;
+}
+
+static void env_inherit(struct environment *e, const char *name,
+                        const char *fallback)
+{
+    const char *value = getenv(name);
+
+    if (value == NULL)
+        value = fallback;
+    if (value != NULL)
+        env_add(e, name, value);
+}
+
+static void env_fill(struct environment *e, const struct cluster *c,
+                     const struct node *n)
+{
+    char text[64];
+
+    env_inherit(e, "PATH", NULL);
+    env_inherit(e, "ASAN_OPTIONS", NULL);
+    env_inherit(e, "LSAN_OPTIONS", NULL);
+    env_inherit(e, "UBSAN_OPTIONS", NULL);
+    env_inherit(e, "TICK_MS", "20");
+    env_inherit(e, "ELECTION", "12");
+    env_inherit(e, "HEARTBEAT", "3");
+    env_inherit(e, "LOG_LEVEL", "info");
+    env_add(e, "NODE_ID", n->name);
+    env_add(e, "PEERS", c->peers);
+    env_add(e, "DATA_DIR", n->data);
+    env_add(e, "MOUNT", n->mount);
+    (void)snprintf(text, sizeof text, "127.0.0.1:%u", n->grpc_port);
+    env_add(e, "GRPC_ADDR", text);
+    (void)snprintf(text, sizeof text, "127.0.0.1:%u", n->debug_port);
+    env_add(e, "DEBUG_ADDR", text);
+    (void)snprintf(text, sizeof text, "%u", c->options.request_timeout_ms);
+    env_add(e, "REQUEST_TIMEOUT_MS", text);
+}
+
+static const char *server_path(void)
+{
+    const char *path = getenv("PHALANX_SERVER");
+
+    if (path == NULL)
+        fail_msg("PHALANX_SERVER does not name the server to test");
+    return path;
+}
+
+static void start_node(struct cluster *c, int i)
+{
+    struct node *n = &c->nodes[i];
+    struct environment e = {.count = 0};
+    const char *const argv[] = {server_path(), NULL};
+    int notes = open(n->notes, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    assert_true(notes >= 0);
+    env_fill(&e, c, n);
+    n->pid = process_start(&(struct process_options){
+        .argv = argv, .environment = e.list, .out_fd = notes, .err_fd = notes});
+    (void)close(notes);
+    assert_true(n->pid > 0);
+    guard_set_pid(c->guard, i, n->pid);
+}
+
+static void node_paths(struct cluster *c, int i)
+{
+    struct node *n = &c->nodes[i];
+    const char *dir = guard_dir(c->guard);
+
+    (void)snprintf(n->name, sizeof n->name, "node-%d", i);
+    (void)snprintf(n->mount, sizeof n->mount, "%s/mnt-%d", dir, i);
+    (void)snprintf(n->data, sizeof n->data, "%s/data-%d", dir, i);
+    (void)snprintf(n->notes, sizeof n->notes, "%s/notes-%d", dir, i);
+    assert_return_code(mkdir(n->mount, 0755), errno);
+    guard_set_paths(c->guard, i, n->mount, n->notes);
+}
+
+/* The cluster */
+
+static void lay_out(struct cluster *c)
+{
+    unsigned ports[2 * CLUSTER_NODES_MAX];
+    int count = c->options.nodes;
+    size_t used = 0;
+
+    (void)snprintf(c->files, sizeof c->files, "%s/files", guard_dir(c->guard));
+    assert_return_code(mkdir(c->files, 0755), errno);
+    free_ports(ports, 2 * count);
+    for (int i = 0; i < count; i++) {
+        struct node *n = &c->nodes[i];
+
+        node_paths(c, i);
+        n->grpc_port = ports[2 * i];
+        n->debug_port = ports[2 * i + 1];
+        used += (size_t)snprintf(c->peers + used, sizeof c->peers - used,
+                                 "%s%s=127.0.0.1:%u", i > 0 ? "," : "", n->name,
+                                 n->grpc_port);
+        assert_true(used < sizeof c->peers);
+    }
+}
+
+/* For the teardown: a test that fails has no time to hand it over. */
+static struct cluster *live;
+
+struct cluster *cluster_start(const struct cluster_options *options)
+{
+    struct cluster *c = calloc(1, sizeof *c);
+
+    assert_null(live);
+    assert_non_null(c);
+    live = c;
+    c->options = *options;
+    if (c->options.request_timeout_ms == 0)
+        c->options.request_timeout_ms = 5000;
+    if (c->options.seconds_max == 0)
+        c->options.seconds_max = 300;
+    c->guard = guard_start(c->options.seconds_max);
+    assert_non_null(c->guard);
+    lay_out(c);
+    for (int i = 0; i < c->options.nodes; i++)
+        start_node(c, i);
+    cluster_wait_all_ready(c);
+    return c;
+}
+
+static void end_node(struct cluster *c, int i, int sig, int expected)
+{
+    struct node *n = &c->nodes[i];
+    int status = process_wait(n->pid, STOP_MS_MAX);
+
+    if (status == -ETIMEDOUT)
+        fail_msg("%s still runs %d ms after signal %d", n->name, STOP_MS_MAX,
+                 sig);
+    guard_set_pid(c->guard, i, 0);
+    n->pid = 0;
+    if (status != expected)
+        fail_msg("%s ended with %d, not %d, after signal %d", n->name, status,
+                 expected, sig);
+}
+
+void cluster_kill(struct cluster *c, int i)
+{
+    assert_true(c->nodes[i].pid > 0);
+    (void)kill(c->nodes[i].pid, SIGKILL);
+    end_node(c, i, SIGKILL, 128 + SIGKILL);
+}
+
+void cluster_kill_all(struct cluster *c)
+{
+    for (int i = 0; i < c->options.nodes; i++) {
+        assert_true(c->nodes[i].pid > 0);
+        (void)kill(c->nodes[i].pid, SIGKILL);
+    }
+    for (int i = 0; i < c->options.nodes; i++)
+        end_node(c, i, SIGKILL, 128 + SIGKILL);
+}
+
+void cluster_stop(struct cluster *c)
+{
+    int fd;
+
+    for (int i = 0; i < c->options.nodes; i++) {
+        if (c->nodes[i].pid > 0)
+            (void)kill(c->nodes[i].pid, SIGTERM);
+    }
+    for (int i = 0; i < c->options.nodes; i++) {
+        if (c->nodes[i].pid == 0)
+            continue;
+        end_node(c, i, SIGTERM, 0);
+        fd = cluster_open_mount(c, i);
+        if (fd >= 0)
+            fail_msg("%s ended, but is still mounted", c->nodes[i].name);
+    }
+    c->has_passed = true;
+}
+
+int cluster_teardown(void **state)
+{
+    struct cluster *c = live;
+
+    (void)state;
+    live = NULL;
+    if (c == NULL)
+        return 0;
+    workers_kill();
+    if (!c->has_passed && c->guard != NULL)
+        guard_print_notes(c->guard);
+    guard_end(c->guard);
+    free(c);
+    return 0;
+}
+
+int cluster_nodes(const struct cluster *c)
+{
+    return c->options.nodes;
+}
+
+const char *cluster_dir(const struct cluster *c)
+{
+    return c->files;
+}
+
+const char *cluster_mount(const struct cluster *c, int i)
+{
+    return c->nodes[i].mount;
+}
+
+const char *cluster_data(const struct cluster *c, int i)
+{
+    return c->nodes[i].data;
+}
+
+unsigned cluster_request_timeout_ms(const struct cluster *c)
+{
+    return c->options.request_timeout_ms;
+}
+
+/* A mount has a device number of its own, which the kernel tells without
+ * asking the server. */
+int mount_open(const char *path)
+{
+    int parent_size = (int)(strrchr(path, '/') - path);
+    char parent[GUARD_PATH_MAX];
+    struct statx below;
+    struct statx root;
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    (void)snprintf(parent, sizeof parent, "%.*s", parent_size, path);
+    if (statx(AT_FDCWD, parent, AT_STATX_DONT_SYNC, 0, &below) == 0 &&
+        statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &root) == 0 &&
+        (below.stx_dev_major != root.stx_dev_major ||
+         below.stx_dev_minor != root.stx_dev_minor))
+        return fd;
+    (void)close(fd);
+    return -ENOTCONN;
+}
+
+int cluster_open_mount(const struct cluster *c, int i)
+{
+    return mount_open(c->nodes[i].mount);
+}
+
+void cluster_restart(struct cluster *c, int i)
+{
+    assert_true(c->nodes[i].pid == 0);
+    start_node(c, i);
+}
+
+bool cluster_is_ready(struct cluster *c, int i)
+{
+    char text[TEXT_MAX];
+
+    return http_get(c->nodes[i].debug_port, "/health", text, sizeof text) ==
+           200;
+}
+
+static void check_runs(struct cluster *c, int i)
+{
+    int status;
+
+    if (c->nodes[i].pid == 0)
+        fail_msg("%s is down", c->nodes[i].name);
+    status = process_wait(c->nodes[i].pid, 0);
+    if (status == -ETIMEDOUT)
+        return;
+    guard_set_pid(c->guard, i, 0);
+    c->nodes[i].pid = 0;
+    fail_msg("%s ended by itself with %d", c->nodes[i].name, status);
+}
+
+void cluster_wait_ready(struct cluster *c, int i)
+{
+    uint64_t deadline = now_ms() + READY_MS_MAX;
+
+    while (!cluster_is_ready(c, i)) {
+        check_runs(c, i);
+        if (now_ms() > deadline)
+            fail_msg("%s is not ready after %d ms", c->nodes[i].name,
+                     READY_MS_MAX);
+        pause_ms(LOOK_MS);
+    }
+}
+
+void cluster_wait_all_ready(struct cluster *c)
+{
+    for (int i = 0; i < c->options.nodes; i++)
+        cluster_wait_ready(c, i);
+}
+
+/* The term in which it leads, 0 if it doesn't. */
+static json_int_t leading_term(struct cluster *c, int i)
+{
+    char text[16 * TEXT_MAX];
+    json_int_t term = 0;
+    const char *state;
+    json_t *status;
+
+    if (c->nodes[i].pid == 0 ||
+        http_get(c->nodes[i].debug_port, "/debug/status", text, sizeof text) !=
+            200)
+        return 0;
+    status = json_loads(text, 0, NULL);
+    state = json_string_value(json_object_get(status, "state"));
+    if (state != NULL && strcmp(state, "leader") == 0)
+        term = json_integer_value(json_object_get(status, "term"));
+    json_decref(status);
+    return term;
+}
+
+int cluster_leader(struct cluster *c)
+{
+    uint64_t deadline = now_ms() + READY_MS_MAX;
+    json_int_t newest = 0;
+    int leader = -1;
+
+    for (;;) {
+        for (int i = 0; i < c->options.nodes; i++) {
+            json_int_t term = leading_term(c, i);
+
+            if (term > newest) { /* an older one has not yet noticed */
+                newest = term;
+                leader = i;
+            }
+        }
+        if (leader >= 0)
+            return leader;
+        if (now_ms() > deadline)
+            fail_msg("no node leads after %d ms", READY_MS_MAX);
+        pause_ms(LOOK_MS);
+    }
+}

@@ -1,0 +1,74 @@
+/* A cluster of real servers with real mounts on this machine, for one test.
+ *
+ *   cluster_start ─▶ use the mounts, kill, restart ... ─▶ cluster_stop
+ *                └─▶ cluster_teardown, however the test went
+ *
+ * The server is $PHALANX_SERVER. Timing is for one machine (elections of 240
+ * to 480 ms); TICK_MS, ELECTION and HEARTBEAT in the environment change it.
+ * Whatever does not work fails the test, and cluster_teardown then prints the last
+ * notes of each node.
+ *
+ * While a server is down, its mount point may for a moment be a plain folder:
+ * files made there would be acknowledged by this machine's disk. So tests that
+ * kill open their mounts with cluster_open_mount. */
+#ifndef TESTS_LIB_CLUSTER_H
+#define TESTS_LIB_CLUSTER_H
+
+#include <stdbool.h>
+
+#include "tests/lib/guard.h"
+
+#define CLUSTER_NODES_MAX GUARD_SERVERS_MAX
+
+struct cluster;
+
+struct cluster_options {
+    int nodes;
+    unsigned request_timeout_ms; /* 0: 5000, the server's own for this timing */
+    unsigned seconds_max;        /* the whole test; 0: 300 */
+};
+
+/* Returns when every node has a leader and answers. */
+struct cluster *cluster_start(const struct cluster_options *options);
+/* A test's last step: SIGTERM to all; each must unmount and end with status 0.*/
+void cluster_stop(struct cluster *c);
+/* The teardown for cmocka_unit_test_teardown: ends and removes what is left of
+ * the cluster that was started last, if any. One at a time. */
+int cluster_teardown(void **state);
+
+int cluster_nodes(const struct cluster *c);
+/* A folder for the test's own files; removed with the cluster. */
+const char *cluster_dir(const struct cluster *c);
+const char *cluster_mount(const struct cluster *c, int i);
+const char *cluster_data(const struct cluster *c, int i);
+unsigned cluster_request_timeout_ms(const struct cluster *c);
+
+/* The root of a mount, as a descriptor for openat(2); -ENOTCONN: there is only
+ * the plain folder. Never waits. */
+int cluster_open_mount(const struct cluster *c, int i);
+/* The same for any mount point @path. */
+int mount_open(const char *path);
+
+/* SIGKILL, and its end. A node that had ended by itself fails the test. */
+void cluster_kill(struct cluster *c, int i);
+/* The same for all, at one moment. */
+void cluster_kill_all(struct cluster *c);
+/* Starts it again; returns at once. */
+void cluster_restart(struct cluster *c, int i);
+
+/* Does it have a leader, and answer? Never waits long. */
+bool cluster_is_ready(struct cluster *c, int i);
+void cluster_wait_ready(struct cluster *c, int i);
+void cluster_wait_all_ready(struct cluster *c);
+/* The node that leads, of those that run, once there is one. */
+int cluster_leader(struct cluster *c);
+
+/* TCP ports on the loopback address that were free a moment ago, outside the
+ * range from which the kernel picks for outgoing connections: those could take
+ * the port of a node that is down. */
+void free_ports(unsigned *ports_out, int count);
+
+/* GET @path from a server: the status, with the body in @text; -errno. */
+int http_get(unsigned port, const char *path, char *text, size_t size);
+
+#endif

@@ -1,0 +1,191 @@
+#!/bin/bash
+# Installs what is missing, builds, and runs every test.
+#
+#   tests/run.sh [--quick] [--only SUITE] [--seconds N] [--keep]
+#
+#   gcc     -Dwerror=true: unit, mount, cluster
+#   asan    AddressSanitizer and UndefinedBehaviorSanitizer: unit, mount, and a
+#           shortened cluster
+#   tsan    ThreadSanitizer: unit
+#   clang   the build alone, where clang is installed
+#
+#   --quick        unit and mount tests under gcc only: before a commit
+#   --only SUITE   that suite only, under gcc: unit, mount or cluster
+#   --seconds N    the kill storm lasts N s, not 60; the other cluster tests
+#                  take their longer forms from N = 300 on
+#   --keep         leave the tests' folders, and say where
+#
+# The last line is always `N passed, N failed`; the status is 0 if none failed.
+set -uo pipefail
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+builds=$repo/build
+
+quick='' only='' seconds=60 keep=''
+
+usage() {
+    sed -n '4s/^# *//p' "${BASH_SOURCE[0]}" >&2
+    exit 2
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) quick=1 ;;
+    --only) only=${2:-} && shift ;;
+    --seconds) seconds=${2:-} && shift ;;
+    --keep) keep=1 ;;
+    *) usage ;;
+    esac
+    shift
+done
+case $only in '' | unit | mount | cluster) ;; *) usage ;; esac
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || usage
+
+# --- nothing is left behind --------------------------------------------------
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/phalanx-run-XXXXXX") || exit 1
+export TMPDIR=$work
+
+# Every process that was started on a folder of ours, by its environment or its
+# arguments. Those of the same name that others run are not touched.
+# shellcheck disable=SC2317 # the trap calls it
+our_processes() {
+    local pid
+    for pid in /proc/[0-9]*; do
+        pid=${pid#/proc/}
+        if [ "$pid" = $$ ] || [ "$pid" = "$BASHPID" ]; then continue; fi
+        if tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" |
+            grep -qF "$work" ||
+            tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" |
+            grep -qF "$work/"; then
+            echo "$pid"
+        fi
+    done
+}
+
+# shellcheck disable=SC2317
+clean_up() {
+    trap '' INT TERM HUP
+    local pid mount
+    for pid in $(our_processes); do
+        kill -KILL "$pid" 2>/dev/null
+    done
+    while read -r _ mount _; do
+        case $mount in "$work"/*) umount -l "$mount" ;; esac
+    done </proc/self/mounts
+    [ -n "$keep" ] || rm -rf --one-file-system "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# A child that is waited for with `wait`, so that a signal to us is heard.
+run() {
+    "$@" &
+    wait $!
+}
+
+# --- build and test ----------------------------------------------------------
+
+passed=0
+failed=0
+
+say() { printf '%s\n' "$*"; }
+
+# Setting up and building tree $1 with the meson options that follow.
+build() {
+    local tree=$1 dir=$builds/test-$1 output=$work/build.log begin=$SECONDS
+    shift
+    if [ -f "$dir/build.ninja" ]; then
+        run ninja -C "$dir" >"$output" 2>&1
+    else
+        run meson setup "$dir" "$repo" -Dwerror=true "$@" >"$output" 2>&1 &&
+            run ninja -C "$dir" >"$output" 2>&1
+    fi
+    local status=$?
+    if [ $status -ne 0 ]; then
+        say "FAILED  build $tree: the end of what it said:"
+        grep -E -A4 'error|undefined|ERROR|FAILED' "$output" | head -n 40
+        tail -n 5 "$output"
+        failed=$((failed + 1))
+    else
+        say "built   $tree ($((SECONDS - begin)) s)"
+    fi
+    return $status
+}
+
+# One line a test, as they end; what failed is told by the summary.
+# shellcheck disable=SC2317 # run calls it
+meson_test() {
+    meson test -C "$1" --no-rebuild --suite "$2" --num-processes "$(nproc)" \
+        2>"$work/meson.err" | grep --line-buffered -E '^ *[0-9]+/[0-9]+ '
+}
+
+# Suite $2 of tree $1.
+suite() {
+    local dir=$builds/test-$1 result p f
+    say "testing $2, $1"
+    rm -f "$dir"/meson-logs/testlog.json
+    run meson_test "$dir" "$2"
+    result=$(python3 "$repo/tests/summary.py" "$dir/meson-logs/testlog.json" "$1") || {
+        say "FAILED  no result of $2, $1"
+        cat "$work/meson.err"
+        failed=$((failed + 1))
+        return
+    }
+    sed '$d' <<<"$result"
+    read -r p f <<<"$(tail -n 1 <<<"$result")"
+    passed=$((passed + p)) failed=$((failed + f))
+}
+
+finish() {
+    [ -z "$keep" ] || say "kept: $work"
+    say "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+    exit $?
+}
+
+full_size() {
+    export CLUSTER_SECONDS=$seconds
+    if [ "$seconds" -ge 300 ]; then
+        export READS=1000000 ROUNDS=1000 BULK_MIB=1024 BULK_FILES=10000
+        export CLUSTER_ROUNDS=20
+    fi
+}
+
+# Sanitizers cost a factor of two to five.
+small_size() {
+    export CLUSTER_SECONDS=20 READS=4000 ROUNDS=100 BULK_MIB=32 BULK_FILES=300
+    export CLUSTER_ROUNDS=2 CLUSTER_SLACK_MS=3000
+}
+
+"$repo/deploy/install-packages.sh" run build test || {
+    failed=1
+    finish
+}
+
+if build gcc; then
+    full_size
+    for s in ${only:-unit mount cluster}; do
+        [ -z "$quick" ] || [ "$s" != cluster ] || continue
+        suite gcc "$s"
+    done
+fi
+[ -z "$quick$only" ] || finish
+
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+export LSAN_OPTIONS=suppressions=$repo/tests/lib/lsan.supp:print_suppressions=0
+
+if build asan -Db_sanitize=address,undefined; then
+    small_size
+    for s in unit mount cluster; do suite asan "$s"; done
+fi
+if build tsan -Db_sanitize=thread; then
+    suite tsan unit
+fi
+if command -v clang >/dev/null; then
+    CC=clang build clang
+fi
+finish

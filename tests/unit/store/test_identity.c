@@ -1,0 +1,339 @@
+/* store/identity.c, identity_file.c: whose folder it is, one process at a
+ * time, and a refusal changes nothing. */
+#include "store/identity.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+/* cmocka.h wants some of the above before it. */
+#include <cmocka.h>
+
+#include "base/err.h"
+
+#define CLUSTER UINT64_C(0x00c0ffee00c0ffee)
+
+struct folder_test {
+    char root[64];
+    char dir[128];
+    struct store_folder *folder;
+    struct store_identity id;
+    bool is_new;
+    char why[512];
+};
+
+static int setup(void **state)
+{
+    struct folder_test *t = calloc(1, sizeof *t);
+
+    assert_non_null(t);
+    (void)snprintf(t->root, sizeof t->root, "/tmp/phalanx-folder-XXXXXX");
+    assert_non_null(mkdtemp(t->root));
+    (void)snprintf(t->dir, sizeof t->dir, "%s/data", t->root);
+    *state = t;
+    return 0;
+}
+
+/* A shell command about @path. */
+static void run(const char *words, const char *path, const char *name)
+{
+    char command[256];
+
+    assert_true(snprintf(command, sizeof command, "%s %s/%s", words, path,
+                         name) < (int)sizeof command);
+    assert_int_equal(system(command), 0);
+}
+
+static int teardown(void **state)
+{
+    struct folder_test *t = *state;
+
+    store_folder_close(t->folder);
+    run("rm -rf", t->root, "");
+    free(t);
+    return 0;
+}
+
+static int try_open(struct folder_test *t, const char *node, uint64_t cluster)
+{
+    int rc = store_folder_open(t->dir, node, cluster, &t->folder, &t->id,
+                               &t->is_new, t->why, sizeof t->why);
+
+    assert_true((rc == 0) == (t->why[0] == '\0'));
+    return rc;
+}
+
+static void open_ours(struct folder_test *t)
+{
+    int rc = try_open(t, "node-1", CLUSTER);
+
+    if (rc != 0)
+        fail_msg("%s", t->why);
+}
+
+static void close_ours(struct folder_test *t)
+{
+    store_folder_close(t->folder);
+    t->folder = NULL;
+}
+
+static void path_in(const struct folder_test *t, const char *name, char *path)
+{
+    (void)snprintf(path, PATH_MAX, "%s/%s", t->dir, name);
+}
+
+static size_t load(const struct folder_test *t, char *text, size_t size)
+{
+    char path[PATH_MAX];
+    int fd;
+    ssize_t n;
+
+    path_in(t, "identity", path);
+    fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    n = read(fd, text, size);
+    assert_true(n > 0 && (size_t)n < size);
+    close(fd);
+    return (size_t)n;
+}
+
+static void store(const struct folder_test *t, const char *name,
+                  const char *text, size_t size)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    path_in(t, name, path);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, size), size);
+    close(fd);
+}
+
+static void a_new_folder_is_made_with_all_that_is_in_it(void **state)
+{
+    struct folder_test *t = *state;
+    struct stat st;
+
+    (void)snprintf(t->dir, sizeof t->dir, "%s/a/b/data/", t->root);
+    open_ours(t);
+    assert_true(t->is_new);
+    assert_int_equal(t->id.format, STORE_FORMAT_VERSION);
+    assert_string_equal(t->id.node, "node-1");
+    assert_int_equal(t->id.cluster, CLUSTER);
+    assert_int_equal(t->id.incarnation, 1);
+    assert_int_equal(stat(store_folder_log(t->folder), &st), 0);
+    assert_true(S_ISDIR(st.st_mode));
+    assert_int_equal(stat(store_folder_state(t->folder), &st), 0);
+    assert_true(S_ISDIR(st.st_mode));
+}
+
+static void each_start_is_one_incarnation_more(void **state)
+{
+    struct folder_test *t = *state;
+
+    for (uint64_t i = 1; i <= 4; i++) {
+        open_ours(t);
+        assert_int_equal(t->id.incarnation, i);
+        assert_int_equal(t->is_new, i == 1);
+        close_ours(t);
+    }
+}
+
+static void a_second_open_is_busy(void **state)
+{
+    struct folder_test *t = *state;
+    struct store_folder *second;
+    struct store_identity id;
+    bool is_new;
+    int rc;
+
+    open_ours(t);
+    rc = store_folder_open(t->dir, "node-1", CLUSTER, &second, &id, &is_new,
+                           t->why, sizeof t->why);
+    assert_int_equal(rc, -EBUSY);
+    assert_non_null(strstr(t->why, t->dir));
+    close_ours(t);
+    open_ours(t);
+    assert_int_equal(t->id.incarnation, 2); /* the refused one didn't count */
+}
+
+/* The lock is the process's: it goes when the process dies, however. */
+static void a_killed_process_leaves_no_lock(void **state)
+{
+    struct folder_test *t = *state;
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        struct store_folder *folder;
+        struct store_identity id;
+        bool is_new;
+        char why[512];
+
+        if (store_folder_open(t->dir, "node-1", CLUSTER, &folder, &id, &is_new,
+                              why, sizeof why) == 0)
+            _exit(0);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    open_ours(t);
+    assert_int_equal(t->id.incarnation, 2);
+}
+
+static void another_cluster_or_node_is_refused(void **state)
+{
+    struct folder_test *t = *state;
+    char before[4096];
+    char after[4096];
+    size_t size;
+
+    open_ours(t);
+    close_ours(t);
+    size = load(t, before, sizeof before);
+    assert_int_equal(try_open(t, "node-1", CLUSTER + 1), -PX_ECLUSTER);
+    assert_non_null(strstr(t->why, "00c0ffee00c0ffee"));
+    assert_non_null(strstr(t->why, "00c0ffee00c0ffef"));
+    assert_int_equal(try_open(t, "node-2", CLUSTER), -PX_ECLUSTER);
+    assert_non_null(strstr(t->why, "node-1"));
+    assert_non_null(strstr(t->why, "node-2"));
+    assert_int_equal(load(t, after, sizeof after), size);
+    assert_memory_equal(before, after, size);
+}
+
+static void a_newer_format_is_refused(void **state)
+{
+    static const char newer[] = "{\"format\":2,\"anything\":\"else\"}";
+    struct folder_test *t = *state;
+
+    open_ours(t);
+    close_ours(t);
+    store(t, "identity", newer, strlen(newer));
+    assert_int_equal(try_open(t, "node-1", CLUSTER), -PX_EFORMAT);
+    assert_non_null(strstr(t->why, "newer"));
+}
+
+static void any_damaged_byte_of_the_identity_is_refused(void **state)
+{
+    struct folder_test *t = *state;
+    char text[4096];
+    size_t size;
+
+    open_ours(t);
+    close_ours(t);
+    size = load(t, text, sizeof text);
+    for (size_t i = 0; i < size; i++) {
+        int rc;
+
+        text[i] ^= 4;
+        store(t, "identity", text, size);
+        rc = try_open(t, "node-1", CLUSTER);
+        /* "format":1 with that bit is 5: newer, as far as one can tell. */
+        assert_true(rc == -PX_ECORRUPT || rc == -PX_EFORMAT);
+        text[i] ^= 4;
+        store(t, "identity", text, i); /* and cut off here */
+        assert_int_equal(try_open(t, "node-1", CLUSTER), -PX_ECORRUPT);
+    }
+    store(t, "identity", text, size);
+    open_ours(t);
+    assert_int_equal(t->id.incarnation, 2);
+}
+
+static void data_without_an_identity_is_not_adopted(void **state)
+{
+    static const char *const names[] = {"log/0000000001.log", "state/data.mdb"};
+    struct folder_test *t = *state;
+
+    open_ours(t);
+    close_ours(t);
+    run("rm", t->dir, "identity");
+    for (size_t i = 0; i < 2; i++) {
+        char path[PATH_MAX];
+
+        store(t, names[i], "x", 1);
+        assert_int_equal(try_open(t, "node-1", CLUSTER), -PX_ECORRUPT);
+        assert_non_null(strstr(t->why, "no identity"));
+        path_in(t, names[i], path);
+        assert_int_equal(unlink(path), 0);
+    }
+    open_ours(t); /* without data it is a new folder */
+    assert_true(t->is_new);
+}
+
+static void an_identity_without_a_log_is_refused(void **state)
+{
+    struct folder_test *t = *state;
+
+    open_ours(t);
+    close_ours(t);
+    run("rm -r", t->dir, "log");
+    assert_int_equal(try_open(t, "node-1", CLUSTER), -PX_ECORRUPT);
+    assert_non_null(strstr(t->why, "no log/"));
+}
+
+static void a_start_that_was_cut_short_is_begun_anew(void **state)
+{
+    struct folder_test *t = *state;
+
+    run("mkdir -p", t->dir, "log");
+    store(t, "lock", "", 0);
+    store(t, "identity.new", "{\"for", 6);
+    open_ours(t);
+    assert_true(t->is_new);
+    assert_int_equal(t->id.incarnation, 1);
+}
+
+static void nonsense_is_refused(void **state)
+{
+    struct folder_test *t = *state;
+    char long_name[PX_NODE_ID_BYTES_MAX + 2];
+
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    assert_int_equal(try_open(t, "", CLUSTER), -EINVAL);
+    assert_int_equal(try_open(t, long_name, CLUSTER), -EINVAL);
+    t->dir[0] = '\0';
+    assert_int_equal(try_open(t, "node-1", CLUSTER), -EINVAL);
+}
+
+static void a_file_in_the_folders_place_is_named(void **state)
+{
+    struct folder_test *t = *state;
+    struct folder_test parent = *t;
+
+    memcpy(parent.dir, t->root, sizeof t->root);
+    store(&parent, "data", "x", 1);
+    assert_int_equal(try_open(t, "node-1", CLUSTER), -ENOTDIR);
+    assert_non_null(strstr(t->why, t->dir));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_new_folder_is_made_with_all_that_is_in_it),
+        TEST(each_start_is_one_incarnation_more),
+        TEST(a_second_open_is_busy),
+        TEST(a_killed_process_leaves_no_lock),
+        TEST(another_cluster_or_node_is_refused),
+        TEST(a_newer_format_is_refused),
+        TEST(any_damaged_byte_of_the_identity_is_refused),
+        TEST(data_without_an_identity_is_not_adopted),
+        TEST(an_identity_without_a_log_is_refused),
+        TEST(a_start_that_was_cut_short_is_begun_anew),
+        TEST(nonsense_is_refused),
+        TEST(a_file_in_the_folders_place_is_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
