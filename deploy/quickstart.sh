@@ -29,7 +29,6 @@ fail() {
 # --- what it needs ----------------------------------------------------------
 
 check_fuse() {
-    [ "$(id -u)" = 0 ] || fail "not root: mounting for all users needs it; try sudo $0"
     [ -e /dev/fuse ] || modprobe fuse 2>/dev/null || true
     [ -e /dev/fuse ] ||
         fail "/dev/fuse is missing: load the kernel's fuse module (modprobe fuse); in a container, start it with --device /dev/fuse --cap-add SYS_ADMIN"
@@ -153,18 +152,29 @@ field() {
     echo "${text%%$'\n'*}"
 }
 
+# Why a node can't be used: its last notes, and what to do.
+last_words() {
+    tail -n 3 "$run/node-$1/log" >&2
+    if tail -n 3 "$run/node-$1/log" | grep -q 'already in use'; then
+        echo "quickstart: a port is taken: 'PORT_BASE=9300 $0' uses others" >&2
+    fi
+}
+
+# 1, with its last words, if it ended or takes more than 30 s.
 wait_ready() {
     local i
     for ((i = 0; i < 300; i++)); do
-        is_ready "$1" && return
+        if is_ready "$1"; then return; fi
         if [ -z "$(pid_of "$1")" ]; then
-            tail -n 3 "$run/node-$1/log" >&2
-            fail "node-$1 ended; its last notes are above (ports in use? PORT_BASE=N picks others)"
+            last_words "$1"
+            echo "quickstart: node-$1 ended; its last notes are above" >&2
+            return 1
         fi
         sleep 0.1
     done
-    tail -n 3 "$run/node-$1/log" >&2
-    fail "node-$1 is not ready after 30 s; its last notes are above"
+    last_words "$1"
+    echo "quickstart: node-$1 is not ready after 30 s" >&2
+    return 1
 }
 
 leader() {
@@ -194,7 +204,17 @@ stop_all() {
 start_all() {
     local i
     for i in "${nodes[@]}"; do start_node "$i"; done
-    for i in "${nodes[@]}"; do wait_ready "$i"; done
+    for i in "${nodes[@]}"; do
+        wait_ready "$i" || { stop_all; fail "nothing was left running"; }
+    done
+}
+
+running() {
+    local i count=0
+    for i in "${nodes[@]}"; do
+        [ -z "$(pid_of "$i")" ] || count=$((count + 1))
+    done
+    echo "$count"
 }
 
 status() {
@@ -324,6 +344,7 @@ main() {
     *) fail "\"$command\" is not a command: write status, kill N, restart N, down, or nothing" ;;
     esac
     load_ports "$command"
+    [ "$(id -u)" = 0 ] || fail "not root: it mounts for all users; try sudo $0"
     [ "$command" = up ] || [ -d "$run" ] || fail "nothing was started yet: run $0"
     mkdir -p "$run"
     exec 9>"$run/lock"
@@ -349,8 +370,12 @@ main() {
     restart)
         stop_node "$2"
         start_node "$2"
-        wait_ready "$2"
-        say "node-$2 is back"
+        if (($(running) < 3)); then
+            say "node-$2 is started, and waits for a majority: restart another"
+        else
+            wait_ready "$2"
+            say "node-$2 is back"
+        fi
         ;;
     down)
         stop_all

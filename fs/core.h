@@ -168,7 +168,6 @@ void fs_reply_write(struct fs_call *c, size_t count);
 void fs_reply_open(struct fs_call *c, struct fs_handle *h);
 void fs_reply_create(struct fs_call *c, struct fs_handle *h,
                      const struct store_inode *inode);
-void fs_reply_dir(struct fs_call *c);
 void fs_reply_usage(struct fs_call *c, const struct store_usage *usage);
 void fs_stat_of(const struct store_inode *inode, struct stat *st);
 void fs_entry_of(uint64_t node, const struct store_inode *inode,
@@ -203,6 +202,7 @@ void fs_run_readlink(struct fs_call *c);
 void fs_run_open(struct fs_call *c);
 void fs_run_read(struct fs_call *c);
 void fs_run_statfs(struct fs_call *c);
+void fs_run_opendir(struct fs_call *c);
 void fs_run_readdir(struct fs_call *c);
 
 void fs_run_create(struct fs_call *c);

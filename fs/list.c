@@ -101,6 +101,31 @@ static void look_list(struct fs_call *c, struct store_view *v)
         fs_reply_bytes(c, c->fs->out, p.used);
 }
 
+static void look_open(struct fs_call *c, struct store_view *v)
+{
+    struct store_inode dir;
+    struct fs_handle *h;
+    int rc = store_view_inode(v, c->inode, &dir);
+
+    if (rc < 0) {
+        fs_reply_err(c, rc == -ENOENT ? -ESTALE : rc);
+        return;
+    }
+    h = fs_handle_new(c, c->node, c->inode, (struct command_name){0});
+    if (h == NULL)
+        fs_reply_err(c, -ENOMEM);
+    else
+        fs_reply_open(c, h);
+}
+
+/* Cookies say where a listing goes on, so the handle does no more than count:
+ * a directory that is removed while it is open keeps its inode. */
+void fs_run_opendir(struct fs_call *c)
+{
+    if (!fs_status_opendir(c))
+        fs_look_locally(c, look_open);
+}
+
 void fs_run_readdir(struct fs_call *c)
 {
     if (c->size > FS_READ_BYTES_MAX)

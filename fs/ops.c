@@ -131,14 +131,13 @@ static void op_statfs(fuse_req_t req, fuse_ino_t node)
     fs_start(&c, fs_run_statfs);
 }
 
-/* A directory needs no handle: a cookie says where a listing goes on. */
 static void op_opendir(fuse_req_t req, fuse_ino_t node,
                        struct fuse_file_info *fi)
 {
     struct fs_call c = call_of(req, node);
 
     (void)fi;
-    fs_start(&c, fs_reply_dir);
+    fs_start(&c, fs_run_opendir);
 }
 
 static void read_dir(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
@@ -368,6 +367,7 @@ const struct fuse_lowlevel_ops fs_ops = {
     .opendir = op_opendir,
     .readdir = op_readdir,
     .readdirplus = op_readdirplus,
+    .releasedir = op_release,
     .fsyncdir = op_fsyncdir,
     .statfs = op_statfs,
     .create = op_create,

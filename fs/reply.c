@@ -131,13 +131,6 @@ void fs_reply_create(struct fs_call *c, struct fs_handle *h,
         fs_handle_free(h);
 }
 
-void fs_reply_dir(struct fs_call *c)
-{
-    struct fuse_file_info fi = {0};
-
-    (void)fuse_reply_open(take(c), &fi); /* there is nothing to take back */
-}
-
 void fs_reply_usage(struct fs_call *c, const struct store_usage *usage)
 {
     /* There is no quota yet: what a disk holds is the servers' to watch, and a

@@ -124,6 +124,20 @@ bool fs_status_open(struct fs_call *c)
     return true;
 }
 
+bool fs_status_opendir(struct fs_call *c)
+{
+    struct fs_handle *h;
+
+    if (!owns(c->inode))
+        return false;
+    h = fs_handle_new(c, c->node, 0, (struct command_name){0});
+    if (h == NULL)
+        fs_reply_err(c, -ENOMEM);
+    else
+        fs_reply_open(c, h);
+    return true;
+}
+
 bool fs_status_read(struct fs_call *c)
 {
     const struct fs_handle *h = c->handle;

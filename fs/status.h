@@ -12,6 +12,7 @@
 bool fs_status_lookup(struct fs_call *c);
 bool fs_status_getattr(struct fs_call *c);
 bool fs_status_open(struct fs_call *c);
+bool fs_status_opendir(struct fs_call *c);
 bool fs_status_read(struct fs_call *c);
 bool fs_status_list(struct fs_call *c);
 /* For everything that changes a name or an inode: -EPERM. */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <microhttpd.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -108,11 +109,24 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c,
 
 static void on_timer(uv_timer_t *timer);
 
+static unsigned connection_count(const struct http *h)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+    return info != NULL ? info->num_connections : 0;
+}
+
 static void run(struct http *h)
 {
+    const unsigned before = connection_count(h);
     MHD_UNSIGNED_LONG_LONG wait_ms;
 
     (void)MHD_run(h->daemon); /* fails on misuse only */
+    /* At its limit the daemon stops listening, and looks whether it may begin
+     * again only when it is run: with nothing left to wake it, never. */
+    if (before == HTTP_CONNECTIONS_MAX && connection_count(h) < before)
+        (void)MHD_run(h->daemon);
     if (MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES)
         (void)uv_timer_start(&h->timer, on_timer, wait_ms, 0); /* is open */
     else
@@ -176,6 +190,8 @@ int http_open(uv_loop_t *loop, const char *listen,
     if (h == NULL)
         return -ENOMEM;
     h->handler = *handler;
+    /* A client that leaves in the middle of a page is no reason to die. */
+    (void)signal(SIGPIPE, SIG_IGN);
     rc = net_socket_listen(listen, &fd, why, why_size);
     if (rc < 0)
         goto fail;

@@ -28,7 +28,8 @@ struct http_handler {
     char *(*health)(void *ctx, bool *is_healthy_out);
 };
 
-/* @listen as in net.h; port 0: any free one, see http_port.
+/* @listen as in net.h; port 0: any free one, see http_port. Ignores SIGPIPE for
+ * the process.
  * Errors: -EADDRINUSE and the like, one sentence in @why. */
 int http_open(uv_loop_t *loop, const char *listen,
               const struct http_handler *handler, struct http **http_out,

@@ -1,15 +1,16 @@
 /* One connection out: dialled, greeted, written to, and dialled again.
  *
- *              timer             addresses            connected
- *   WAITING ──────────▶ RESOLVING ───────▶ CONNECTING ────────▶ GREETING
- *    ▲   ▲   lane_dial     │     connect_next │     on_connect    │  │
- *    │   └─────────────────┘                  │                   │  │ hello
- *    │      no such name    failed, timed out │ refused, timed out│  │ accepted
- *    │                                        ▼                   │  ▼
- *    └────────────────────────────────────CLOSING ◀───────────────┘  UP
- *      no address left         on_tcp_closed │ ▲    lane_fail        │
- *      to try: back_off                      │ └─────────────────────┘
- *                                            └──▶ CONNECTING, the next address
+ *             dial             addresses              connected
+ *   WAITING ────────▶ RESOLVING ─────────▶ CONNECTING ─────────▶ GREETING
+ *      ▲                  │                  ▲    │ failed,        │    │ hello
+ *      │    no such name  │    next address  │    │ timed out      │    │ accepted
+ *      ├──────────────────┘                  │    │                │    ▼
+ *      │                                     │    ▼     refused,   │    UP
+ *      └──────────────────────────────────── CLOSING ◀─────────────┴────┘
+ *         no address is left, or it was UP              timed out    broken
+ *
+ * lane_dial, on_resolved, connect_next, on_connect, on_up take the way forward;
+ * lane_fail and on_tcp_closed the way back.
  *
  * Numeric addresses don't go through the resolver, and its threads. A lookup
  * has no deadline of ours: it can't be interrupted, and ends by itself.
@@ -35,7 +36,6 @@ static_assert(CHUNK_BYTES >= NET_FRAME_HEADER_BYTES + NET_HELLO_HEAD_BYTES_MAX,
 static void connect_next(struct net_lane *l);
 static void lane_dial(struct net_lane *l);
 static void lane_flush(struct net_lane *l);
-static int on_frame(void *ctx, const struct net_frame_in *frame);
 
 static uv_stream_t *stream_of(struct net_lane *l)
 {

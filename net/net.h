@@ -104,6 +104,7 @@ struct net_peer_info {
     uint64_t dropped; /* frames not sent: queue full, or no connection */
     uint64_t dials;
 };
+/* Fills at most @max; returns how many there are. The texts are the net's. */
 size_t net_get_peers(const struct net *n, struct net_peer_info *out,
                      size_t max);
 
@@ -113,8 +114,9 @@ struct net_counters {
 };
 void net_get_counters(const struct net *n, struct net_counters *out);
 
-/* Closes all handles; the handler is not called any more. @closed (or NULL) is called from the loop when they are, and @n
- * has been freed by then. */
+/* Closes all handles; the handler is not called any more. @closed (or NULL) is
+ * called from the loop when they are, and @n has been freed by then. A lookup
+ * of a name that is running can't be interrupted: it ends first. */
 void net_close(struct net *n, void (*closed)(void *ctx), void *ctx);
 
 #endif

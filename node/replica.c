@@ -82,7 +82,7 @@ static void release_messages(struct replica *r)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < r->held_count; i++) {
+    for (size_t i = 0; i < r->held_count && !r->is_stopping; i++) {
         if (r->held[i].seq <= r->durable_seq)
             r->io.send(r->io.ctx, &r->held[i].msg);
         else
@@ -127,6 +127,8 @@ int replica_step(struct replica *r, struct raft_in *in)
     struct raft_out out;
     int rc;
 
+    if (r->is_stopping)
+        return -EAGAIN; /* nothing leaves any more */
     in->now = replica_now(r);
     rc = raft_step(r->raft, in, &out);
     carry_out(r, &out);
@@ -203,6 +205,13 @@ static void fill_job(struct replica *r)
     }
 }
 
+static void drop_job(struct replica_apply *job)
+{
+    for (size_t i = 0; i < job->count; i++)
+        px_slice_unref(&job->entries[i].data);
+    job->count = 0;
+}
+
 /* Starts applying; true if something has been applied by the time it is back.*/
 static bool apply_some(struct replica *r)
 {
@@ -236,9 +245,7 @@ void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
         orphans_add(r, &job->orphans); /* a session may just have opened */
         reads_on_applied(r);
     }
-    for (size_t i = 0; i < job->count; i++)
-        px_slice_unref(&job->entries[i].data);
-    job->count = 0;
+    drop_job(job);
     if (rc < 0)
         r->io.fail(r->io.ctx, "applying the log failed", rc);
 }
@@ -342,8 +349,10 @@ void replica_close(struct replica *r)
             px_list_entry(r->under_way.next, struct replica_write, track));
     commands_fini(r);
     orphans_fini(r);
-    if (r->apply_job != NULL)
+    if (r->apply_job != NULL) {
+        drop_job(r->apply_job); /* one that never came back */
         free(r->apply_job->orphans.inodes);
+    }
     free(r->apply_job);
     free(r->held);
     raft_free(r->raft);

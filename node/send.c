@@ -119,8 +119,9 @@ static void propose_all(struct replica *r)
         in.propose.list = b.list;
         in.propose.count = b.count;
         rc = replica_step(r, &in);
-        if (rc < 0) { /* full: ours stay for the next turn */
-            commands_refuse_forwards(r, rc);
+        if (rc < 0) { /* full, or no memory: ours stay for the next turn */
+            commands_refuse_forwards(r, rc == -PX_ENOTLEADER ? -PX_ENOTLEADER
+                                                             : -EAGAIN);
             return;
         }
         batch_sent(r, sent, forwards);

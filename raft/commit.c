@@ -90,7 +90,7 @@ static uint64_t match_of(const struct raft_peer *p)
     return p->match;
 }
 
-void raft_commit_advance(struct raft *r)
+bool raft_commit_advance(struct raft *r)
 {
     raft_index from = r->commit;
     raft_index to = raft_majority(r, match_of, r->log.durable);
@@ -98,7 +98,7 @@ void raft_commit_advance(struct raft *r)
 
     px_assert(r->role == RAFT_LEADER);
     if (to <= from || raft_log_term(&r->log, to) != r->hard.term)
-        return;
+        return false;
     raft_commit_to(r, to);
     waiting = waiting_members(r, from, to);
     for (size_t i = 0; waiting != 0; i++, waiting >>= 1)
@@ -106,4 +106,5 @@ void raft_commit_advance(struct raft *r)
             r->peers[i].owed = to;
     if (from < r->noop)
         raft_reads_advance(r); /* reads have waited for this, too */
+    return true;
 }

@@ -201,8 +201,9 @@ uint64_t raft_majority(const struct raft *r,
                        uint64_t (*value)(const struct raft_peer *p),
                        uint64_t own);
 void raft_commit_to(struct raft *r, raft_index index);
-/* Leader: commit what a majority holds. */
-void raft_commit_advance(struct raft *r);
+/* Leader: commit what a majority holds. True if that is more than before:
+ * raft_commit_tell_all is due, once what can be sent has been. */
+bool raft_commit_advance(struct raft *r);
 /* Leader: tell @p, or whoever it may be, at once of commits that it is owed. */
 void raft_commit_tell(struct raft *r, struct raft_peer *p);
 void raft_commit_tell_all(struct raft *r);

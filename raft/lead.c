@@ -193,6 +193,7 @@ void raft_on_append_reply(struct raft *r, struct raft_peer *p,
                           const struct raft_msg *m)
 {
     const struct raft_msg_append_reply *a = &m->append_reply;
+    bool is_commit = false;
 
     if (!a->is_accepted) {
         on_refusal(r, p, a);
@@ -203,8 +204,12 @@ void raft_on_append_reply(struct raft *r, struct raft_peer *p,
         return;
     }
     if (raft_progress_accepted(p, a->match, r->now) && a->match > r->commit)
-        raft_commit_advance(r);
-    raft_send_entries(r, p);
+        is_commit = raft_commit_advance(r);
+    raft_send_entries(r, p); /* they carry the commit, where there are any */
+    if (is_commit)
+        raft_commit_tell_all(r);
+    else
+        raft_commit_tell(r, p);
 }
 
 void raft_resend_if_stuck(struct raft *r, struct raft_peer *p, raft_index last)

@@ -140,7 +140,7 @@ struct raft_out {
                                               the log held from there is cut */
     size_t append_count;
     struct raft_write write; /* 1. seq 0 when hard and append are empty */
-    struct raft_msgs after;  /* 2 */
+    struct raft_msgs after;  /* 2. without entries, so easily held */
     uint64_t after_seq;
     raft_index commit;                /* 3. only grows. Committed, and durable
                                          here: the state never runs ahead of
@@ -163,7 +163,8 @@ struct raft_status {
     raft_index durable;
     raft_index commit;
     raft_index applied;
-    px_ns lease_end;  /* leader with a lease: when it ends; else 0 */
+    px_ns lease_end;  /* leader with a lease: when it ends, PX_NS_NEVER for a
+                         sole voter; else 0 */
     bool can_serve;   /* leader: has committed in its own term */
     uint64_t refused; /* messages ignored that no sound member sends to us */
 };

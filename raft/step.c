@@ -32,6 +32,7 @@ struct raft_msg *raft_msg_after(struct raft *r, raft_id to,
                                 enum raft_msg_type type)
 {
     px_assert(r->draft.after_count < RAFT_AFTER_MAX);
+    px_assert(type != RAFT_MSG_APPEND); /* these are not held back */
     return fill(r, &r->draft.after[r->draft.after_count++], to, type);
 }
 
@@ -180,7 +181,6 @@ static void on_msg_to_leader(struct raft *r, struct raft_peer *p,
         raft_on_heartbeat_reply(r, p, m);
     else if (m->type == RAFT_MSG_READ)
         raft_on_read_request(r, p, m);
-    raft_commit_tell_all(r);
 }
 
 /* A message of our term. */
@@ -268,10 +268,8 @@ static void on_durable(struct raft *r, struct raft_write write)
     raft_log_on_durable(&r->log, write);
     if (r->role == RAFT_CANDIDATE && raft_is_hard_durable(r))
         raft_on_own_vote_durable(r);
-    if (r->role == RAFT_LEADER) {
-        raft_commit_advance(r);
+    if (r->role == RAFT_LEADER && raft_commit_advance(r))
         raft_commit_tell_all(r);
-    }
 }
 
 static int on_input(struct raft *r, const struct raft_in *in)

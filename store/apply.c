@@ -201,8 +201,8 @@ int store_apply(struct store_state *s, const struct raft_entry *entries,
     while (done < count) {
         size_t orphans_before = orphans->count;
         size_t part = 0;
-        int rc = apply_some(s, entries + done, count - done, results + done,
-                            &part);
+        int rc =
+            apply_some(s, entries + done, count - done, results + done, &part);
 
         if (rc < 0) {
             orphans->count = orphans_before;

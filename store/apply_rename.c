@@ -45,8 +45,7 @@ static int load(struct apply *a, const struct command *c, struct rename *m)
         return rc;
     if (!store_name_load(kv, c->parent, c->name, &m->source))
         return -ENOENT;
-    m->has_target =
-        store_name_load(kv, c->new_parent, c->new_name, &m->target);
+    m->has_target = store_name_load(kv, c->new_parent, c->new_name, &m->target);
     if (!m->has_target && (c->flags & COMMAND_EXCHANGE) != 0)
         return -ENOENT;
     if (m->has_target && (c->flags & COMMAND_NOREPLACE) != 0)

@@ -35,8 +35,8 @@ static bool is_too_large(uint64_t offset, size_t size)
     return size > PX_FILE_BYTES_MAX || offset > PX_FILE_BYTES_MAX - size;
 }
 
-/* Empties @f before @size bytes go to @offset. What they cover need not be
- * deleted first: with size 0, nothing that is stored counts any more. */
+/* Empties @f before @size bytes go to @offset. From the start on, only what
+ * they don't cover is cut: the rest is overwritten, and never seen between. */
 static void empty_file(struct apply *a, struct inode *f, uint64_t offset,
                        size_t size)
 {
@@ -44,7 +44,6 @@ static void empty_file(struct apply *a, struct inode *f, uint64_t offset,
 
     if (f->rec.size > covered)
         store_data_resize(a, f, covered);
-    f->rec.size = 0;
 }
 
 int store_apply_write(struct apply *a, const struct command *c,

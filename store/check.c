@@ -158,7 +158,8 @@ static void check_name(struct check *ck, const MDB_val *key,
                        const MDB_val *value)
 {
     uint64_t parent = store_key_first(key->mv_data);
-    const uint8_t *name = (const uint8_t *)key->mv_data + STORE_KEY_NUMBER_BYTES;
+    const uint8_t *name =
+        (const uint8_t *)key->mv_data + STORE_KEY_NUMBER_BYTES;
     size_t size = key->mv_size - STORE_KEY_NUMBER_BYTES;
     struct name_record rec;
     struct store_name entry;
@@ -177,12 +178,12 @@ static void check_name(struct check *ck, const MDB_val *key,
     px_assert(store_kv_get(ck->kv, &k, &found)); /* C2 */
     found_key = (MDB_val){.mv_size = k.size, .mv_data = k.bytes};
     px_assert(store_entry_parse(ck->kv, &found_key, &found, &entry));
-    px_assert(entry.inode == rec.inode);                      /* C2 */
-    px_assert(entry.mode == rec.type);                        /* C2 */
-    px_assert(entry.name.size == size);                       /* C2 */
-    px_assert(memcmp(entry.name.data, name, size) == 0);      /* C2 */
-    px_assert(store_inode_load(ck->kv, parent, &i));          /* C2 */
-    px_assert(inode_is_dir(&i));                              /* C2 */
+    px_assert(entry.inode == rec.inode);                 /* C2 */
+    px_assert(entry.mode == rec.type);                   /* C2 */
+    px_assert(entry.name.size == size);                  /* C2 */
+    px_assert(memcmp(entry.name.data, name, size) == 0); /* C2 */
+    px_assert(store_inode_load(ck->kv, parent, &i));     /* C2 */
+    px_assert(inode_is_dir(&i));                         /* C2 */
     find_seen(ck, rec.inode)->names++;
 }
 

@@ -101,7 +101,7 @@ struct rule {
     enum command_op op;
     unsigned fields;
     uint32_t flags; /* allowed */
-    uint32_t type;  /* of mode, where something is created; it may be left out */
+    uint32_t type; /* of mode, where something is created; it may be left out */
     size_t data_bytes_min;
     size_t data_bytes_max;
 };
@@ -127,9 +127,9 @@ static const struct rule rules[] = {
     {COMMAND_REAP, RULE_INODES, COMMAND_FORCE, 0, 0, 0},
 };
 
-#define ATTRS_ALL                                                             \
-    ((uint32_t)(COMMAND_MODE | COMMAND_UID | COMMAND_GID | COMMAND_SIZE |     \
-                COMMAND_ATIME | COMMAND_MTIME | COMMAND_ATIME_NOW |           \
+#define ATTRS_ALL                                                         \
+    ((uint32_t)(COMMAND_MODE | COMMAND_UID | COMMAND_GID | COMMAND_SIZE | \
+                COMMAND_ATIME | COMMAND_MTIME | COMMAND_ATIME_NOW |       \
                 COMMAND_MTIME_NOW))
 
 static const struct rule *rule_of(enum command_op op)

@@ -94,8 +94,6 @@ struct piece {
     uint32_t chunk; /* within the extent */
     size_t within;
     size_t size;
-    size_t valid; /* bytes of the chunk that lie below the file's size: what
-                     is stored beyond them is stale, and goes */
     const uint8_t *data;
 };
 
@@ -115,11 +113,10 @@ static void piece_write(struct apply *a, struct inode *f, struct extent *x,
             return;
         }
         before = old.mv_size;
-        kept = least(before, p->valid);
-        if (p->within == 0 && end >= kept)
-            kept = 0; /* all of it is overwritten */
-        else
+        if (p->within > 0 || end < before) { /* some of it stays */
+            kept = before;
             memcpy(a->chunk, old.mv_data, kept);
+        }
     }
     room = store_kv_reserve(&a->kv, &key, kept > end ? kept : end);
     if (room == NULL)
@@ -146,8 +143,6 @@ void store_data_write(struct apply *a, struct inode *f, uint64_t offset,
             .chunk = (uint32_t)(chunk % EXTENT),
             .within = offset - start,
             .size = least(end, start + CHUNK) - offset,
-            .valid =
-                f->rec.size > start ? least(f->rec.size - start, CHUNK) : 0,
             .data = data,
         };
 
@@ -191,8 +186,8 @@ static void drop_extents_behind(struct apply *a, struct inode *f, uint32_t last)
     if (f->rec.file.extents == 0)
         return;
     store_key_extent(&from, f->number, last + 1);
-    while (store_kv_first(&a->kv, &from, STORE_KEY_NUMBER_BYTES, &key,
-                          &value)) {
+    while (
+        store_kv_first(&a->kv, &from, STORE_KEY_NUMBER_BYTES, &key, &value)) {
         if (value.mv_size != sizeof rec || f->rec.file.extents == 0) {
             store_kv_fail(&a->kv, -PX_ECORRUPT);
             return;

@@ -69,8 +69,8 @@ int store_env_open(struct store_env *env, const char *dir, uint64_t map_bytes)
     MDB_envinfo info;
     int rc;
 
-    *env = (struct store_env){
-        .map_bytes = map_bytes == 0 ? MAP_BYTES_DEFAULT : map_bytes};
+    *env = (struct store_env){.map_bytes = map_bytes == 0 ? MAP_BYTES_DEFAULT
+                                                          : map_bytes};
     for (;;) {
         rc = env_try(env, dir, env->map_bytes);
         if (rc != ENOMEM || env->map_bytes <= MAP_BYTES_MIN)

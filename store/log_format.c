@@ -70,6 +70,21 @@ static uint64_t record_sum(const uint8_t *head, uint64_t stamp)
                                 LOG_HEAD_BYTES - sizeof(uint64_t), stamp);
 }
 
+/* Does a record say something that this version writes? */
+static bool has_known_content(const struct record_bytes *b)
+{
+    static const uint8_t zeros[sizeof b->zeros];
+    bool is_entry = b->type == LOG_ENTRY;
+
+    return b->type >= LOG_ENTRY && b->type <= LOG_END &&
+           is_entry == (b->kind >= RAFT_ENTRY_NOOP) &&
+           b->kind <= RAFT_ENTRY_CONFIG &&
+           (is_entry || le32toh(b->body_size) == 0) &&
+           le32toh(b->body_size) <= PX_ENTRY_BYTES_MAX &&
+           le32toh(b->durable) <= le32toh(b->offset) &&
+           memcmp(b->zeros, zeros, sizeof zeros) == 0;
+}
+
 void log_record_encode(struct log_record *r, uint64_t stamp, uint8_t *out)
 {
     struct record_bytes b = {
@@ -85,27 +100,11 @@ void log_record_encode(struct log_record *r, uint64_t stamp, uint8_t *out)
         .kind = (uint8_t)r->kind,
     };
 
-    px_assert(r->body_size <= PX_ENTRY_BYTES_MAX);
-    px_assert(r->durable <= r->offset);
+    px_assert(has_known_content(&b)); /* or it could not be read back */
     memcpy(out, &b, sizeof b);
     r->head_sum = record_sum(out, stamp);
     b.head_sum = htole64(r->head_sum);
     memcpy(out, &b, sizeof b);
-}
-
-/* Does a record with a right checksum say something that we write? */
-static bool has_known_content(const struct record_bytes *b)
-{
-    static const uint8_t zeros[sizeof b->zeros];
-    bool is_entry = b->type == LOG_ENTRY;
-
-    return b->type >= LOG_ENTRY && b->type <= LOG_END &&
-           is_entry == (b->kind >= RAFT_ENTRY_NOOP) &&
-           b->kind <= RAFT_ENTRY_CONFIG &&
-           (is_entry || le32toh(b->body_size) == 0) &&
-           le32toh(b->body_size) <= PX_ENTRY_BYTES_MAX &&
-           le32toh(b->durable) <= le32toh(b->offset) &&
-           memcmp(b->zeros, zeros, sizeof zeros) == 0;
 }
 
 enum log_flaw log_record_decode(const uint8_t *in, uint64_t stamp,

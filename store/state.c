@@ -56,9 +56,8 @@ static const char *doubt(const struct store_state_options *options, int note_rc,
 }
 
 static int judge(const struct store_state_options *options,
-                 struct store_boot *note,
-                 enum store_state_origin *origin_out, char *why,
-                 size_t why_size)
+                 struct store_boot *note, enum store_state_origin *origin_out,
+                 char *why, size_t why_size)
 {
     const char *reason;
     int exists = database_exists(options->dir);
@@ -131,8 +130,7 @@ static int load_database(struct store_state *s, bool *is_empty_out)
     return kv.rc;
 }
 
-static int check_format(const struct store_state *s, char *why,
-                        size_t why_size)
+static int check_format(const struct store_state *s, char *why, size_t why_size)
 {
     if (s->apply.meta.format == STORE_STATE_FORMAT)
         return 0;

@@ -6,7 +6,8 @@
  *
  * store_apply is deterministic: state and command in, state and result out; no
  * clock, no chance, no local errno. All effects of a batch, and its applied
- * index and term, are one LMDB transaction, committed without fsync: after a
+ * index and term, are one LMDB transaction (or several whole ones, where a
+ * batch deletes very much), committed without fsync: after a
  * crash of the process the page cache still has it, and the log from the
  * applied index on is replayed. After a crash of the machine (the boot id
  * differs from the one noted at open, and the last close was not clean) the
@@ -44,24 +45,47 @@ enum store_state_origin {
     STORE_STATE_DISTRUSTED, /* the machine crashed, or asked for: emptied */
 };
 
+/* Errors: -PX_EFORMAT (written by a newer program; left as it was), -EINVAL (no
+ *         boot id), -errno; @why says it in a sentence. On success @why says
+ *         why the state is distrusted, or is empty. */
 int store_state_open(const struct store_state_options *options,
                      struct store_state **state_out,
                      enum store_state_origin *origin_out, char *why,
                      size_t why_size);
-/* Syncs, and notes that the close was clean. NULL is accepted. */
+/* Syncs, and notes that the close was clean. All views have been freed. NULL is
+ * accepted. Errors: -errno; the state is closed, and will be distrusted if the
+ * machine restarts. */
 int store_state_close(struct store_state *s);
 
 /* The last entry applied. Thread: any. */
 struct raft_pos store_state_applied(const struct store_state *s);
 
-/* The answer to one command. */
+/* The answer to one command. A refused command has changed nothing.
+ *
+ *   -PX_EFORMAT   the entry is no command
+ *   -PX_ESESSION  the session never was, or has ended; SESSION_OPEN: a higher
+ *                 incarnation of the node has opened one
+ *   -EALREADY     the sequence is below the session's floor: its answer was
+ *                 seen, nobody waits for this one
+ *   -EINVAL       the sequence is beyond the floor + PX_SESSION_INFLIGHT_MAX;
+ *                 the number for a new inode is not the session's, or in use;
+ *                 a directory would move below itself; the inode is no file
+ *   -ESTALE       CREATE, WRITE with CREATES: a symbolic link has the name;
+ *                 look it up again and follow
+ *   -ELOOP        RENAME of a directory to a place more than 4096 deep
+ *   -EFBIG, -EMLINK, -ENOSPC (sessions)   a limit of base/limits.h
+ *   else          what POSIX says of the operation
+ *
+ * A command that was sent again has the answer of the first time, its index
+ * included. */
 struct store_result {
     raft_index index; /* of the entry */
     uint64_t session; /* 0: not a command of a session */
     uint64_t sequence;
     int rc;         /* 0 or a negative errno: the same on every replica */
-    uint64_t inode; /* made or found; SESSION_OPEN: the session's number */
-    uint64_t value; /* WRITE: the size after it */
+    uint64_t inode; /* made, found, moved, removed or changed; SESSION_OPEN: the
+                       session's number */
+    uint64_t value; /* CREATE, WRITE, SETATTR: the size after it */
 };
 
 /* Inodes that lost their last name in a batch: each session is asked, by
@@ -76,7 +100,8 @@ struct store_orphans {
  * @results takes one for each entry. Orphans are added to @orphans.
  * Entries that don't decode are applied as no-ops with rc -PX_EFORMAT: every
  * replica does the same.
- * Errors: of LMDB or memory; nothing was applied, and the process must end.
+ * Errors: of LMDB or memory, -PX_ECORRUPT for records that don't parse: at
+ *         least one entry was not applied, and the process must end.
  * Thread: one at a time. */
 int store_apply(struct store_state *s, const struct raft_entry *entries,
                 size_t count, struct store_result *results,

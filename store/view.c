@@ -11,7 +11,7 @@
 #include "store/state_core.h"
 
 /* Orphans looked at by one call of store_view_reapable. */
-#define REAP_SCAN_MAX 4096u
+#define REAP_SCAN_MAX 512u
 
 /* ---- Begin and end ---- */
 
@@ -214,10 +214,10 @@ int store_view_list(struct store_view *v, uint64_t inode, uint64_t cookie,
     if (cookie == UINT64_MAX)
         return 0;
     store_key_entry(&from, inode, cookie + 1);
-    for (bool more = store_kv_first(kv, &from, STORE_KEY_NUMBER_BYTES, &key,
-                                    &value);
-         more; more = store_kv_next(kv, &from, STORE_KEY_NUMBER_BYTES, &key,
-                                    &value))
+    for (bool more =
+             store_kv_first(kv, &from, STORE_KEY_NUMBER_BYTES, &key, &value);
+         more;
+         more = store_kv_next(kv, &from, STORE_KEY_NUMBER_BYTES, &key, &value))
         if (!store_entry_parse(kv, &key, &value, &name) || !each(ctx, &name))
             break;
     return kv->rc;

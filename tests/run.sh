@@ -63,16 +63,17 @@ our_processes() {
     done
 }
 
-# shellcheck disable=SC2317
+# shellcheck disable=SC2317,SC2046 # one word a process
 clean_up() {
     trap '' INT TERM HUP
-    local pid mount
-    for pid in $(our_processes); do
-        kill -KILL "$pid" 2>/dev/null
-    done
-    while read -r _ mount _; do
-        case $mount in "$work"/*) umount -l "$mount" ;; esac
-    done </proc/self/mounts
+    local mount mounts
+    {
+        kill -KILL $(our_processes)
+        wait
+    } 2>/dev/null
+    mapfile -t mounts < <(awk -v at="$work/" 'index($2, at) == 1 { print $2 }' \
+        /proc/self/mounts)
+    for mount in "${mounts[@]}"; do umount -l "$mount"; done
     [ -n "$keep" ] || rm -rf --one-file-system "$work"
 }
 trap clean_up EXIT
@@ -99,7 +100,7 @@ build() {
     if [ -f "$dir/build.ninja" ]; then
         run ninja -C "$dir" >"$output" 2>&1
     else
-        run meson setup "$dir" "$repo" -Dwerror=true "$@" >"$output" 2>&1 &&
+        run meson setup "$dir" "$repo" "$@" >"$output" 2>&1 &&
             run ninja -C "$dir" >"$output" 2>&1
     fi
     local status=$?
@@ -164,7 +165,7 @@ small_size() {
     finish
 }
 
-if build gcc; then
+if build gcc -Dwerror=true; then
     full_size
     for s in ${only:-unit mount cluster}; do
         [ -z "$quick" ] || [ "$s" != cluster ] || continue
@@ -186,6 +187,6 @@ if build tsan -Db_sanitize=thread; then
     suite tsan unit
 fi
 if command -v clang >/dev/null; then
-    CC=clang build clang
+    CC=clang build clang -Dwerror=true
 fi
 finish

@@ -35,6 +35,7 @@ struct group {
     struct system null;
     struct system floor;
     struct system phalanx;
+    struct system other; /* build of phalanx */
     struct system etcd;
     const char *disk; /* a folder on the same disk */
     struct table table;
@@ -124,10 +125,10 @@ static void measure(const struct group *g, struct row *row)
 
 static void find_leaders(struct group *g)
 {
-    struct system *systems[] = {&g->phalanx, &g->etcd};
+    struct system *systems[] = {&g->phalanx, &g->other, &g->etcd};
     size_t i;
 
-    for (i = 0; i < 2; i++)
+    for (i = 0; i < sizeof systems / sizeof systems[0]; i++)
         if (systems[i]->nodes > 0 && !system_find_leader(systems[i]))
             proc_die("%s has lost its leader", systems[i]->name);
 }
@@ -201,6 +202,17 @@ static struct row *add(struct group *g, const char *section, const char *label,
     return table_add(&g->table, section, label, system, role, kind, workers);
 }
 
+/* The same as @leader on the other build, if there is one. */
+static void add_other(struct group *g, const struct row *leader)
+{
+    struct row *other = add(g, leader->section, "other, leader", &g->other,
+                            ROLE_LEADER, leader->kind, leader->workers);
+
+    if (other != NULL)
+        table_compare(other, leader,
+                      leader->workers == 1 ? FIGURE_P50 : FIGURE_RATE, 0);
+}
+
 static void add_writes(struct group *g, const char *section, unsigned workers)
 {
     bool one = workers == 1;
@@ -226,6 +238,7 @@ static void add_writes(struct group *g, const char *section, unsigned workers)
     table_compare(floor, null, FIGURE_P50, 0);
     if (leader == NULL)
         return;
+    add_other(g, leader);
     table_compare(leader, etcd, one ? FIGURE_P50 : FIGURE_RATE, one ? 0.5 : 2);
     table_compare(leader, floor, one ? FIGURE_P50 : FIGURE_RATE, one ? 1.5 : 0);
     table_compare(follower, leader, one ? FIGURE_P50 : FIGURE_RATE, 0);
@@ -247,6 +260,7 @@ static void add_reads(struct group *g, const char *section, unsigned workers)
 
     if (leader == NULL)
         return;
+    add_other(g, leader);
     table_compare(leader, null, figure, workers == 1 ? 1.5 : 0);
     table_compare(leader, etcd, figure, 0);
     table_compare(follower, leader, figure, 0);
@@ -370,13 +384,16 @@ static void start_all(struct group *g)
     if (set->etcd && g->nodes == 3)
         system_start_etcd(&g->etcd, g->nodes);
     if (set->server != NULL)
-        system_start_phalanx(&g->phalanx, set->server, g->nodes);
+        system_start_phalanx(&g->phalanx, "phalanx", set->server, g->nodes);
+    if (set->other != NULL)
+        system_start_phalanx(&g->other, "other", set->other, g->nodes);
     clock_sleep(SETTLE);
 }
 
 static void stop_all(struct group *g)
 {
     system_stop(&g->phalanx);
+    system_stop(&g->other);
     system_stop(&g->etcd);
     system_stop(&g->floor);
     system_stop(&g->null);

@@ -210,9 +210,9 @@ static void read_large(struct bench *b)
 /* ---- Timing ---- */
 
 enum act { SMALL, LINE, PAGE, WRITE, READ, DELETE, ACTS };
-static const char *const act_names[ACTS] = {
-    "small file", "64 B in 1 MiB", "4 KiB in 1 MiB",
-    "1 MiB write", "1 MiB read", "1 MiB delete"};
+static const char *const act_names[ACTS] = {"small file",     "64 B in 1 MiB",
+                                            "4 KiB in 1 MiB", "1 MiB write",
+                                            "1 MiB read",     "1 MiB delete"};
 
 static void perform(struct bench *b, enum act act, uint64_t n)
 {

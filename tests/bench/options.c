@@ -15,6 +15,7 @@ static void usage(FILE *f)
     fputs(
         "usage: bench [options]\n"
         "  --server PATH     phalanx-server; without it only the others\n"
+        "  --other PATH      another build, beside it: what does a change do?\n"
         "  --rounds N        default 12\n"
         "  --slot-ms N       of one row in one round, default 400\n"
         "  --large-rounds N  of the large file, default 3\n"
@@ -57,6 +58,7 @@ static void read_all(struct settings *set, int argc, char **argv)
 {
     static const struct option options[] = {
         {"server", required_argument, NULL, 's'},
+        {"other", required_argument, NULL, 'o'},
         {"rounds", required_argument, NULL, 'r'},
         {"slot-ms", required_argument, NULL, 't'},
         {"large-rounds", required_argument, NULL, 'l'},
@@ -77,6 +79,8 @@ static void read_all(struct settings *set, int argc, char **argv)
 
         if (c == 's')
             set->server = optarg;
+        else if (c == 'o')
+            set->other = optarg;
         else if (c == 'r')
             set->rounds = number(name, optarg, 1, STATS_ROUNDS_MAX);
         else if (c == 't')

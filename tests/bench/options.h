@@ -8,6 +8,7 @@
 
 struct settings {
     const char *server;      /* NULL: without phalanx */
+    const char *other;       /* a second build of it, to compare; NULL: none */
     const char *parent;      /* of the scratch folder */
     const char *match;       /* only rows whose label holds this; NULL: all */
     char bin[PROC_PATH_MAX]; /* where null_fuse and floor are: beside us */

@@ -23,11 +23,13 @@ if [ "$(id -u)" -ne 0 ] || [ ! -e /dev/fuse ]; then
 fi
 "$root/deploy/install-packages.sh" run build bench
 # Reconfigured, because what was missing before may be installed now.
-if [ -f "$build/build.ninja" ]; then
-    meson setup --reconfigure "$build" "$root" --buildtype=release >/dev/null
-else
-    meson setup "$build" "$root" --buildtype=release >/dev/null
-fi
+again=
+[ ! -f "$build/build.ninja" ] || again=--reconfigure
+# shellcheck disable=SC2086 # one option or none
+said=$(meson setup $again "$build" "$root" --buildtype=release) || {
+    echo "$said" >&2
+    exit 1
+}
 ninja -C "$build" node/phalanx-server tests/bench/bench tests/bench/null_fuse \
     tests/bench/floor
 

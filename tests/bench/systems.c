@@ -200,14 +200,15 @@ void system_start_etcd(struct system *s, int nodes)
     await_leader(s);
 }
 
-void system_start_phalanx(struct system *s, const char *server, int nodes)
+void system_start_phalanx(struct system *s, const char *name,
+                          const char *server, int nodes)
 {
     uint16_t ports[NODES_MAX] = {0};
     struct text members;
     int i;
 
     *s = (struct system){
-        .name = "phalanx", .nodes = nodes, .ask_leader = phalanx_leader};
+        .name = name, .nodes = nodes, .ask_leader = phalanx_leader};
     for (i = 0; i < nodes; i++)
         ports[i] = proc_free_port();
     members = members_text("n", "", ports, nodes);
@@ -224,7 +225,7 @@ void system_start_phalanx(struct system *s, const char *server, int nodes)
             mount, "TICK_MS=20", "ELECTION=12", "HEARTBEAT=3", NULL};
 
         s->ports[i] = proc_free_port();
-        s->mounts[i] = proc_folder("phalanx-%d-%d", nodes, i);
+        s->mounts[i] = proc_folder("%s-%d-%d", name, nodes, i);
         snprintf(id.s, sizeof id.s, "NODE_ID=n%d", i);
         snprintf(peers.s, sizeof peers.s, "PEERS=%.480s", members.s);
         snprintf(grpc.s, sizeof grpc.s, "GRPC_ADDR=127.0.0.1:%u",
@@ -232,9 +233,9 @@ void system_start_phalanx(struct system *s, const char *server, int nodes)
         snprintf(debug.s, sizeof debug.s, "DEBUG_ADDR=127.0.0.1:%u",
                  (unsigned)s->ports[i]);
         snprintf(data, sizeof data, "DATA_DIR=%s",
-                 proc_path("phalanx-%d-%d.data", nodes, i));
+                 proc_path("%s-%d-%d.data", name, nodes, i));
         snprintf(mount, sizeof mount, "MOUNT=%s", s->mounts[i]);
-        s->pids[i] = proc_start("phalanx", argv, env);
+        s->pids[i] = proc_start(name, argv, env);
     }
     for (i = 0; i < nodes; i++)
         proc_await_mount(s->mounts[i]);

@@ -25,7 +25,9 @@ struct system {
 void system_start_null(struct system *s, const char *bin);
 void system_start_floor(struct system *s, const char *bin, int nodes);
 void system_start_etcd(struct system *s, int nodes);
-void system_start_phalanx(struct system *s, const char *server, int nodes);
+/* @name also names its folders. */
+void system_start_phalanx(struct system *s, const char *name,
+                          const char *server, int nodes);
 
 /* Is there an etcd on this machine? */
 bool system_has_etcd(void);

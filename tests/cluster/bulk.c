@@ -101,7 +101,7 @@ static void make_file(int dir, unsigned number, struct px_rand *rand)
     write_random(dir, name, size, rand);
     if (number % 10 == 0)
         assert_return_code(fchmodat(dir, name, 0755, 0), errno);
-    if (number % 20 == 0)
+    if (number % FILES_PER_FOLDER == 0)
         assert_return_code(symlinkat(name, dir, "newest"), errno);
 }
 

@@ -89,14 +89,18 @@ static void without_a_data_folder_the_data_lies_beside_us(void **state)
                                 "--grpc-addr", s.grpc_addr, "--debug-addr",
                                 s.debug_addr,  NULL};
     char health[1024];
+    int notes;
 
     (void)state;
     if (stat("/data", &st) == 0)
         skip(); /* it would be used, and it is not ours */
     assert_non_null(server);
     server_init(&s, guard, 0);
-    s.pid = process_start(
-        &(struct process_options){.argv = argv, .cwd = guard_dir(guard)});
+    notes = open(s.notes, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_return_code(notes, errno);
+    s.pid = process_start(&(struct process_options){
+        .argv = argv, .cwd = guard_dir(guard), .err_fd = notes});
+    (void)close(notes);
     assert_true(s.pid > 0);
     guard_set_pid(guard, 0, s.pid);
     while (http_get(s.debug_port, "/health", health, sizeof health) != 200)

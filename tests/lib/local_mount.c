@@ -57,6 +57,8 @@ int main(int argc, char **argv)
     }
     if (is_follower)
         local_port_follow(port);
+    (void)puts("ready"); /* for whoever started us */
+    (void)fflush(stdout);
     local_port_run(port, &stop);
     local_port_close(port);
     return 0;

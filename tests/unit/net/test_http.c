@@ -139,8 +139,8 @@ static const char *ask(struct site *s, const char *head)
 
 static void has(const char *answer, const char *part)
 {
-    if (strstr(answer, part) == NULL)
-        fail_msg("no \"%s\" in: %s", part, answer);
+    if (answer == NULL || strstr(answer, part) == NULL)
+        fail_msg("no \"%s\" in: %s", part, answer != NULL ? answer : "");
 }
 
 static const char *body_of(const char *answer)

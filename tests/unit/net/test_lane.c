@@ -151,14 +151,14 @@ static void an_answer_that_does_not_come_is_not_awaited(void **state)
 static void a_connection_that_is_not_made_is_not_awaited(void **state)
 {
     const int listener = raw_listen(0);
-    struct raw fillers[2];
+    struct raw filler;
     struct net_options options;
     struct world w;
     struct node a;
 
     (void)state;
     world_open(&w);
-    raw_connect(&fillers[0], &w, raw_port(listener)); /* fills the backlog */
+    raw_connect(&filler, &w, raw_port(listener)); /* fills the backlog */
     options = node_options(&w, 1);
     options.dial_timeout = 5 * PX_NS_PER_MS;
     node_open_with(&a, &w, &options);
@@ -166,7 +166,7 @@ static void a_connection_that_is_not_made_is_not_awaited(void **state)
     await_dials(&a, 8);
     assert_int_equal(a.up_count, 0);
     node_close(&a);
-    raw_close(&fillers[0]);
+    raw_close(&filler);
     raw_close_listener(listener);
     world_close(&w);
 }

@@ -83,7 +83,10 @@ void rig_write_done(struct rig *g, struct raft_write write)
 
 void rig_sync(struct rig *g)
 {
-    rig_write_done(g, g->write);
+    if (g->write.seq > 0)
+        rig_write_done(g, g->write);
+    else
+        rig_pass(g, 0);
 }
 
 void rig_propose(struct rig *g, const char *text, raft_id origin)

@@ -169,9 +169,20 @@ void disk_start(const char *dir, const struct disk_plan *plan)
         note_flushed(fd);
         close(fd);
     }
+    disk_go_on(plan);
+}
+
+void disk_go_on(const struct disk_plan *plan)
+{
     disk.plan = *plan;
+    disk.counts = (struct disk_counts){0};
     disk.has_power = true;
     disk.is_on = true;
+}
+
+void disk_pause(void)
+{
+    disk.is_on = false;
 }
 
 const struct disk_counts *disk_counts(void)
@@ -255,6 +266,17 @@ static bool fails(enum disk_call call)
     return error != 0;
 }
 
+static int open_direct(const char *path, int flags)
+{
+    int dir = open(disk.plan.direct_dir, O_RDONLY | O_DIRECTORY);
+    int fd;
+
+    assert_true(dir >= 0);
+    fd = __real_openat64(dir, path, flags & ~O_DIRECT);
+    close(dir);
+    return fd;
+}
+
 int __wrap_openat64(int dir, const char *path, int flags, ...)
 {
     bool is_refused = false;
@@ -275,6 +297,10 @@ int __wrap_openat64(int dir, const char *path, int flags, ...)
         errno = EINVAL;
         return -1;
     }
+    if (disk.is_on && (flags & O_DIRECT) != 0 && disk.plan.direct_dir != NULL)
+        return open_direct(path, flags);
+    if (disk.is_on)
+        flags &= ~O_DIRECT; /* so that tests run on any filesystem */
     fd = __real_openat64(dir, path, flags, mode);
     if (fd >= 0 && disk.is_on && (flags & O_TRUNC) != 0)
         note_written(fd);

@@ -32,6 +32,8 @@ struct disk_plan {
     bool is_lasting;              /* and all after it */
     size_t write_bytes_max;       /* pwritev does no more; 0: all of it */
     bool refuses_direct;          /* O_DIRECT is EINVAL */
+    const char *direct_dir;       /* what O_DIRECT finds instead of what the
+                                     page cache holds; NULL: the same */
     unsigned power_fails_at;      /* any call, counted from 1; 0: never */
 };
 
@@ -44,6 +46,12 @@ struct disk_counts {
 
 /* Starts over: what is in @dir counts as flushed. */
 void disk_start(const char *dir, const struct disk_plan *plan);
+/* Another plan for the same disk, power on: what was flushed stays so, what
+ * wasn't is still in the page cache. As when a process dies, and not the
+ * machine. */
+void disk_go_on(const struct disk_plan *plan);
+/* From here on calls pass by, uncounted; images are still to be had. */
+void disk_pause(void);
 /* Back to a disk that just works. */
 void disk_stop(void);
 const struct disk_counts *disk_counts(void);

@@ -174,9 +174,8 @@ struct command make_link(uint64_t inode, uint64_t parent, const char *name)
 
 struct command make_unlink(uint64_t parent, const char *name)
 {
-    return (struct command){.op = COMMAND_UNLINK,
-                            .parent = parent,
-                            .name = name_of_text(name)};
+    return (struct command){
+        .op = COMMAND_UNLINK, .parent = parent, .name = name_of_text(name)};
 }
 
 struct command make_rmdir(uint64_t parent, const char *name)

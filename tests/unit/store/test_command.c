@@ -242,10 +242,10 @@ static void malformed_fields_are_refused(void **state)
     head.name.len = 256;
     assert_int_equal(decode_raw(&head, ""), -PX_EFORMAT);
 
-#define REFUSED(field, wrong)                             \
-    do {                                                  \
-        head = raw_create();                              \
-        head.field = (wrong);                             \
+#define REFUSED(field, wrong)                                 \
+    do {                                                      \
+        head = raw_create();                                  \
+        head.field = (wrong);                                 \
         assert_int_equal(decode_raw(&head, ""), -PX_EFORMAT); \
     } while (0)
     REFUSED(op, 0);
@@ -284,10 +284,10 @@ static void fields_of_a_newer_program_are_refused(void **state)
     head_size_le = htole32(head_size + 3);
     memcpy(longer, &head_size_le, 4);
     memcpy(longer + bytes.size, "\xa0\x06\x01", 3);
-    assert_int_equal(command_decode(
-                         (struct px_slice){NULL, longer, bytes.size + 3},
-                         scratch, &c),
-                     -PX_EFORMAT);
+    assert_int_equal(
+        command_decode((struct px_slice){NULL, longer, bytes.size + 3}, scratch,
+                       &c),
+        -PX_EFORMAT);
     px_slice_unref(&bytes);
     command_scratch_free(scratch);
 }
@@ -308,8 +308,8 @@ static void a_cut_command_is_refused_or_shorter(void **state)
             int rc;
 
             memcpy(cut, bytes.data, size);
-            rc = command_decode((struct px_slice){NULL, cut, size}, scratch,
-                                &c);
+            rc =
+                command_decode((struct px_slice){NULL, cut, size}, scratch, &c);
             if (size < head)
                 assert_int_equal(rc, -PX_EFORMAT);
             free(cut);
@@ -329,7 +329,8 @@ static void mutated_bytes_decode_to_sound_commands_or_not_at_all(void **state)
     (void)state;
     px_rand_init(&rand, 42);
     for (int round = 0; round < 40000; round++) {
-        struct px_slice bytes = encode(&sound[px_rand_below(&rand, SOUND_COUNT)]);
+        struct px_slice bytes =
+            encode(&sound[px_rand_below(&rand, SOUND_COUNT)]);
         size_t size = bytes.size;
         uint8_t *copy = malloc(size);
         struct command c;

@@ -234,6 +234,43 @@ static void without_direct_io_the_tail_is_written_anew(void **state)
     fixture_expect(f, &f->model);
 }
 
+/* After a flush that failed, the page cache goes on showing what the disk never
+ * got. Such a batch is not taken, nor may its bytes come back later, behind
+ * records that lie before them. */
+static void what_only_the_page_cache_holds_is_not_taken(void **state)
+{
+    struct fixture *f = *state;
+    struct disk_plan plan = {0};
+    struct fixture disk;
+    struct model durable;
+
+    fixture_open(f);
+    fixture_write(f, 1, 1, 2, 100);
+    fixture_sync(f);
+    durable = f->model;
+    disk = *f;
+    fixture_new_dir(&disk);
+    f->dirs = disk.dirs;
+    fixture_copy_dir(f->dir, disk.dir);
+    fixture_write(f, 3, 1, 4, 100);
+    fixture_crash(f);
+
+    plan.direct_dir = disk.dir;
+    disk_start(f->dir, &plan);
+    fixture_open(f);
+    f->model.last = durable.last;
+    fixture_expect(f, &f->model);
+    assert_int_equal(f->info.torn_bytes, 0);
+    assert_int_equal(disk_counts()->bytes_written, 4 * 168 - 4);
+    disk_stop();
+    fixture_write(f, 3, 2, 1, 40);
+    fixture_sync(f);
+    fixture_crash(f);
+    fixture_open(f);
+    fixture_expect(f, &f->model);
+    assert_int_equal(f->info.torn_bytes, 0);
+}
+
 /* ---- Power ---- */
 
 #define STATES_MAX 256
@@ -329,6 +366,9 @@ static void recover_in_the_dark(struct fixture *f, struct px_rand *rand,
             expect_possible(f, "recovered", seed, call);
             return;
         }
+        if (disk_has_power())
+            fail_msg("PX_SEED=%llu call %u: %s", (unsigned long long)seed, call,
+                     f->why);
         fixture_close(f);
         fixture_new_dir(f);
         disk_image(f->dir, rand);
@@ -388,6 +428,78 @@ static void power_lost_at_any_call_loses_nothing_that_was_durable(void **state)
     }
 }
 
+/* Whatever is lost with the power, the log is @m. */
+static void expect_kept(struct fixture *f, const struct model *m,
+                        struct px_rand *rand, const char *when, unsigned call)
+{
+    for (int i = 0; i < 4; i++) {
+        struct fixture after = *f;
+
+        fixture_new_dir(&after);
+        f->dirs = after.dirs;
+        after.log = NULL;
+        disk_image(after.dir, rand);
+        fixture_open(&after);
+        if (!fixture_holds(&after, m))
+            fail_msg("%s, call %u: last %llu is now %llu", when, call,
+                     (unsigned long long)m->last,
+                     (unsigned long long)after.info.last);
+        fixture_close(&after);
+    }
+}
+
+/* The process dies at @call, its files stay as they are, and the next one opens
+ * them; then the power fails. What open has found, raft counts as durable, and
+ * so does it what is flushed from then on. False when the run ends before. */
+static bool die_then_lose_power(uint64_t seed, unsigned call)
+{
+    struct disk_plan dying = {.power_fails_at = call};
+    struct disk_plan plan = {0};
+    struct fixture *f;
+    struct px_rand rand;
+    bool is_dead;
+    void *own;
+
+    fixture_setup(&own);
+    f = own;
+    f->segment_bytes = 8192;
+    px_rand_init(&rand, seed);
+    disk_start(f->dir, &dying);
+    write_until_dark(f, &rand);
+    is_dead = !disk_has_power();
+    disk_go_on(&plan);
+    fixture_open(f);
+    expect_possible(f, "reopened", seed, call);
+    for (size_t i = 0; i < possible.count; i++) {
+        if (fixture_holds(f, &possible.list[i]))
+            f->model = possible.list[i];
+    }
+    disk_pause();
+    expect_kept(f, &f->model, &rand, "found at open", call);
+
+    disk_go_on(&plan);
+    f->model.salts = 9000;
+    fixture_write(f, f->model.last + 1, 1000, 1, 50);
+    fixture_sync(f);
+    disk_pause();
+    expect_kept(f, &f->model, &rand, "flushed after open", call);
+    disk_stop();
+    fixture_teardown(&own);
+    return is_dead;
+}
+
+static void what_open_has_found_survives_a_loss_of_power(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 2; seed++) {
+        unsigned call = 1;
+
+        while (die_then_lose_power(seed, call))
+            call++;
+        assert_true(call > 30);
+    }
+}
+
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, fixture_setup, disk_teardown)
 
@@ -404,7 +516,9 @@ int main(void)
         TEST(every_failing_call_of_an_open_is_an_error_without_harm),
         TEST(the_tail_is_read_past_the_page_cache),
         TEST(without_direct_io_the_tail_is_written_anew),
+        TEST(what_only_the_page_cache_holds_is_not_taken),
         cmocka_unit_test(power_lost_at_any_call_loses_nothing_that_was_durable),
+        cmocka_unit_test(what_open_has_found_survives_a_loss_of_power),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -358,6 +358,64 @@ static void a_record_in_another_place_is_reported(void **state)
     file_free(&two.file);
 }
 
+/* Two entries of one history and two of another, in the same places: each
+ * record is sound, but the second of the one never followed the first of the
+ * other. */
+static void a_record_of_another_history_is_not_taken(void **state)
+{
+    struct fixture *f = *state;
+    struct file one;
+    struct file other;
+
+    fixture_open(f);
+    fixture_write(f, 1, 1, 2, 100);
+    fixture_sync(f);
+    fixture_crash(f);
+    one = file_load(f, 1);
+    fixture_new_dir(f);
+    f->model = (struct model){.salts = 50};
+    fixture_open(f);
+    fixture_write(f, 1, 1, 2, 100);
+    fixture_sync(f);
+    fixture_crash(f);
+    other = file_load(f, 1);
+    memcpy(other.bytes + LOG_BLOCK_BYTES + 168,
+           one.bytes + LOG_BLOCK_BYTES + 168, 168);
+    file_store(&other);
+    fixture_open(f);
+    model_cut(&f->model, 2);
+    fixture_expect(f, &f->model);
+    assert_int_equal(f->info.torn_bytes, 64 + 100);
+    file_free(&one);
+    file_free(&other);
+}
+
+/* The same record, at the same place of another node's log: sound there. */
+static void a_record_of_another_node_is_not_taken(void **state)
+{
+    struct fixture *f = *state;
+    struct file other;
+    struct file ours;
+
+    fixture_open(f);
+    fixture_write(f, 1, 1, 1, 100);
+    fixture_sync(f);
+    fixture_crash(f);
+    other = file_load(f, 1);
+    fixture_new_dir(f);
+    f->model = (struct model){0};
+    f->stamp++;
+    fixture_open(f);
+    fixture_crash(f);
+    ours = file_load(f, 1);
+    memcpy(ours.bytes + LOG_BLOCK_BYTES, other.bytes + LOG_BLOCK_BYTES, 168);
+    file_store(&ours);
+    fixture_open(f);
+    fixture_expect(f, &f->model); /* nothing */
+    file_free(&other);
+    file_free(&ours);
+}
+
 /* ---- Segments ---- */
 
 static void write_segments(struct fixture *f)
@@ -462,6 +520,34 @@ static void a_segment_from_another_time_is_reported(void **state)
     file_store(&old);
     file_free(&old);
     expect_damage(f, "/0000000001.log");
+}
+
+static void a_head_that_contradicts_the_log_is_reported(void **state)
+{
+    struct fixture *f = *state;
+    struct log_segment_head head;
+    struct file file;
+
+    write_segments(f);
+    file = file_load(f, 3);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(log_segment_head_decode(file.bytes, &head), 0);
+        head.last.index += i == 0;
+        head.last.term += i == 1;
+        head.hard.term += i == 2;
+        head.hard.voted_for += i == 3;
+        log_segment_head_encode(&head, file.bytes);
+        file_store(&file);
+        expect_damage(f, "/0000000003.log is damaged at offset 0");
+        head.last.index -= i == 0;
+        head.last.term -= i == 1;
+        head.hard.term -= i == 2;
+        head.hard.voted_for -= i == 3;
+        log_segment_head_encode(&head, file.bytes);
+    }
+    file_store(&file);
+    file_free(&file);
+    fixture_open(f);
 }
 
 static void a_newer_format_is_refused(void **state)
@@ -621,11 +707,14 @@ int main(void)
         TEST(any_flipped_bit_in_an_earlier_segment_is_reported),
         TEST(damage_to_the_last_batch_is_reported_after_a_close),
         TEST(a_record_in_another_place_is_reported),
+        TEST(a_record_of_another_history_is_not_taken),
+        TEST(a_record_of_another_node_is_not_taken),
         TEST(a_missing_segment_is_named),
         TEST(a_log_of_another_cluster_or_node_is_refused),
         TEST(one_segment_of_another_log_is_refused),
         TEST(swapped_segments_are_reported),
         TEST(a_segment_from_another_time_is_reported),
+        TEST(a_head_that_contradicts_the_log_is_reported),
         TEST(a_newer_format_is_refused),
         TEST(a_sound_record_with_nonsense_in_it_is_reported),
         TEST(an_unfinished_segment_is_removed_and_other_files_stay),

@@ -1,0 +1,247 @@
+/* fs/request.c, on a real mount: requests that wait, fail and are interrupted,
+ * and what the errors look like. */
+#include "tests/unit/fs/fixture.h"
+
+#include <sched.h>
+
+static int64_t served_at_once(void)
+{
+    struct fs_counters counters;
+
+    local_port_counters(port, &counters);
+    return (int64_t)counters.reads_direct;
+}
+
+static int64_t waited(void)
+{
+    struct fs_counters counters;
+
+    local_port_counters(port, &counters);
+    return (int64_t)counters.reads_waited;
+}
+
+static void a_read_is_served_at_once_where_it_may(void **state)
+{
+    int64_t before;
+
+    (void)state;
+    put("f", "x");
+    before = served_at_once();
+    assert_text("f", "x");
+    assert_true(served_at_once() > before);
+    assert_int_equal(waited(), 0);
+}
+
+static void a_read_waits_where_it_must(void **state)
+{
+    int64_t before;
+
+    (void)state;
+    put("f", "x");
+    local_port_set_reads(port, LOCAL_READS_WAIT);
+    before = served_at_once();
+    assert_text("f", "x");
+    assert_int_equal(served_at_once(), before);
+    assert_true(waited() > 0);
+}
+
+static void a_read_sees_what_was_applied_while_it_waited(void **state)
+{
+    struct actor *a = actor_new(0);
+    struct act_result r;
+
+    (void)state;
+    put("f", "old");
+    local_port_set_reads(port, LOCAL_READS_STUCK);
+    actor_tell(a, ACT_READ, "f", 0);
+    await_stuck(1);
+    assert_int_equal(put_remotely("f", "new", 0644), 0);
+    local_port_set_reads(port, LOCAL_READS_DIRECT);
+    r = actor_answer(a);
+    assert_int_equal(r.error, 0);
+    assert_string_equal(r.text, "new");
+    actor_free(a);
+}
+
+/* ---- Errors ---- */
+
+static void without_a_majority_a_read_says_eagain(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    put("f", "x");
+    local_port_set_reads(port, LOCAL_READS_REFUSED);
+    assert_int_equal(stat("f", &st), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(stat("missing", &st), -1);
+    assert_int_equal(errno, EAGAIN); /* not ENOENT: nobody knows */
+    local_port_set_reads(port, LOCAL_READS_DIRECT);
+    assert_text("f", "x");
+}
+
+static void status_is_told_without_a_majority(void **state)
+{
+    char text[64] = "";
+    int fd;
+
+    (void)state;
+    fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    local_port_set_reads(port, LOCAL_READS_REFUSED);
+    local_port_set_commands(port, LOCAL_COMMANDS_REFUSED);
+    assert_int_equal(close(fd), 0);
+    /* The kernel asks for the root's attributes first, which need a majority:
+     * from a directory inside, it does not. */
+    local_port_set_reads(port, LOCAL_READS_DIRECT);
+    assert_int_equal(chdir(".phalanx"), 0);
+    local_port_set_reads(port, LOCAL_READS_REFUSED);
+    fd = open("health", O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_true(read(fd, text, sizeof text - 1) > 0);
+    assert_int_equal(close(fd), 0);
+    local_port_set_reads(port, LOCAL_READS_DIRECT);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(chdir(".."), 0);
+}
+
+static void an_unknown_outcome_says_etimedout(void **state)
+{
+    (void)state;
+    local_port_set_commands(port, LOCAL_COMMANDS_UNKNOWN);
+    assert_int_equal(mkdir("d", 0755), -1);
+    assert_int_equal(errno, ETIMEDOUT);
+    local_port_set_commands(port, LOCAL_COMMANDS_REFUSED);
+    assert_int_equal(mkdir("d", 0755), -1);
+    assert_int_equal(errno, EAGAIN);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(mkdir("d", 0755), 0);
+}
+
+/* ---- Interrupts ---- */
+
+static void a_waiting_read_can_be_interrupted(void **state)
+{
+    struct actor *a = actor_new(0);
+
+    (void)state;
+    put("f", "x");
+    local_port_set_reads(port, LOCAL_READS_STUCK);
+    actor_tell(a, ACT_STAT, "f", 0);
+    await_stuck(1);
+    actor_interrupt(a);
+    assert_int_equal(actor_answer(a).error, EINTR);
+    assert_int_equal(local_port_stuck(port), 0);
+    assert_int_equal(local_port_cancelled(port), 1);
+    local_port_set_reads(port, LOCAL_READS_DIRECT);
+    assert_int_equal(actor_do(a, ACT_STAT, "f", 0).error, 0);
+    actor_free(a);
+}
+
+static void a_waiting_command_can_be_interrupted(void **state)
+{
+    struct actor *a = actor_new(0);
+    struct stat st;
+
+    (void)state;
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(a, ACT_MKDIR, "d", 0);
+    await_stuck(1);
+    actor_interrupt(a);
+    assert_int_equal(actor_answer(a).error, EINTR);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(stat("d", &st), -1);
+    assert_int_equal(errno, ENOENT);
+    actor_free(a);
+}
+
+/* What waits for another's publication is interrupted where it waits; the
+ * publication goes on. */
+static void a_request_that_waits_for_another_can_be_interrupted(void **state)
+{
+    struct actor *writer = actor_new(0);
+    struct actor *reader = actor_new(0);
+    uint64_t before;
+
+    (void)state;
+    put("f", "old");
+    assert_int_equal(actor_do(writer, ACT_OPEN, "f", O_WRONLY | O_TRUNC).error,
+                     0);
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(writer, ACT_WRITE, "new", 0);
+    await_stuck(1);
+    before = requests_begun();
+    actor_tell(reader, ACT_STAT, "f", 0);
+    await_requests(before, 2); /* the root's attributes, and LOOKUP */
+    actor_interrupt(reader);
+    assert_int_equal(actor_answer(reader).error, EINTR);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(actor_answer(writer).error, 0);
+    assert_text("f", "new");
+    actor_free(reader);
+    actor_free(writer);
+}
+
+static void an_interrupted_first_write_may_be_tried_again(void **state)
+{
+    struct actor *a = actor_new(0);
+
+    (void)state;
+    put("f", "old");
+    assert_int_equal(actor_do(a, ACT_OPEN, "f", O_WRONLY | O_TRUNC).error, 0);
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(a, ACT_WRITE, "new", 0);
+    await_stuck(1);
+    actor_interrupt(a);
+    assert_int_equal(actor_answer(a).error, EINTR);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_text("f", "old");
+    assert_int_equal(actor_do(a, ACT_WRITE, "new", 0).error, 0);
+    assert_text("f", "new");
+    actor_free(a);
+}
+
+/* ---- Closing ---- */
+
+static void await_orphans(uint64_t count)
+{
+    while (local_port_orphans(port) != count)
+        (void)sched_yield(); /* RELEASE comes in the background */
+}
+
+static void an_unlinked_file_goes_with_its_last_close(void **state)
+{
+    int one;
+    int two;
+
+    (void)state;
+    put("f", "x");
+    one = open("f", O_RDONLY | O_CLOEXEC);
+    two = open("f", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(unlink("f"), 0);
+    assert_int_equal(local_port_orphans(port), 1);
+    assert_int_equal(close(one), 0);
+    write_text(two, "y");
+    assert_int_equal(local_port_orphans(port), 1);
+    assert_int_equal(close(two), 0);
+    await_orphans(0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        mount_test(a_read_is_served_at_once_where_it_may),
+        mount_test(a_read_waits_where_it_must),
+        mount_test(a_read_sees_what_was_applied_while_it_waited),
+        mount_test(without_a_majority_a_read_says_eagain),
+        mount_test(status_is_told_without_a_majority),
+        mount_test(an_unknown_outcome_says_etimedout),
+        mount_test(a_waiting_read_can_be_interrupted),
+        mount_test(a_waiting_command_can_be_interrupted),
+        mount_test(a_request_that_waits_for_another_can_be_interrupted),
+        mount_test(an_interrupted_first_write_may_be_tried_again),
+        mount_test(an_unlinked_file_goes_with_its_last_close),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

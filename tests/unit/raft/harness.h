@@ -1,0 +1,161 @@
+/* A cluster in one process: real replicas, a network that is a list of
+ * messages, disks that forget what was not made durable.
+ *
+ * Nothing happens by itself: the test delivers messages, lets disks finish,
+ * moves the clock. After each step of any replica the cluster looks at what
+ * Raft promises (figure 3.2), and at what is promised on top:
+ *
+ *   - raft_check, all invariants of the replica;
+ *   - election safety: one leader a term;
+ *   - log matching: an index and a term name one entry, with one before it;
+ *   - leader completeness: a new leader's log holds all that was committed;
+ *   - state machine safety: no two replicas apply different entries;
+ *   - what leaves a replica is on its disk: terms, votes, acknowledged entries;
+ *   - reads are linearizable: an index that a read is given is at least what
+ *     any replica could have answered for when the read was queued.
+ *
+ * A failure prints the seed, and ends the process. */
+#ifndef HARNESS_H_
+#define HARNESS_H_
+
+#include "base/rand.h"
+#include "raft/core.h"
+#include "raft/raft.h"
+
+#define NODES_MAX 5u
+#define TERMS_MAX 4096u
+#define INDEX_MAX 16384u
+
+/* One write handed to the disk: done, or forgotten at a crash. */
+struct disk_write {
+    struct raft_write write;
+    bool has_hard;
+    struct raft_hard_state hard;
+    struct raft_entry *entries;
+    size_t count;
+};
+
+/* What survives a crash, and what does not yet. */
+struct disk {
+    struct raft_hard_state hard;
+    raft_index last;
+    struct raft_entry log[INDEX_MAX]; /* [index] */
+    bool is_new;
+    struct disk_write *writes;
+    size_t write_count;
+    size_t write_capacity;
+    uint64_t durable_seq;
+};
+
+struct parcel {
+    struct raft_msg msg; /* its entries are the parcel's own */
+    uint64_t seq;        /* not to leave before this write is durable */
+};
+
+struct parcels {
+    struct parcel *list;
+    size_t count;
+    size_t capacity;
+};
+
+/* A read that waits for an index of at least @floor. */
+struct waiting_read {
+    uint64_t id;
+    raft_index floor;
+};
+
+struct node {
+    raft_id id;
+    struct raft *raft; /* NULL: down */
+    bool is_paused;    /* its process is stopped: what is sent to it is lost */
+    struct disk disk;
+    struct parcels held;
+    struct raft_fetch fetches[RAFT_MEMBERS_MAX];
+    size_t fetch_count;
+    raft_index applied;
+    raft_index commit; /* as of the last step */
+    px_ns deadline;    /* on its own clock */
+    px_ns clock_base;
+    int64_t clock_ppm; /* how much its clock is fast */
+    struct waiting_read reads[64];
+    size_t read_count;
+    uint64_t read_id;
+};
+
+/* How often things happened: a random test that never does them proves
+ * nothing. */
+struct cluster_counts {
+    uint64_t leaders;
+    uint64_t commits;
+    uint64_t cuts;
+    uint64_t fetches;
+    uint64_t lease_reads;
+    uint64_t reads_leader;
+    uint64_t reads_follower;
+    uint64_t crashes;
+    uint64_t lost_writes;
+};
+
+struct cluster {
+    unsigned count;
+    uint64_t seed;
+    struct px_rand rand;
+    px_ns now;                    /* true time, which no replica knows */
+    struct node nodes[NODES_MAX]; /* id is place + 1 */
+    struct parcels network;
+    bool is_cut[NODES_MAX][NODES_MAX]; /* [from][to] */
+    raft_id leaders[TERMS_MAX];
+    struct raft_entry committed[INDEX_MAX]; /* [index] */
+    raft_index commit;                      /* the highest of any */
+    struct entry_name *names; /* (index, term) -> entry: log matching */
+    size_t name_count;
+    struct cluster_counts counts;
+};
+
+#define CLUSTER_E (UINT64_C(1000) * PX_NS_PER_MS)
+#define CLUSTER_H (UINT64_C(100) * PX_NS_PER_MS)
+
+/* @count voters on new disks, all up. */
+struct cluster *cluster_new(unsigned count, uint64_t seed);
+void cluster_free(struct cluster *c);
+
+/* One input to one replica, and everything that is checked. */
+int cluster_step(struct cluster *c, struct node *n, struct raft_in in);
+px_ns cluster_clock(const struct cluster *c, const struct node *n);
+
+/* The network: a message of the list, delivered, doubled or dropped. */
+void cluster_deliver(struct cluster *c, size_t i);
+void cluster_double(struct cluster *c, size_t i);
+void cluster_drop(struct cluster *c, size_t i);
+void cluster_cut(struct cluster *c, unsigned a, unsigned b, bool is_cut);
+void cluster_heal(struct cluster *c);
+
+/* The disk: the next @count writes become durable. */
+void cluster_sync(struct cluster *c, struct node *n, size_t count);
+/* Answers the first fetch. */
+void cluster_answer_fetch(struct cluster *c, struct node *n, bool is_readable);
+
+/* Power is lost: of the writes under way the first @kept are on disk. The
+ * state machine falls back to @applied. */
+void cluster_crash(struct cluster *c, struct node *n, size_t kept,
+                   raft_index applied);
+void cluster_restart(struct cluster *c, struct node *n);
+
+/* Proposes one entry of @value, by @n, for @origin; the step's rc. */
+int cluster_propose(struct cluster *c, struct node *n, uint64_t value,
+                    raft_id origin);
+void cluster_read(struct cluster *c, struct node *n);
+/* Asks for a read under a lease, and checks what it is given. */
+void cluster_lease_read(struct cluster *c, struct node *n);
+
+/* Everything that is due, in order, until nothing is: messages, disks,
+ * fetches; no time passes. */
+void cluster_settle(struct cluster *c);
+/* As time passes: replicas wake at their deadlines, and all settles. */
+void cluster_run(struct cluster *c, px_ns duration);
+/* The one that leads, as far as it knows itself; NULL: none. */
+struct node *cluster_leader(struct cluster *c);
+/* Runs until some replica leads and has committed in its term. */
+struct node *cluster_run_to_leader(struct cluster *c);
+
+#endif

@@ -1,0 +1,621 @@
+/* raft/lead.c: proposals, sending, what answers do, what is resent. */
+#include "tests/unit/raft/unit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "tests/unit/raft/rig.h"
+
+/* A leader of term 1 whose no-op everybody holds. */
+static void lead(struct rig *g, size_t voters)
+{
+    rig_start(g, voters);
+    rig_lead_and_commit(g);
+    rig_applied(g, 1);
+}
+
+/* A leader in the term after the last of @terms; its no-op, and nothing of the
+ * rest, is in memory. Every peer has been probed and has not answered. */
+static void lead_with_log(struct rig *g, size_t voters, const raft_term *terms)
+{
+    rig_init(g, voters);
+    rig_log(g, terms);
+    rig_open(g);
+    rig_lead(g);
+    rig_sync(g);
+}
+
+static const struct raft_msg_append *sent(const struct rig *g, raft_id to)
+{
+    const struct raft_msg *m = rig_now(g, to, RAFT_MSG_APPEND);
+
+    assert_non_null(m);
+    return &m->append;
+}
+
+static size_t count_sent(const struct rig *g, raft_id to)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < g->out.now.count; i++)
+        count += g->out.now.list[i].to == to &&
+                 g->out.now.list[i].type == RAFT_MSG_APPEND;
+    return count;
+}
+
+/* ---- Becoming leader ---- */
+
+static void a_new_leader_appends_a_noop_of_its_term(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    rig_start(&g, 3);
+    rig_lead(&g);
+    assert_int_equal(g.out.append_count, 1);
+    assert_int_equal(g.out.append[0].kind, RAFT_ENTRY_NOOP);
+    assert_int_equal(g.out.append[0].pos.term, 1);
+    assert_int_equal(sent(&g, 2)->count, 1);
+    assert_int_equal(sent(&g, 3)->prev.index, 0);
+    assert_non_null(rig_now(&g, 2, RAFT_MSG_HEARTBEAT));
+    rig_close(&g);
+}
+
+/* ---- Proposals ---- */
+
+static void a_proposal_goes_to_disk_and_to_the_followers_at_once(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
+    rig_propose(&g, "x", 1);
+    assert_int_equal(g.rc, 0);
+    assert_int_equal(g.out.append_count, 1);
+    assert_int_equal(g.out.write.last.index, 2);
+    assert_int_equal(sent(&g, 2)->count, 1);
+    assert_int_equal(sent(&g, 3)->entries[0].pos.index, 2);
+    assert_memory_equal(sent(&g, 3)->entries[0].data.data, "x", 1);
+    rig_close(&g);
+}
+
+/* The fault: a pending proposal matched by its index alone. */
+static void a_proposal_is_known_by_index_and_term(void **s)
+{
+    struct raft_entry theirs = rig_entry(2, 2);
+    struct raft_entry applied[4];
+    struct raft_pos proposed;
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
+    rig_propose(&g, "x", 1);
+    proposed = g.out.proposed;
+    assert_int_equal(proposed.index, 2);
+    assert_int_equal(proposed.term, 1);
+    rig_sync(&g);
+    /* Another leader puts its own entry there, and commits it. */
+    rig_msg(&g, rig_append(3, 2, POS(1, 1), 2, &theirs, 1));
+    rig_sync(&g);
+    assert_int_equal(raft_committed(g.raft, proposed.index, applied, 4), 1);
+    assert_int_equal(applied[0].pos.index, proposed.index);
+    assert_true(applied[0].pos.term != proposed.term);
+    rig_close(&g);
+}
+
+static void a_follower_takes_no_proposal(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    rig_start(&g, 3);
+    rig_follow(&g, 2, 1);
+    rig_propose(&g, "x", 1);
+    assert_int_equal(g.rc, -PX_ENOTLEADER);
+    assert_int_equal(g.out.append_count, 0);
+    assert_int_equal(g.out.proposed.index, 0);
+    rig_close(&g);
+}
+
+static void proposals_are_refused_while_too_much_is_unapplied(void **s)
+{
+    static struct raft_proposal list[PX_BATCH_ENTRIES_MAX];
+    struct raft_in in = {.type = RAFT_IN_PROPOSE};
+    struct rig g;
+    size_t taken = 0;
+
+    (void)s;
+    lead(&g, 3);
+    in.now = g.now;
+    in.propose.list = list;
+    in.propose.count = PX_BATCH_ENTRIES_MAX;
+    for (size_t i = 0; i < PX_BATCH_ENTRIES_MAX; i++)
+        list[i].kind = RAFT_ENTRY_COMMAND;
+    while (raft_step(g.raft, &in, &g.out) == 0)
+        taken += g.out.append_count;
+    g.write = (struct raft_write){g.raft->write_seq, rig_status(&g).last};
+    assert_int_equal(taken, RAFT_UNAPPLIED_ENTRIES_MAX);
+    assert_int_equal(raft_step(g.raft, &in, &g.out), -EAGAIN);
+    assert_int_equal(g.out.append_count, 0);
+    /* Applying makes room. */
+    rig_sync(&g);
+    rig_accept(&g, 2, 1 + taken);
+    rig_applied(&g, 1 + taken);
+    assert_int_equal(raft_step(g.raft, &in, &g.out), 0);
+    rig_close(&g);
+}
+
+static void proposals_are_refused_while_too_many_bytes_are_unapplied(void **s)
+{
+    struct px_slice big = {.owner = px_buf_new(PX_ENTRY_BYTES_MAX)};
+    struct raft_proposal proposal = {.kind = RAFT_ENTRY_COMMAND};
+    struct raft_in in = {.type = RAFT_IN_PROPOSE,
+                         .propose = {.list = &proposal, .count = 1}};
+    struct rig g;
+    size_t taken = 0;
+
+    (void)s;
+    proposal.data = px_slice_of(big.owner, 0, PX_ENTRY_BYTES_MAX);
+    lead(&g, 3);
+    in.now = g.now;
+    while (raft_step(g.raft, &in, &g.out) == 0)
+        taken++;
+    assert_int_equal(taken, RAFT_UNAPPLIED_BYTES_MAX / PX_ENTRY_BYTES_MAX);
+    raft_check(g.raft);
+    rig_close(&g);
+    px_slice_unref(&big);
+}
+
+/* ---- Progress ---- */
+
+static void entries_are_streamed_without_waiting_for_answers(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
+    assert_string_equal(rig_peer(&g, 2).state, "stream");
+    for (raft_index i = 2; i < 10; i++) {
+        rig_propose(&g, "x", 1);
+        assert_int_equal(sent(&g, 2)->prev.index, i - 1);
+        assert_int_equal(sent(&g, 2)->count, 1);
+    }
+    assert_int_equal(rig_peer(&g, 2).match, 1);
+    assert_int_equal(rig_peer(&g, 2).next, 10);
+    rig_close(&g);
+}
+
+static void what_is_in_flight_is_bounded_in_messages(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
+    for (unsigned i = 0; i < RAFT_INFLIGHT_MSGS_MAX; i++) {
+        rig_propose(&g, "x", 1);
+        assert_int_equal(count_sent(&g, 2), 1);
+    }
+    rig_propose(&g, "x", 1);
+    rig_propose(&g, "x", 1);
+    assert_int_equal(count_sent(&g, 2), 0);
+    rig_accept(&g, 2, 2); /* the first is there: one message has room */
+    assert_int_equal(count_sent(&g, 2), 1);
+    assert_int_equal(sent(&g, 2)->count, 2);
+    rig_close(&g);
+}
+
+static void what_is_in_flight_is_bounded_in_bytes(void **s)
+{
+    struct px_slice big = {.owner = px_buf_new(PX_ENTRY_BYTES_MAX)};
+    struct raft_proposal proposal = {.kind = RAFT_ENTRY_COMMAND};
+    struct raft_in in = {.type = RAFT_IN_PROPOSE,
+                         .propose = {.list = &proposal, .count = 1}};
+    struct rig g;
+    size_t bytes = 0;
+
+    (void)s;
+    proposal.data = px_slice_of(big.owner, 0, PX_ENTRY_BYTES_MAX);
+    lead(&g, 3);
+    in.now = g.now;
+    while (raft_step(g.raft, &in, &g.out) == 0)
+        bytes += count_sent(&g, 2) * PX_ENTRY_BYTES_MAX;
+    assert_true(bytes <= RAFT_INFLIGHT_BYTES_MAX);
+    assert_true(bytes + PX_ENTRY_BYTES_MAX > RAFT_INFLIGHT_BYTES_MAX);
+    rig_close(&g);
+    px_slice_unref(&big);
+}
+
+static void one_append_is_bounded_in_entries_and_bytes(void **s)
+{
+    struct px_slice big = {.owner = px_buf_new(PX_MIB)};
+    static struct raft_proposal list[PX_BATCH_ENTRIES_MAX];
+    struct raft_in in = {
+        .type = RAFT_IN_PROPOSE,
+        .propose = {.list = list, .count = PX_BATCH_ENTRIES_MAX}};
+    struct rig g;
+
+    (void)s;
+    for (size_t i = 0; i < PX_BATCH_ENTRIES_MAX; i++)
+        list[i].kind = RAFT_ENTRY_COMMAND;
+    rig_start(&g, 3);
+    rig_lead(&g); /* the peers are probed: what comes now waits for them */
+    in.now = g.now;
+    assert_int_equal(raft_step(g.raft, &in, &g.out), 0);
+    for (size_t i = 0; i < 6; i++)
+        list[i].data = px_slice_of(big.owner, 0, PX_MIB);
+    in.propose.count = 6;
+    assert_int_equal(raft_step(g.raft, &in, &g.out), 0);
+    assert_int_equal(count_sent(&g, 2), 0);
+    rig_accept(&g, 2, 1);
+    assert_int_equal(g.out.now.list[0].append.count, PX_BATCH_ENTRIES_MAX);
+    assert_int_equal(g.out.now.list[1].append.count, 4);
+    assert_int_equal(g.out.now.list[2].append.count, 2);
+    rig_close(&g);
+    px_slice_unref(&big);
+}
+
+static void a_peer_is_probed_with_one_message_until_it_answers(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    rig_start(&g, 3);
+    rig_lead(&g);
+    assert_int_equal(count_sent(&g, 2), 1);
+    assert_string_equal(rig_peer(&g, 2).state, "probe");
+    rig_propose(&g, "x", 1);
+    rig_propose(&g, "x", 1);
+    assert_int_equal(count_sent(&g, 2), 0);
+    rig_accept(&g, 2, 1);
+    assert_int_equal(sent(&g, 2)->count, 2);
+    assert_string_equal(rig_peer(&g, 2).state, "stream");
+    rig_close(&g);
+}
+
+/* ---- Refusals (3.5) ---- */
+
+static void a_refusal_skips_a_whole_term_of_the_follower(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead_with_log(&g, 3, (raft_term[]){1, 1, 1, 4, 4, 0});
+    assert_int_equal(rig_peer(&g, 2).next, 6);
+    /* Terms there: 1 1 2 2 2. Ours has no term 2: meet before its start. */
+    rig_msg(&g, rig_refusal(2, 5, 5, POS(2, 3)));
+    assert_int_equal(sent(&g, 2)->prev.index, 2);
+    rig_close(&g);
+}
+
+static void a_refusal_skips_a_whole_term_of_ours(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead_with_log(&g, 3, (raft_term[]){1, 1, 1, 4, 4, 0});
+    /* Terms there: 1 1 1 1 1: meet at the end of our term 1. */
+    rig_msg(&g, rig_refusal(2, 5, 5, POS(1, 1)));
+    assert_int_equal(sent(&g, 2)->prev.index, 3);
+    rig_close(&g);
+}
+
+static void a_short_log_is_met_at_its_end(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead_with_log(&g, 3, (raft_term[]){1, 1, 1, 4, 4, 0});
+    rig_msg(&g, rig_refusal(2, 5, 5, POS(0, 2)));
+    assert_int_equal(sent(&g, 2)->prev.index, 1);
+    rig_close(&g);
+}
+
+static void a_refusal_never_goes_behind_what_the_peer_holds(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead_with_log(&g, 3, (raft_term[]){1, 1, 1, 4, 4, 0});
+    rig_accept(&g, 2, 3);
+    rig_msg(&g, rig_refusal(2, 5, 3, POS(1, 1))); /* late */
+    assert_string_equal(rig_peer(&g, 2).state, "stream");
+    rig_msg(&g, rig_refusal(2, 5, 4, POS(0, 0))); /* absurd */
+    assert_int_equal(rig_peer(&g, 2).next, 4);
+    assert_int_equal(rig_peer(&g, 2).match, 3);
+    rig_close(&g);
+}
+
+static void a_doubled_refusal_moves_a_probe_once(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead_with_log(&g, 3, (raft_term[]){1, 1, 1, 4, 4, 0});
+    rig_msg(&g, rig_refusal(2, 5, 5, POS(0, 4)));
+    assert_int_equal(rig_peer(&g, 2).next, 4);
+    rig_msg(&g, rig_refusal(2, 5, 5, POS(0, 4)));
+    assert_int_equal(g.out.now.count, 0);
+    rig_close(&g);
+}
+
+static void an_acknowledgement_beyond_our_log_is_not_believed(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
+    rig_accept(&g, 2, 2);
+    assert_int_equal(rig_peer(&g, 2).match, 1);
+    assert_int_equal(rig_status(&g).refused, 1);
+    rig_close(&g);
+}
+
+/* ---- What is lost is sent again ---- */
+
+static void heartbeat_answered(struct rig *g, raft_id from, raft_index last)
+{
+    struct raft *r = g->raft;
+
+    rig_msg(g, rig_heartbeat_reply(from, r->hard.term, r->round_stamp, r->round,
+                                   last));
+}
+
+static void lost_appends_are_sent_again_when_a_heartbeat_shows_it(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
+    rig_propose(&g, "x", 1);
+    rig_propose(&g, "y", 1);
+    heartbeat_answered(&g, 2, 1); /* too early to tell */
+    assert_int_equal(count_sent(&g, 2), 0);
+    rig_pass(&g, RIG_H);
+    heartbeat_answered(&g, 2, 1);
+    assert_int_equal(sent(&g, 2)->prev.index, 1);
+    assert_int_equal(sent(&g, 2)->count, 2);
+    assert_string_equal(rig_peer(&g, 2).state, "probe");
+    rig_accept(&g, 2, 3);
+    assert_string_equal(rig_peer(&g, 2).state, "stream");
+    rig_close(&g);
+}
+
+static void a_lost_acknowledgement_is_asked_for_again(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
+    rig_propose(&g, "x", 1);
+    rig_pass(&g, RIG_H);
+    heartbeat_answered(&g, 2, 2); /* it holds all, and has not said so */
+    assert_int_equal(sent(&g, 2)->prev.index, 2);
+    assert_int_equal(sent(&g, 2)->count, 0);
+    assert_string_equal(rig_peer(&g, 2).state, "stream");
+    heartbeat_answered(&g, 2, 2); /* once a heartbeat */
+    assert_int_equal(count_sent(&g, 2), 0);
+    rig_close(&g);
+}
+
+static void a_lost_probe_is_sent_again(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    rig_start(&g, 3);
+    rig_lead(&g);
+    heartbeat_answered(&g, 2, 0);
+    assert_int_equal(count_sent(&g, 2), 0);
+    rig_pass(&g, RIG_H);
+    heartbeat_answered(&g, 2, 0);
+    assert_int_equal(sent(&g, 2)->prev.index, 0);
+    rig_close(&g);
+}
+
+static void a_peer_that_has_all_is_left_alone(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
+    rig_pass(&g, RIG_H);
+    heartbeat_answered(&g, 2, 1);
+    rig_pass(&g, RIG_H);
+    heartbeat_answered(&g, 2, 1);
+    assert_int_equal(g.out.now.count, 0);
+    rig_close(&g);
+}
+
+static void a_broken_connection_returns_the_peer_to_probe(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
+    rig_propose(&g, "x", 1);
+    rig_unreachable(&g, 2);
+    assert_string_equal(rig_peer(&g, 2).state, "probe");
+    assert_int_equal(rig_peer(&g, 2).next, 2);
+    rig_propose(&g, "y", 1);
+    assert_int_equal(count_sent(&g, 2), 0); /* nobody is there */
+    heartbeat_answered(&g, 2, 1);
+    assert_int_equal(sent(&g, 2)->prev.index, 1);
+    rig_accept(&g, 2, 1);
+    assert_int_equal(sent(&g, 2)->count, 2);
+    rig_close(&g);
+}
+
+/* ---- Entries from disk ---- */
+
+static struct raft_entry on_disk[8];
+
+/* Peer 2 of a leader with entries 1 .. 5 on disk only, and its no-op, 6. */
+static void lead_with_fetch_due(struct rig *g)
+{
+    static const raft_term terms[] = {1, 1, 1, 4, 4, 5};
+
+    lead_with_log(g, 3, (raft_term[]){1, 1, 1, 4, 4, 0});
+    for (raft_index i = 1; i <= 6; i++)
+        on_disk[i] = rig_entry(terms[i - 1], i);
+    rig_msg(g, rig_refusal(2, 5, 5, POS(0, 2)));
+    assert_int_equal(sent(g, 2)->count, 0); /* entries on disk: prev alone */
+    assert_int_equal(g->out.fetch_count, 0);
+    rig_accept(g, 2, 1);
+    assert_int_equal(g->out.fetch_count, 1);
+    assert_int_equal(g->out.fetches[0].peer, 2);
+    assert_int_equal(g->out.fetches[0].first, 2);
+    assert_int_equal(g->out.fetches[0].last, 5);
+}
+
+static void entries_older_than_the_tail_are_fetched_and_sent(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead_with_fetch_due(&g);
+    rig_fetched(&g, 2, 2, &on_disk[2], 2); /* it may stop early */
+    assert_int_equal(sent(&g, 2)->prev.index, 1);
+    assert_int_equal(sent(&g, 2)->count, 2);
+    assert_int_equal(g.out.fetch_count, 1);
+    assert_int_equal(g.out.fetches[0].first, 4);
+    rig_fetched(&g, 2, 4, &on_disk[4], 2);
+    assert_int_equal(count_sent(&g, 2), 2); /* 4 and 5, then 6 from memory */
+    assert_int_equal(g.out.fetch_count, 0);
+    assert_int_equal(rig_peer(&g, 2).next, 7);
+    rig_close(&g);
+}
+
+static void one_fetch_is_outstanding_for_a_peer(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead_with_fetch_due(&g);
+    rig_accept(&g, 2, 1);
+    heartbeat_answered(&g, 2, 1);
+    rig_propose(&g, "x", 1);
+    assert_int_equal(g.out.fetch_count, 0);
+    rig_accept(&g, 3, 6);
+    assert_int_equal(g.out.fetch_count, 0);
+    rig_close(&g);
+}
+
+static void a_fetch_that_failed_is_asked_for_again_later(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead_with_fetch_due(&g);
+    rig_fetched(&g, 2, 2, NULL, 0);
+    assert_int_equal(g.out.fetch_count, 0);
+    heartbeat_answered(&g, 2, 1);
+    assert_int_equal(g.out.fetch_count, 1);
+    assert_int_equal(g.out.fetches[0].first, 2);
+    rig_close(&g);
+}
+
+static void fetched_entries_of_another_log_are_dropped(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead_with_fetch_due(&g);
+    on_disk[3].pos.term = 2;
+    rig_fetched(&g, 2, 2, &on_disk[2], 2);
+    assert_int_equal(count_sent(&g, 2), 0);
+    rig_close(&g);
+}
+
+static void fetched_entries_that_are_no_longer_next_are_dropped(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead_with_fetch_due(&g);
+    rig_unreachable(&g, 2);
+    rig_fetched(&g, 2, 2, &on_disk[2], 2);
+    assert_int_equal(count_sent(&g, 2), 0);
+    rig_close(&g);
+
+    lead_with_fetch_due(&g);
+    rig_accept(&g, 2, 3);
+    rig_fetched(&g, 2, 2, &on_disk[2], 2);
+    assert_int_equal(count_sent(&g, 2), 0);
+    assert_int_equal(g.out.fetches[0].first, 4);
+    rig_close(&g);
+}
+
+static void a_fetch_outlives_the_leadership_that_asked(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead_with_fetch_due(&g);
+    rig_pass(&g, RIG_E);
+    assert_int_equal(rig_status(&g).role, RAFT_FOLLOWER);
+    rig_lead(&g);
+    rig_msg(&g, rig_refusal(2, 6, 6, POS(0, 2)));
+    rig_accept(&g, 2, 1);
+    assert_int_equal(g.out.fetch_count, 0); /* the old one is still out */
+    rig_fetched(&g, 2, 2, &on_disk[2], 4);
+    assert_int_equal(sent(&g, 2)->prev.index, 1);
+    assert_int_equal(sent(&g, 2)->count, 4);
+    rig_close(&g);
+}
+
+/* ---- What was shown stays ---- */
+
+static void fetched_entries_live_until_the_next_step(void **s)
+{
+    struct rig g;
+    struct px_slice data = px_slice_copy("bytes", 5);
+    struct raft_entry e[1];
+
+    (void)s;
+    lead_with_fetch_due(&g);
+    e[0] = on_disk[2];
+    e[0].data = data;
+    rig_fetched(&g, 2, 2, e, 1);
+    px_buf_unref(data.owner); /* the caller's */
+    e[0] = (struct raft_entry){0};
+    assert_memory_equal(sent(&g, 2)->entries[0].data.data, "bytes", 5);
+    rig_close(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        unit(a_new_leader_appends_a_noop_of_its_term),
+        unit(a_proposal_goes_to_disk_and_to_the_followers_at_once),
+        unit(a_proposal_is_known_by_index_and_term),
+        unit(a_follower_takes_no_proposal),
+        unit(proposals_are_refused_while_too_much_is_unapplied),
+        unit(proposals_are_refused_while_too_many_bytes_are_unapplied),
+        unit(entries_are_streamed_without_waiting_for_answers),
+        unit(what_is_in_flight_is_bounded_in_messages),
+        unit(what_is_in_flight_is_bounded_in_bytes),
+        unit(one_append_is_bounded_in_entries_and_bytes),
+        unit(a_peer_is_probed_with_one_message_until_it_answers),
+        unit(a_refusal_skips_a_whole_term_of_the_follower),
+        unit(a_refusal_skips_a_whole_term_of_ours),
+        unit(a_short_log_is_met_at_its_end),
+        unit(a_refusal_never_goes_behind_what_the_peer_holds),
+        unit(a_doubled_refusal_moves_a_probe_once),
+        unit(an_acknowledgement_beyond_our_log_is_not_believed),
+        unit(lost_appends_are_sent_again_when_a_heartbeat_shows_it),
+        unit(a_lost_acknowledgement_is_asked_for_again),
+        unit(a_lost_probe_is_sent_again),
+        unit(a_peer_that_has_all_is_left_alone),
+        unit(a_broken_connection_returns_the_peer_to_probe),
+        unit(entries_older_than_the_tail_are_fetched_and_sent),
+        unit(one_fetch_is_outstanding_for_a_peer),
+        unit(a_fetch_that_failed_is_asked_for_again_later),
+        unit(fetched_entries_of_another_log_are_dropped),
+        unit(fetched_entries_that_are_no_longer_next_are_dropped),
+        unit(a_fetch_outlives_the_leadership_that_asked),
+        unit(fetched_entries_live_until_the_next_step),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,290 @@
+/* Clusters under random faults: messages lost, doubled, reordered, delayed;
+ * partitions; crashes that lose what was not synced; clocks of different rates.
+ * harness.h says what is checked after each step; at the end, when all heals,
+ * the cluster has to make progress.
+ *
+ *   test_raft_random [SEED [COUNT]]   from SEED on, as printed by a failure */
+#include "tests/unit/raft/unit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/unit/raft/harness.h"
+#include "tests/unit/raft/oracle.h"
+
+#define SEEDS 300u
+#define PHASES 25
+#define ACTIONS 150
+
+static uint64_t seed_first = 1;
+static uint64_t seed_count = SEEDS;
+
+static uint64_t below(struct cluster *c, uint64_t bound)
+{
+    return px_rand_below(&c->rand, bound);
+}
+
+static struct node *any_node(struct cluster *c)
+{
+    return &c->nodes[below(c, c->count)];
+}
+
+/* ---- Faults ---- */
+
+static void random_cut(struct cluster *c)
+{
+    if (below(c, 3) == 0) {
+        cluster_heal(c);
+        return;
+    }
+    if (below(c, 3) == 0) { /* one way only */
+        c->is_cut[below(c, c->count)][below(c, c->count)] = true;
+        return;
+    }
+    if (below(c, 2) == 0 && cluster_leader(c) != NULL) { /* the leader's */
+        unsigned leader = (unsigned)cluster_leader(c)->id - 1;
+
+        for (unsigned i = 0; i < c->count; i++)
+            cluster_cut(c, leader, i, i != leader);
+        return;
+    }
+    for (uint64_t side = below(c, UINT64_C(1) << c->count), i = 0; i < c->count;
+         i++)
+        for (unsigned k = 0; k < i; k++)
+            cluster_cut(c, (unsigned)i, k, ((side >> i ^ side >> k) & 1) != 0);
+}
+
+static void random_crash(struct cluster *c, struct node *n)
+{
+    if (n->raft == NULL) {
+        cluster_restart(c, n);
+        return;
+    }
+    if (below(c, 3) == 0)
+        cluster_crash(c, n, below(c, n->disk.write_count + 1),
+                      below(c, n->applied + 1));
+}
+
+static void random_time(struct cluster *c)
+{
+    struct node *n = any_node(c);
+
+    c->now += below(c, CLUSTER_H) / (1 + below(c, 20));
+    if (n->raft != NULL && !n->is_paused)
+        (void)cluster_step(c, n, (struct raft_in){.type = RAFT_IN_TICK});
+}
+
+static void random_message(struct cluster *c)
+{
+    size_t i;
+
+    if (c->network.count == 0)
+        return;
+    i = below(c, 4) == 0 ? below(c, c->network.count) : 0;
+    switch (below(c, 20)) {
+    case 0:
+        cluster_drop(c, i);
+        return;
+    case 1:
+        cluster_double(c, i);
+        return;
+    default:
+        cluster_deliver(c, i);
+        return;
+    }
+}
+
+static void random_client(struct cluster *c)
+{
+    struct node *n = any_node(c);
+    struct node *leader = cluster_leader(c);
+
+    if (n->raft == NULL || n->is_paused)
+        return;
+    if (n->raft->role == RAFT_LEADER)
+        leader = n; /* deposed, perhaps, and the last to know */
+    if (below(c, 2) == 0)
+        cluster_read(c, n);
+    else if (leader != NULL && !leader->is_paused)
+        (void)cluster_propose(/* refusals are part of it */
+                              c, leader, px_rand_next(&c->rand), n->id);
+}
+
+static void random_disk(struct cluster *c, struct node *n)
+{
+    if (n->raft == NULL || n->is_paused)
+        return;
+    if (n->fetch_count > 0 && below(c, 2) == 0)
+        cluster_answer_fetch(c, n, below(c, 5) > 0);
+    else
+        cluster_sync(c, n, 1 + below(c, 3));
+}
+
+static void random_unreachable(struct cluster *c, struct node *n)
+{
+    if (n->raft != NULL && !n->is_paused)
+        (void)cluster_step(c, n,
+                           (struct raft_in){.type = RAFT_IN_UNREACHABLE,
+                                            .unreachable = any_node(c)->id});
+}
+
+/* The process stops, or goes on: it has missed all that went by. */
+static void random_pause(struct cluster *c)
+{
+    struct node *n = cluster_leader(c);
+
+    if (n == NULL || below(c, 2) == 0)
+        n = any_node(c);
+    n->is_paused = !n->is_paused;
+    if (n->raft != NULL)
+        cluster_lease_read(c, n);
+}
+
+static void random_action(struct cluster *c)
+{
+    uint64_t dice = below(c, 100);
+
+    if (dice < 50)
+        random_message(c);
+    else if (dice < 70)
+        random_disk(c, any_node(c));
+    else if (dice < 83)
+        random_client(c);
+    else if (dice < 94)
+        random_time(c);
+    else if (dice < 95)
+        random_pause(c);
+    else if (dice < 96)
+        random_cut(c);
+    else if (dice < 97)
+        random_unreachable(c, any_node(c));
+    else
+        random_crash(c, any_node(c));
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->nodes[i].raft != NULL)
+            cluster_lease_read(c, &c->nodes[i]);
+}
+
+static void print_counts(const struct cluster_counts *n)
+{
+    print_message("leaders %" PRIu64 ", commits %" PRIu64 ", cuts %" PRIu64
+                  ", fetches %" PRIu64 ", reads by lease %" PRIu64
+                  ", of leaders %" PRIu64 ", of followers %" PRIu64
+                  ", crashes %" PRIu64 ", writes lost %" PRIu64 "\n",
+                  n->leaders, n->commits, n->cuts, n->fetches, n->lease_reads,
+                  n->reads_leader, n->reads_follower, n->crashes,
+                  n->lost_writes);
+}
+
+/* ---- A run ---- */
+
+static void heal_all(struct cluster *c)
+{
+    cluster_heal(c);
+    for (unsigned i = 0; i < c->count; i++) {
+        struct node *n = &c->nodes[i];
+
+        if (n->raft == NULL)
+            cluster_restart(c, n);
+        else if (n->is_paused)
+            cluster_lease_read(c, n); /* its first act */
+        n->is_paused = false;
+    }
+}
+
+static bool is_everywhere(const struct cluster *c)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->nodes[i].applied != c->commit || c->nodes[i].read_count > 0)
+            return false;
+    return true;
+}
+
+/* Once faults heal: a leader, a commit, and every replica and read served. */
+static void check_progress(struct cluster *c)
+{
+    struct node *leader;
+    raft_index commit;
+
+    heal_all(c);
+    leader = cluster_run_to_leader(c);
+    cluster_run(c, 3 * CLUSTER_E);
+    leader = cluster_run_to_leader(c);
+    commit = c->commit;
+    if (cluster_propose(c, leader, 1, leader->id) != 0)
+        oracle_fail(c, "a proposal was refused after all had healed");
+    cluster_run(c, 3 * CLUSTER_E);
+    if (c->commit <= commit)
+        oracle_fail(c, "nothing was committed after all had healed");
+    if (!is_everywhere(c))
+        oracle_fail(c,
+                    "a replica or a read stayed behind after all had healed");
+}
+
+static void add_counts(struct cluster_counts *sum,
+                       const struct cluster_counts *add)
+{
+    sum->leaders += add->leaders;
+    sum->commits += add->commits;
+    sum->cuts += add->cuts;
+    sum->fetches += add->fetches;
+    sum->lease_reads += add->lease_reads;
+    sum->reads_leader += add->reads_leader;
+    sum->reads_follower += add->reads_follower;
+    sum->crashes += add->crashes;
+    sum->lost_writes += add->lost_writes;
+}
+
+static void run_seed(uint64_t seed, struct cluster_counts *sum)
+{
+    struct cluster *c = cluster_new(seed % 2 == 0 ? 3 : 5, seed);
+
+    for (unsigned i = 0; i < c->count; i++)
+        c->nodes[i].clock_ppm = (int64_t)below(c, 18001) - 9000;
+    for (int phase = 0; phase < PHASES; phase++) {
+        for (int i = 0; i < ACTIONS; i++)
+            random_action(c);
+        if (below(c, 2) == 0)
+            heal_all(c);
+        cluster_run(c, below(c, 4 * CLUSTER_E));
+    }
+    check_progress(c);
+    add_counts(sum, &c->counts);
+    cluster_free(c);
+}
+
+static void safety_holds_under_faults_and_progress_follows(void **s)
+{
+    struct cluster_counts sum = {0};
+
+    (void)s;
+    for (uint64_t seed = seed_first; seed < seed_first + seed_count; seed++)
+        run_seed(seed, &sum);
+    print_counts(&sum);
+    if (seed_count < SEEDS)
+        return;
+    /* It has all happened, many times. */
+    assert_true(sum.leaders > 5 * SEEDS);
+    assert_true(sum.commits > 50 * SEEDS);
+    assert_true(sum.cuts > SEEDS / 2);
+    assert_true(sum.fetches > SEEDS);
+    assert_true(sum.lease_reads > 10 * SEEDS);
+    assert_true(sum.reads_leader > 5 * SEEDS);
+    assert_true(sum.reads_follower > 10 * SEEDS);
+    assert_true(sum.crashes > 5 * SEEDS);
+    assert_true(sum.lost_writes > SEEDS);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        unit(safety_holds_under_faults_and_progress_follows),
+    };
+
+    if (argc > 1) {
+        seed_first = strtoull(argv[1], NULL, 10);
+        seed_count = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

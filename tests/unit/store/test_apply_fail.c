@@ -1,0 +1,223 @@
+/* store/apply.c: a batch whose transaction fails leaves nothing behind. LMDB's
+ * calls are wrapped by the linker; the Nth one fails. */
+#include "tests/unit/store/state_fixture.h"
+
+#include <lmdb.h>
+
+static uint64_t calls;
+static uint64_t commits;
+static uint64_t fail_at; /* 0: never */
+static int fail_rc;
+
+static bool fails_now(void)
+{
+    return ++calls == fail_at;
+}
+
+#define WRAP(name, parameters, arguments) \
+    int __real_##name parameters;         \
+    int __wrap_##name parameters;         \
+    int __wrap_##name parameters          \
+    {                                     \
+        if (fails_now())                  \
+            return fail_rc;               \
+        return __real_##name arguments;   \
+    }
+
+WRAP(mdb_get, (MDB_txn * t, MDB_dbi d, MDB_val *k, MDB_val *v), (t, d, k, v))
+WRAP(mdb_put, (MDB_txn * t, MDB_dbi d, MDB_val *k, MDB_val *v, unsigned f),
+     (t, d, k, v, f))
+WRAP(mdb_del, (MDB_txn * t, MDB_dbi d, MDB_val *k, MDB_val *v), (t, d, k, v))
+WRAP(mdb_cursor_open, (MDB_txn * t, MDB_dbi d, MDB_cursor **c), (t, d, c))
+WRAP(mdb_cursor_get, (MDB_cursor * c, MDB_val *k, MDB_val *v, MDB_cursor_op o),
+     (c, k, v, o))
+WRAP(mdb_cursor_del, (MDB_cursor * c, unsigned f), (c, f))
+WRAP(mdb_txn_begin, (MDB_env * e, MDB_txn *p, unsigned f, MDB_txn **t),
+     (e, p, f, t))
+
+int __real_mdb_txn_commit(MDB_txn *t);
+int __wrap_mdb_txn_commit(MDB_txn *t);
+int __wrap_mdb_txn_commit(MDB_txn *t)
+{
+    if (fails_now()) {
+        mdb_txn_abort(t); /* as LMDB does when it can't commit */
+        return fail_rc;
+    }
+    commits++;
+    return __real_mdb_txn_commit(t);
+}
+
+void *__real_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size)
+{
+    return fails_now() ? NULL : __real_realloc(p, size);
+}
+
+#define BATCH 12
+
+/* Stamps and encodes @c as the entry behind the last. */
+static struct raft_entry next_entry(struct fixture *fx, struct command c)
+{
+    struct raft_entry e = {.pos = {.term = 1, .index = ++fx->last},
+                           .kind = RAFT_ENTRY_COMMAND};
+
+    c.sequence = ++fx->sequence;
+    c.floor = c.sequence;
+    c.time = ++fx->time;
+    if (c.op != COMMAND_SESSION_OPEN)
+        c.session = fx->session;
+    assert_int_equal(command_encode(&c, &e.data), 0);
+    return e;
+}
+
+/* Every operation once, on what `prepare` made. */
+static void make_batch(struct fixture *fx, struct raft_entry *entries,
+                       uint64_t f, uint64_t orphan)
+{
+    static uint8_t bytes[3 * STORE_CHUNK_BYTES];
+    struct command list[BATCH] = {
+        make_create(fx, ROOT, "new"),
+        make_mkdir(fx, ROOT, "dir"),
+        make_symlink(fx, ROOT, "link", "target"),
+        make_link(f, ROOT, "hard"),
+        make_write(f, CHUNK / 2, bytes, sizeof bytes, 0),
+        make_truncate(f, CHUNK + 1),
+        make_rename(ROOT, "hard", ROOT, "moved", 0),
+        make_unlink(ROOT, "new"),
+        make_rmdir(ROOT, "dir"),
+        make_release(&orphan, 1),
+        {.op = COMMAND_SESSION_OPEN,
+         .name = name_of_text("node-1"),
+         .incarnation = 2},
+        make_reap(&orphan, 1, COMMAND_FORCE),
+    };
+
+    for (size_t i = 0; i < BATCH; i++)
+        entries[i] = next_entry(fx, list[i]);
+    fx->last -= BATCH; /* not applied yet */
+}
+
+static void apply_all(struct fixture *fx, struct raft_entry *entries,
+                      size_t count, struct store_result *results)
+{
+    assert_int_equal(store_apply(fx->s, entries, count, results, &fx->orphans),
+                     0);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(results[i].rc, 0);
+        px_slice_unref(&entries[i].data);
+    }
+}
+
+static void every_failure_leaves_the_state_before_the_batch(void **state)
+{
+    struct fixture *fx = *state;
+    struct raft_entry entries[BATCH];
+    struct store_result results[BATCH];
+    uint64_t f, orphan, hash;
+    size_t orphans;
+    uint64_t failures = 0;
+    int rc;
+
+    (void)open_session(fx, "node-1", 1);
+    f = do_create(fx, ROOT, "f");
+    orphan = do_create(fx, ROOT, "o");
+    do_write(fx, orphan, 0, "data", 4);
+    assert_int_equal(run(fx, make_unlink(ROOT, "o")).rc, 0);
+    make_batch(fx, entries, f, orphan);
+    hash = hash_of(fx);
+    free(fx->orphans.inodes); /* so that it has to grow */
+    fx->orphans = (struct store_orphans){0};
+    orphans = fx->orphans.count;
+
+    fail_rc = EIO;
+    do {
+        calls = 0;
+        fail_at = ++failures;
+        rc = store_apply(fx->s, entries, BATCH, results, &fx->orphans);
+        fail_at = 0;
+        if (rc == 0)
+            break;
+        assert_true(rc == -EIO || rc == -ENOMEM);
+        assert_int_equal(fx->orphans.count, orphans);
+        assert_int_equal(store_state_applied(fx->s).index, fx->last);
+        assert_int_equal(hash_of(fx), hash);
+        check(fx);
+    } while (true);
+    /* Nothing failed: fewer calls were made than there were attempts. */
+    assert_true(failures > 100);
+    for (size_t i = 0; i < BATCH; i++) {
+        assert_int_equal(results[i].rc, 0);
+        px_slice_unref(&entries[i].data);
+    }
+    fx->last += BATCH;
+    assert_int_equal(store_state_applied(fx->s).index, fx->last);
+    assert_int_equal(store_state_applied(fx->s).term, 1);
+    assert_int_equal(stat_rc(fx, orphan), -ENOENT);
+}
+
+static void a_full_map_is_met_at_any_call_and_costs_nothing(void **state)
+{
+    struct fixture *fx = *state;
+    struct raft_entry entries[BATCH];
+    struct store_result results[BATCH];
+    uint64_t f = do_create(fx, ROOT, "f"), orphan = do_create(fx, ROOT, "o");
+
+    (void)open_session(fx, "node-1", 1);
+    assert_int_equal(run(fx, make_unlink(ROOT, "o")).rc, 0);
+    make_batch(fx, entries, f, orphan);
+    fail_rc = MDB_MAP_FULL;
+    calls = 0;
+    fail_at = 40;
+    apply_all(fx, entries, BATCH, results);
+    fail_at = 0;
+    assert_true(calls > 40);
+    fx->last += BATCH;
+    assert_int_equal(fx->orphans.count, 3); /* o, new, dir: each once */
+}
+
+/* 17 extents of chunks that hold a byte each. Reaping them all is more than
+ * one transaction should carry; each part is whole, and so is the sum. */
+static void a_batch_that_deletes_very_much_is_several_transactions(void **state)
+{
+    enum { EXTENTS = 17, TOGETHER = 64 };
+    struct fixture *fx = *state;
+    struct raft_entry entries[TOGETHER];
+    struct store_result results[TOGETHER];
+    uint64_t f = do_create(fx, ROOT, "f"), garbage[EXTENTS];
+    uint64_t chunks = (uint64_t)EXTENTS * STORE_EXTENT_CHUNKS;
+    size_t count;
+
+    for (uint64_t n = 0; n < chunks; n += TOGETHER) {
+        for (size_t i = 0; i < TOGETHER; i++)
+            entries[i] =
+                next_entry(fx, make_write(f, (n + i) * CHUNK, "x", 1, 0));
+        apply_all(fx, entries, TOGETHER, results);
+    }
+    do_truncate(fx, f, 0);
+    count = reapable(fx, garbage, EXTENTS);
+    assert_int_equal(count, EXTENTS - 1); /* extent 0 went at once */
+    entries[0] = next_entry(fx, make_create(fx, ROOT, "before"));
+    for (size_t i = 0; i < count; i++)
+        entries[1 + i] = next_entry(fx, make_reap(&garbage[i], 1, 0));
+    entries[1 + count] = next_entry(fx, make_create(fx, ROOT, "after"));
+    commits = 0;
+    apply_all(fx, entries, count + 2, results);
+    assert_int_equal(commits, 2);
+    assert_int_equal(usage_of(fx).data_bytes, 0);
+    assert_int_equal(usage_of(fx).orphans, 0);
+    assert_int_equal(lookup(fx, ROOT, "after"), results[1 + count].inode);
+}
+
+int main(void)
+{
+#define T(name) \
+    cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        T(every_failure_leaves_the_state_before_the_batch),
+        T(a_full_map_is_met_at_any_call_and_costs_nothing),
+        T(a_batch_that_deletes_very_much_is_several_transactions),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
