@@ -39,6 +39,17 @@
 
 #define FS_READ_BYTES_MAX PX_FUSE_WRITE_BYTES_MAX
 
+/* LOOKUPs that failed just now for want of a majority, by process. One that is
+ * overwritten costs its process a second deadline. */
+#define FS_UNANSWERED_MAX 64u
+
+struct fs_unanswered {
+    int64_t until; /* monotonic nanoseconds; 0: none */
+    uint64_t parent;
+    uint64_t name_hash;
+    pid_t pid;
+};
+
 struct fs_handle;
 
 struct fs {
@@ -55,6 +66,7 @@ struct fs {
     struct fs_inodes inodes;
     struct px_list handles; /* all of them */
     struct px_list staged;  /* those staged or being published */
+    struct fs_unanswered unanswered[FS_UNANSWERED_MAX];
     struct fs_counters counters;
 };
 
@@ -197,6 +209,8 @@ void fs_timer_stop(struct fs *fs);
 /* ---- read.c, list.c, write.c: the handlers, each a fs_run_fn ---- */
 
 void fs_run_lookup(struct fs_call *c);
+/* @c is such a call, and is about to be told -EAGAIN. */
+void fs_lookup_unanswered(struct fs_call *c);
 void fs_run_getattr(struct fs_call *c);
 void fs_run_readlink(struct fs_call *c);
 void fs_run_open(struct fs_call *c);

@@ -75,11 +75,16 @@ struct fs_port {
      * is no session (the caller then answers -EAGAIN after waiting: propose
      * anyway with inode 0, and the port waits and stamps it). */
     uint64_t (*new_inode)(void *ctx);
-    /* The last local handle of this unlinked inode is closed. */
+    /* The last local handle of this inode is closed. Said of every inode: the
+     * port knows which of them are unlinked. */
     void (*released)(void *ctx, uint64_t inode);
     /* The text of a file under .phalanx/, in malloc-ed memory that fs frees;
      * answered without a majority. Bytes, or -errno. */
     ssize_t (*status)(void *ctx, enum fs_status_file file, char **text_out);
+    /* Is there a leader to ask? Where there is none, the root's attributes are
+     * shown as they are here: the kernel asks for them on the way to
+     * .phalanx/, which answers without a majority. NULL: always. */
+    bool (*is_ready)(void *ctx);
 };
 
 struct fs_options {
@@ -105,11 +110,12 @@ struct fs_counters {
 int fs_open(const struct fs_options *options, const struct fs_port *port,
             struct fs **fs_out, char *why, size_t why_size);
 
-/* Readable when requests wait; non-blocking. */
+/* Readable when there is something for fs_receive: requests, or a tick of its
+ * own timer. Not to be read by anyone else. */
 int fs_fd(const struct fs *fs);
 
 /* Takes at most @max requests from the kernel and starts (often finishes)
- * each. Returns how many; -ENODEV once unmounted. */
+ * each. Never blocks. Returns how many; -ENODEV once unmounted. */
 int fs_receive(struct fs *fs, int max);
 
 /* Is @inode open through this mount? For unlinked files. */

@@ -142,6 +142,14 @@ static void look_now(struct fs_call *c, fs_look_fn look)
         c->next(c);
 }
 
+/* The end of a call that waited in vain. */
+static void refuse(struct fs_call *c, int rc)
+{
+    if (c->run == fs_run_lookup && rc == -EAGAIN)
+        fs_lookup_unanswered(c);
+    fs_reply_err(c, rc);
+}
+
 static void on_port_done(struct fs_wait *w, int rc,
                          const struct store_result *result)
 {
@@ -153,7 +161,7 @@ static void on_port_done(struct fs_wait *w, int rc,
     if (r->finish != NULL)
         r->finish(&r->call, rc, result);
     else if (rc < 0)
-        fs_reply_err(&r->call, rc);
+        refuse(&r->call, rc);
     else
         look_now(&r->call, r->look);
     drop(r);
@@ -257,7 +265,7 @@ void fs_resume(struct fs_call *c, int rc)
 
     hold(r);
     if (rc < 0)
-        fs_reply_err(c, rc);
+        refuse(c, rc);
     else
         fs_rerun(c);
     drop(r);

@@ -23,8 +23,8 @@
 #include "fs/stage.h"
 
 /* libfuse's messages, as notes; its trace, which is asked for, as it is. */
-static void on_libfuse_message(enum fuse_log_level level, const char *format,
-                               va_list args)
+__attribute__((format(printf, 2, 0))) static void
+on_libfuse_message(enum fuse_log_level level, const char *format, va_list args)
 {
     char line[512];
     size_t size;
@@ -244,6 +244,7 @@ void fs_close(struct fs *fs)
     if (fs == NULL)
         return;
     if (fs->is_mounted) {
+        fs_stage_abandon(fs);
         fuse_session_unmount(fs->session); /* lazy, if it is busy */
         px_note(PX_NOTE_INFO, "fs: unmounted path=%s", fs->mountpoint);
     }

@@ -199,11 +199,13 @@ static void wake(struct fs_handle *h, int rc, bool is_applied)
     px_list_init(&waiters);
     px_list_splice_back(&waiters, &h->waiters);
     while ((c = fs_unpark(&waiters)) != NULL) {
-        if (rc < 0 && c->handle == h) {
+        if (rc == 0 || rc == -EINTR) {
+            fs_resume(c, 0); /* interrupted was another one's call */
+        } else if (c->handle == h) {
             h->is_told = true;
             fs_resume(c, rc);
         } else {
-            fs_resume(c, rc < 0 && rc != -EINTR && !is_applied ? -EAGAIN : 0);
+            fs_resume(c, is_applied ? 0 : -EAGAIN);
         }
     }
 }
@@ -407,6 +409,16 @@ void fs_stage_inode(const struct fs_handle *h, struct store_inode *out)
         .mtime = h->shown_time,
         .ctime = h->shown_time,
     };
+}
+
+void fs_stage_abandon(struct fs *fs)
+{
+    struct fs_call *c;
+
+    px_list_for_each (link, &fs->staged) {
+        while ((c = fs_unpark(&handle_at(link)->waiters)) != NULL)
+            fs_resume(c, -EAGAIN);
+    }
 }
 
 /* ---- Patience ---- */

@@ -54,6 +54,9 @@ enum fs_joined fs_stage_joined(struct fs_handle *h, int rc,
 /* The kernel has released @h: publishes what is left, and frees it. */
 void fs_stage_release(struct fs_handle *h);
 
+/* The mount ends: who waits for a first write waits no longer. */
+void fs_stage_abandon(struct fs *fs);
+
 /* The timer of those who wait for a first write has ticked. */
 void fs_stage_tick(struct fs *fs);
 

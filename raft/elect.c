@@ -196,7 +196,7 @@ void raft_on_vote_reply(struct raft *r, const struct raft_msg *m)
     if (r->role != RAFT_CANDIDATE || m->term != r->hard.term)
         return;
     count_grant(r, m->from);
-    if (has_majority(r))
+    if (raft_is_hard_durable(r) && has_majority(r))
         raft_become_leader(r);
 }
 

@@ -180,10 +180,8 @@ static raft_index next_after_refusal(const struct raft *r,
 static void on_refusal(struct raft *r, struct raft_peer *p,
                        const struct raft_msg_append_reply *a)
 {
-    /* Not the answer to what was last asked: delayed or doubled. */
+    /* Delayed or doubled: by now more is known. */
     if (a->match <= p->match || a->match >= p->next)
-        return;
-    if (p->state == RAFT_PROBE && a->match != p->next - 1)
         return;
     raft_progress_probe(p, next_after_refusal(r, p, a));
     raft_send_entries(r, p);

@@ -217,6 +217,9 @@ static int on_msg_of_term(struct raft *r, struct raft_peer *p,
     return 0;
 }
 
+/* Elections don't get there; a term beyond is damage, and would end all. */
+#define TERM_MAX (UINT64_C(1) << 62)
+
 /* The member that @m is from; NULL if it is not for us to hear: from a
  * stranger, or of no term, where only a refused pre-vote can be. */
 static struct raft_peer *sender(struct raft *r, const struct raft_msg *m)
@@ -226,6 +229,8 @@ static struct raft_peer *sender(struct raft *r, const struct raft_msg *m)
     if (i < 0 || m->from == r->id || m->to != r->id)
         return NULL;
     if (m->term == 0 && m->type != RAFT_MSG_PRE_VOTE_REPLY)
+        return NULL;
+    if (m->term > TERM_MAX)
         return NULL;
     return &r->peers[i];
 }
@@ -299,8 +304,7 @@ static int on_input(struct raft *r, const struct raft_in *in)
         raft_on_unreachable(r, in->unreachable);
         return 0;
     }
-    px_assert(!"a known input");
-    return 0;
+    px_assert_failed("a known input", __FILE__, __LINE__);
 }
 
 int raft_step(struct raft *r, const struct raft_in *in, struct raft_out *out)

@@ -44,16 +44,22 @@ struct store_log_info {
 
 /* Opens or creates the log in options->dir.
  * Errors: -PX_ECORRUPT, -PX_EFORMAT, -PX_ECLUSTER (another stamp), -errno of
- *         the disk; @why says in one sentence which file, offset and index. */
+ *         the disk, -EINVAL (segment_bytes: 8 KiB to 2 GiB); @why says in one
+ *         sentence which file, offset and index. */
 int store_log_open(const struct store_log_options *options,
                    struct store_log **log_out, char *why, size_t why_size);
+/* Flushes what was written, then writes a last record that says so: damage to
+ * the last batch is then told from a torn write. Not after an error. NULL is
+ * accepted. */
 void store_log_close(struct store_log *log);
+/* What open found, whatever was written since. Thread: any. */
 void store_log_info(const struct store_log *log,
                     struct store_log_info *info_out);
 
 /* Appends a batch: @hard if not NULL, then @count entries. When
  * entries[0].pos.index <= last, the log is cut from there on first: a cut is
- * itself a record, so replaying the records yields the log. Not yet durable.
+ * itself a record, so replaying the records yields the log. Not yet durable:
+ * of what is written between two syncs, a crash may leave any beginning.
  * Errors: -errno; the log is then unusable and the process must end. */
 int store_log_write(struct store_log *log, const struct raft_hard_state *hard,
                     const struct raft_entry *entries, size_t count);
@@ -61,9 +67,10 @@ int store_log_write(struct store_log *log, const struct raft_hard_state *hard,
  * for ever: after a failed flush nothing in the page cache can be believed. */
 int store_log_sync(struct store_log *log);
 
-/* Reads entries from @first on, at most @max and @bytes_max (at least one),
- * checksums verified. Each entry holds a reference that the caller drops with
- * px_slice_unref. Only what has been written is seen.
+/* Reads entries from @first on, checksums verified: at most @max,
+ * PX_BATCH_ENTRIES_MAX, and @bytes_max of data, but at least one. Each entry
+ * holds a reference that the caller drops with px_slice_unref. Only what has
+ * been written is seen.
  * Returns the count; -ENOENT when @first is not in the log; -PX_ECORRUPT.
  * Thread: any. */
 int store_log_read(struct store_log *log, raft_index first, size_t max,

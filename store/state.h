@@ -7,11 +7,11 @@
  * store_apply is deterministic: state and command in, state and result out; no
  * clock, no chance, no local errno. All effects of a batch, and its applied
  * index and term, are one LMDB transaction (or several whole ones, where a
- * batch deletes very much), committed without fsync: after a
- * crash of the process the page cache still has it, and the log from the
- * applied index on is replayed. After a crash of the machine (the boot id
- * differs from the one noted at open, and the last close was not clean) the
- * state is thrown away and rebuilt from the log.
+ * batch deletes very much), committed without fsync: after a crash of the
+ * process the page cache still has it, and the log from the applied index on is
+ * replayed. After a crash of the machine (the boot id differs from the one noted
+ * at open, and the last close was not clean) the state is thrown away and
+ * rebuilt from the log.
  *
  * Applying never fails for a local reason: an error of store_apply ends the
  * process, it does not make this replica differ. */
@@ -134,7 +134,8 @@ struct store_usage {
 
 /* A view is made once and begun many times; between begin and end it shows one
  * applied index. Ending soon matters: pages are pinned meanwhile. A view is
- * used by one thread at a time. */
+ * used by one thread at a time. Whoever applies has none begun: where address
+ * space was short, store_apply may have to wait for all views to end. */
 int store_view_new(struct store_state *s, struct store_view **view_out);
 void store_view_free(struct store_view *v);
 int store_view_begin(struct store_view *v);

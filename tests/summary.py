@@ -11,6 +11,8 @@ import re
 import sys
 
 TAIL_LINES = 40
+# Where cmocka says what was wrong, often far above the end.
+REASON = re.compile(r'^(ERROR: |\[ +(ERROR|LINE) +\]|.*assertion failed)')
 CASE = re.compile(r'^\[ +(OK|FAILED|ERROR|SKIPPED) +\] (.*)$', re.M)
 
 
@@ -30,7 +32,10 @@ def report(test, tree, failed, text):
           f" status {test['returncode']}, {test['duration']:.1f} s")
     for name in sorted(failed):
         print(f'        {name}')
-    for line in text.splitlines()[-TAIL_LINES:]:
+    lines = text.splitlines()
+    for line in filter(REASON.match, lines[:-TAIL_LINES]):
+        print(f'        ! {line}')
+    for line in lines[-TAIL_LINES:]:
         print(f'        | {line}')
 
 

@@ -109,11 +109,17 @@ static void keep(struct row *row, const struct slot *slot,
 
 static void measure(const struct group *g, struct row *row)
 {
-    struct slot slot = {.system = row->system, .front = front_of(row)};
-    struct op op = op_of(g, row, slot.front);
+    struct slot slot = {.system = row->system};
     struct work_result r;
-    int rc = work_run(&op, row->workers, g->set->slot_ms * PX_NS_PER_MS,
-                      on_ready, &slot, &r);
+    struct op op;
+    int rc;
+
+    if (row->system != NULL)
+        system_await_leader(row->system);
+    slot.front = front_of(row);
+    op = op_of(g, row, slot.front);
+    rc = work_run(&op, row->workers, g->set->slot_ms * PX_NS_PER_MS, on_ready,
+                  &slot, &r);
 
     if (rc < 0 || r.ops == 0)
         proc_die("%s, %s: %s", row->section, row->label,
@@ -122,16 +128,6 @@ static void measure(const struct group *g, struct row *row)
 }
 
 /* ---- rounds ---- */
-
-static void find_leaders(struct group *g)
-{
-    struct system *systems[] = {&g->phalanx, &g->other, &g->etcd};
-    size_t i;
-
-    for (i = 0; i < sizeof systems / sizeof systems[0]; i++)
-        if (systems[i]->nodes > 0 && !system_find_leader(systems[i]))
-            proc_die("%s has lost its leader", systems[i]->name);
-}
 
 static bool wanted(const struct group *g, const struct row *row)
 {
@@ -145,7 +141,6 @@ static double run_round(struct group *g, unsigned round)
     double noise = noise_probe(NOISE_PROBE);
     size_t i;
 
-    find_leaders(g);
     for (i = 0; i < t->count; i++) {
         struct row *row = &t->rows[(i + round) % t->count];
 
@@ -351,7 +346,7 @@ static void run_seq(struct group *g)
     if (g->set->seq_rounds == 0)
         return;
     if (p->nodes > 0) {
-        find_leaders(g);
+        system_await_leader(&g->phalanx);
         rows[2] = (struct seq_row){.label = "phalanx, leader",
                                    .write_to = p->mounts[p->leader],
                                    .read_from = p->mounts[p->leader],
@@ -436,7 +431,7 @@ int main(int argc, char **argv)
     unsigned missed = 0;
 
     options_parse(&set, argc, argv);
-    if (set.smoke && access("/dev/fuse", R_OK | W_OK) < 0)
+    if (set.smoke && (geteuid() != 0 || access("/dev/fuse", R_OK | W_OK) < 0))
         return EXIT_SKIPPED;
     proc_begin(set.parent);
     printf("256-byte values; medians of %u rounds of %u ms a row, interleaved\n"

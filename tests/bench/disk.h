@@ -13,8 +13,9 @@ struct disk_log {
     off_t at;
 };
 
-/* Opens @path, and creates it if need be: filled with zeros and flushed, so that
- * a later flush has data to write and no blocks to allocate. 0, or -errno. */
+/* Opens @path, and creates it if need be: filled with zeros and flushed, so
+ * that a later flush has data to write and no blocks to allocate. 0, or
+ * -errno. */
 int disk_log_open(struct disk_log *log, const char *path);
 
 /* Writes @bytes at the end, or at the start again when the file is full, and

@@ -104,6 +104,14 @@ static int etcd_leader(const struct system *s)
     return -1;
 }
 
+/* "n2" is 2; -1 for what is no name that we gave. */
+static int node_number(const char *name, int nodes)
+{
+    if (name[0] != 'n' || name[1] < '0' || name[1] > '9' || name[2] != '\0')
+        return -1;
+    return name[1] - '0' < nodes ? name[1] - '0' : -1;
+}
+
 /* The one that a majority of the nodes names. */
 static int phalanx_leader(const struct system *s)
 {
@@ -114,24 +122,27 @@ static int phalanx_leader(const struct system *s)
         char name[64] = "";
         int n;
 
-        if (status_leader(s->ports[i], name, sizeof name) < 0 || name[0] != 'n')
+        if (status_leader(s->ports[i], name, sizeof name) < 0)
             continue;
-        n = atoi(name + 1);
-        if (n >= 0 && n < s->nodes && ++votes[n] > s->nodes / 2)
+        n = node_number(name, s->nodes);
+        if (n >= 0 && ++votes[n] > s->nodes / 2)
             return n;
     }
     return -1;
 }
 
-bool system_find_leader(struct system *s)
+void system_await_leader(struct system *s)
 {
-    int leader = s->ask_leader == NULL ? 0 : s->ask_leader(s);
+    px_ns start = clock_now();
+    int leader = 0;
 
-    if (leader < 0)
-        return false;
-    s->leader_changes += leader != s->leader;
+    while (s->ask_leader != NULL && (leader = s->ask_leader(s)) < 0) {
+        if (proc_interrupted() || clock_now() - start > LEADER_WAIT)
+            proc_die("%s elects no leader", s->name);
+        clock_sleep(LEADER_PAUSE);
+    }
+    s->leader_changes += s->leader >= 0 && leader != s->leader;
     s->leader = leader;
-    return true;
 }
 
 static struct text url(uint16_t port)
@@ -142,26 +153,16 @@ static struct text url(uint16_t port)
     return t;
 }
 
-static void await_leader(struct system *s)
-{
-    px_ns start = clock_now();
-
-    while (!system_find_leader(s)) {
-        if (proc_interrupted() || clock_now() - start > LEADER_WAIT)
-            proc_die("%s elects no leader", s->name);
-        clock_sleep(LEADER_PAUSE);
-    }
-    s->leader_changes = 0;
-}
-
 void system_start_etcd(struct system *s, int nodes)
 {
     uint16_t peer_ports[NODES_MAX] = {0};
     struct text members;
     int i;
 
-    *s = (struct system){
-        .name = "etcd", .nodes = nodes, .ask_leader = etcd_leader};
+    *s = (struct system){.leader = -1,
+                         .name = "etcd",
+                         .nodes = nodes,
+                         .ask_leader = etcd_leader};
     for (i = 0; i < nodes; i++) {
         s->ports[i] = proc_free_port();
         peer_ports[i] = proc_free_port();
@@ -197,7 +198,7 @@ void system_start_etcd(struct system *s, int nodes)
         snprintf(name, sizeof name, "e%d", i);
         s->pids[i] = proc_start("etcd", argv, NULL);
     }
-    await_leader(s);
+    system_await_leader(s);
 }
 
 void system_start_phalanx(struct system *s, const char *name,
@@ -207,8 +208,10 @@ void system_start_phalanx(struct system *s, const char *name,
     struct text members;
     int i;
 
-    *s = (struct system){
-        .name = name, .nodes = nodes, .ask_leader = phalanx_leader};
+    *s = (struct system){.leader = -1,
+                         .name = name,
+                         .nodes = nodes,
+                         .ask_leader = phalanx_leader};
     for (i = 0; i < nodes; i++)
         ports[i] = proc_free_port();
     members = members_text("n", "", ports, nodes);
@@ -239,7 +242,7 @@ void system_start_phalanx(struct system *s, const char *name,
     }
     for (i = 0; i < nodes; i++)
         proc_await_mount(s->mounts[i]);
-    await_leader(s);
+    system_await_leader(s);
 }
 
 void system_stop(struct system *s)

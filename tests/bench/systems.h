@@ -16,8 +16,8 @@ struct system {
     uint16_t ports[NODES_MAX];     /* clients', or the status page's */
     /* Which node leads now; -1: none. NULL: node 0 is the front for ever. */
     int (*ask_leader)(const struct system *s);
-    int leader;
-    unsigned leader_changes; /* seen by system_find_leader */
+    int leader;              /* -1: not asked yet */
+    unsigned leader_changes; /* seen by system_await_leader */
 };
 
 /* Each starts its processes and returns when an operation can be served, or
@@ -32,8 +32,9 @@ void system_start_phalanx(struct system *s, const char *name,
 /* Is there an etcd on this machine? */
 bool system_has_etcd(void);
 
-/* Asks who leads now. False: nobody says so. */
-bool system_find_leader(struct system *s);
+/* Asks who leads now, and waits while nobody does; ends the run if that takes
+ * long. */
+void system_await_leader(struct system *s);
 
 void system_stop(struct system *s);
 

@@ -1,9 +1,8 @@
 /* One process, one state, no log: see local_port.h. */
-#include "tests/lib/local_port.h"
+#include "tests/lib/local_port_core.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,38 +17,6 @@
 
 #define RECEIVE_MAX 64
 #define ORPHANS_MAX PX_RELEASE_INODES_MAX
-#define TRACE_BYTES 4096
-
-struct session {
-    uint64_t number;
-    uint64_t sequence;
-    uint64_t inodes;
-};
-
-struct local_port {
-    struct fs *fs;
-    struct store_state *state;
-    struct store_view *view;
-    struct raft_pos last;
-    struct session own;
-    struct session remote;
-    struct store_orphans orphans;
-    bool has_session;
-    enum local_reads reads;
-    enum local_commands commands;
-    struct px_list stuck_reads;    /* fs_wait.link */
-    struct px_list stuck_commands; /* and its command encoded */
-    unsigned cancelled;
-    char trace[TRACE_BYTES];
-
-    pthread_t thread;
-    int wake_fd;
-    pthread_mutex_t lock; /* guards the three below */
-    pthread_cond_t done;
-    void (*call)(void *ctx);
-    void *call_ctx;
-    bool stops; /* guarded by lock */
-};
 
 /* ---- Applying ---- */
 
@@ -75,7 +42,7 @@ static void apply_slice(struct local_port *p, struct px_slice data,
     p->last = entry.pos;
 }
 
-static struct px_slice encode(struct session *s, struct command *c)
+static struct px_slice encode(struct local_session *s, struct command *c)
 {
     struct px_slice data;
 
@@ -87,8 +54,8 @@ static struct px_slice encode(struct session *s, struct command *c)
     return data;
 }
 
-static int apply(struct local_port *p, struct session *s, struct command *c,
-                 struct store_result *result)
+int local_apply(struct local_port *p, struct local_session *s,
+                struct command *c, struct store_result *result)
 {
     struct px_slice data = encode(s, c);
 
@@ -97,7 +64,7 @@ static int apply(struct local_port *p, struct session *s, struct command *c,
     return result->rc;
 }
 
-static void session_open(struct local_port *p, struct session *s,
+static void session_open(struct local_port *p, struct local_session *s,
                          const char *name)
 {
     struct command c = {
@@ -106,14 +73,14 @@ static void session_open(struct local_port *p, struct session *s,
         .incarnation = (uint64_t)wall_time(), /* grows with each start */
     };
     struct store_result result;
-    struct session none = {0};
-    int rc = apply(p, &none, &c, &result);
+    struct local_session none = {0};
+    int rc = local_apply(p, &none, &c, &result);
 
     px_assert(rc == 0);
-    *s = (struct session){.number = result.inode};
+    *s = (struct local_session){.number = result.inode};
 }
 
-static uint64_t number_of(struct session *s)
+uint64_t local_number(struct local_session *s)
 {
     return s->number << STORE_INODE_SESSION_SHIFT | ++s->inodes;
 }
@@ -138,8 +105,8 @@ static void release_orphans(struct local_port *p)
     p->orphans.count = kept;
     if (c.inode_count == 0)
         return;
-    (void)apply(p, &p->own, &c, &result);
-    (void)apply(p, &p->remote, &c, &result); /* it has nothing open */
+    (void)local_apply(p, &p->own, &c, &result);
+    (void)local_apply(p, &p->remote, &c, &result); /* it has nothing open */
 }
 
 static void reap(struct local_port *p)
@@ -156,7 +123,7 @@ static void reap(struct local_port *p)
     if (count == 0)
         return;
     c.inode_count = (size_t)count;
-    (void)apply(p, &p->own, &c, &result);
+    (void)local_apply(p, &p->own, &c, &result);
 }
 
 /* ---- fs_port ---- */
@@ -168,23 +135,28 @@ static int try_read(void *ctx)
     return p->reads == LOCAL_READS_DIRECT ? 0 : -EAGAIN;
 }
 
-static void wake(struct local_port *p)
+void local_wake(struct local_port *p)
 {
     uint64_t one = 1;
 
     px_assert(write(p->wake_fd, &one, sizeof one) == sizeof one);
 }
 
+static bool is_refusing(const struct local_port *p)
+{
+    return p->reads == LOCAL_READS_REFUSED || p->reads == LOCAL_READS_TIMED_OUT;
+}
+
 static void port_read(void *ctx, struct fs_wait *w)
 {
     struct local_port *p = ctx;
 
-    if (p->reads == LOCAL_READS_REFUSED) {
+    if (is_refusing(p)) {
         w->done(w, -EAGAIN, NULL);
         return;
     }
     px_list_push_back(&p->stuck_reads, &w->link);
-    wake(p);
+    local_wake(p);
 }
 
 static void trace_command(struct local_port *p, const struct command *c)
@@ -212,7 +184,7 @@ static void port_propose(void *ctx, struct fs_wait *w, struct command *c)
 
     if (c->inode == 0 && (c->op == COMMAND_CREATE || c->op == COMMAND_MKDIR ||
                           c->op == COMMAND_SYMLINK))
-        c->inode = number_of(&p->own);
+        c->inode = local_number(&p->own);
     switch (p->commands) {
     case LOCAL_COMMANDS_STUCK:
         trace_command(p, c);
@@ -230,7 +202,7 @@ static void port_propose(void *ctx, struct fs_wait *w, struct command *c)
         break;
     }
     trace_command(p, c);
-    (void)apply(p, &p->own, c, &result); /* its rc is in the result */
+    (void)local_apply(p, &p->own, c, &result); /* its rc is in the result */
     if (p->commands == LOCAL_COMMANDS_APPLY)
         w->done(w, 0, &result);
     else
@@ -260,7 +232,7 @@ static uint64_t new_inode(void *ctx)
 {
     struct local_port *p = ctx;
 
-    return p->has_session ? number_of(&p->own) : 0;
+    return p->has_session ? local_number(&p->own) : 0;
 }
 
 static void released(void *ctx, uint64_t inode)
@@ -282,6 +254,13 @@ static ssize_t status(void *ctx, enum fs_status_file file, char **text_out)
     return asprintf(text_out, "%s of a local port\n", words[file]);
 }
 
+static bool is_ready(void *ctx)
+{
+    const struct local_port *p = ctx;
+
+    return p->reads != LOCAL_READS_REFUSED;
+}
+
 /* ---- The loop ---- */
 
 static void finish_reads(struct local_port *p)
@@ -296,7 +275,7 @@ static void finish_reads(struct local_port *p)
     while ((link = px_list_pop_front(&ready)) != NULL) {
         struct fs_wait *w = px_list_entry(link, struct fs_wait, link);
 
-        w->done(w, p->reads == LOCAL_READS_REFUSED ? -EAGAIN : 0, NULL);
+        w->done(w, is_refusing(p) ? -EAGAIN : 0, NULL);
     }
 }
 
@@ -416,6 +395,7 @@ int local_port_open(const struct local_port_options *options,
         .new_inode = new_inode,
         .released = released,
         .status = status,
+        .is_ready = is_ready,
     };
     enum store_state_origin origin;
     int rc;
@@ -457,7 +437,7 @@ void local_port_stop(struct local_port *p)
     px_assert(pthread_mutex_lock(&p->lock) == 0);
     p->stops = true;
     px_assert(pthread_mutex_unlock(&p->lock) == 0);
-    wake(p);
+    local_wake(p);
     px_assert(pthread_join(p->thread, NULL) == 0);
 }
 
@@ -476,204 +456,4 @@ void local_port_close(struct local_port *p)
     px_assert(pthread_cond_destroy(&p->done) == 0);
     px_assert(pthread_mutex_destroy(&p->lock) == 0);
     free(p);
-}
-
-void local_port_call(struct local_port *p, void (*fn)(void *ctx), void *ctx)
-{
-    px_assert(pthread_mutex_lock(&p->lock) == 0);
-    px_assert(p->call == NULL); /* one test thread calls at a time */
-    p->call = fn;
-    p->call_ctx = ctx;
-    wake(p);
-    while (p->call != NULL)
-        px_assert(pthread_cond_wait(&p->done, &p->lock) == 0);
-    px_assert(pthread_mutex_unlock(&p->lock) == 0);
-}
-
-/* ---- Knobs ---- */
-
-struct request {
-    struct local_port *port;
-    enum local_reads reads;
-    enum local_commands commands;
-    bool has_session;
-    struct command *command;
-    struct fs_counters counters;
-    uint64_t number;
-    int rc;
-    char *text;
-};
-
-static void do_set_reads(void *ctx)
-{
-    struct request *r = ctx;
-
-    r->port->reads = r->reads;
-}
-
-void local_port_set_reads(struct local_port *p, enum local_reads reads)
-{
-    struct request r = {.port = p, .reads = reads};
-
-    local_port_call(p, do_set_reads, &r);
-}
-
-static void do_set_commands(void *ctx)
-{
-    struct request *r = ctx;
-
-    r->port->commands = r->commands;
-}
-
-void local_port_set_commands(struct local_port *p, enum local_commands commands)
-{
-    struct request r = {.port = p, .commands = commands};
-
-    local_port_call(p, do_set_commands, &r);
-}
-
-static void do_stuck(void *ctx)
-{
-    struct request *r = ctx;
-
-    px_list_for_each (it, &r->port->stuck_reads)
-        r->number++;
-    px_list_for_each (it, &r->port->stuck_commands)
-        r->number++;
-}
-
-unsigned local_port_stuck(struct local_port *p)
-{
-    struct request r = {.port = p};
-
-    local_port_call(p, do_stuck, &r);
-    return (unsigned)r.number;
-}
-
-static void do_set_session(void *ctx)
-{
-    struct request *r = ctx;
-
-    r->port->has_session = r->has_session;
-}
-
-void local_port_set_session(struct local_port *p, bool has_session)
-{
-    struct request r = {.port = p, .has_session = has_session};
-
-    local_port_call(p, do_set_session, &r);
-}
-
-static void do_apply_remote(void *ctx)
-{
-    struct request *r = ctx;
-    struct store_result result;
-
-    r->rc = apply(r->port, &r->port->remote, r->command, &result);
-}
-
-int local_port_apply_remote(struct local_port *p, struct command *c)
-{
-    struct request r = {.port = p, .command = c};
-
-    local_port_call(p, do_apply_remote, &r);
-    return r.rc;
-}
-
-static void do_remote_inode(void *ctx)
-{
-    struct request *r = ctx;
-
-    r->number = number_of(&r->port->remote);
-}
-
-uint64_t local_port_remote_inode(struct local_port *p)
-{
-    struct request r = {.port = p};
-
-    local_port_call(p, do_remote_inode, &r);
-    return r.number;
-}
-
-static void do_trace(void *ctx)
-{
-    struct request *r = ctx;
-
-    r->text = strdup(r->port->trace);
-    r->port->trace[0] = '\0';
-}
-
-char *local_port_trace(struct local_port *p)
-{
-    struct request r = {.port = p};
-
-    local_port_call(p, do_trace, &r);
-    px_assert(r.text != NULL);
-    return r.text;
-}
-
-static void do_counters(void *ctx)
-{
-    struct request *r = ctx;
-
-    fs_get_counters(r->port->fs, &r->counters);
-}
-
-void local_port_counters(struct local_port *p, struct fs_counters *out)
-{
-    struct request r = {.port = p};
-
-    local_port_call(p, do_counters, &r);
-    *out = r.counters;
-}
-
-static void do_cancelled(void *ctx)
-{
-    struct request *r = ctx;
-
-    r->number = r->port->cancelled;
-}
-
-unsigned local_port_cancelled(struct local_port *p)
-{
-    struct request r = {.port = p};
-
-    local_port_call(p, do_cancelled, &r);
-    return (unsigned)r.number;
-}
-
-static void do_orphans(void *ctx)
-{
-    struct request *r = ctx;
-    struct store_usage usage;
-
-    px_assert(store_view_begin(r->port->view) == 0);
-    store_view_usage(r->port->view, &usage);
-    store_view_end(r->port->view);
-    r->number = usage.orphans;
-}
-
-uint64_t local_port_orphans(struct local_port *p)
-{
-    struct request r = {.port = p};
-
-    local_port_call(p, do_orphans, &r);
-    return r.number;
-}
-
-static void do_check(void *ctx)
-{
-    struct request *r = ctx;
-
-    px_assert(store_view_begin(r->port->view) == 0);
-    r->rc = store_view_check(r->port->view);
-    store_view_end(r->port->view);
-}
-
-int local_port_check(struct local_port *p)
-{
-    struct request r = {.port = p};
-
-    local_port_call(p, do_check, &r);
-    return r.rc;
 }

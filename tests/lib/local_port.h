@@ -39,10 +39,11 @@ void local_port_close(struct local_port *p);
 void local_port_call(struct local_port *p, void (*fn)(void *ctx), void *ctx);
 
 enum local_reads {
-    LOCAL_READS_DIRECT,  /* as a leader: at once */
-    LOCAL_READS_WAIT,    /* as a follower: in the loop's next turn */
-    LOCAL_READS_STUCK,   /* wait, until the knob is turned */
-    LOCAL_READS_REFUSED, /* -EAGAIN */
+    LOCAL_READS_DIRECT,    /* as a leader: at once */
+    LOCAL_READS_WAIT,      /* as a follower: in the loop's next turn */
+    LOCAL_READS_STUCK,     /* wait, until the knob is turned */
+    LOCAL_READS_REFUSED,   /* -EAGAIN: there is no leader */
+    LOCAL_READS_TIMED_OUT, /* -EAGAIN, while a leader is thought to be there */
 };
 void local_port_set_reads(struct local_port *p, enum local_reads reads);
 

@@ -1,4 +1,4 @@
-/* mount_posix DIR: see posix.h. */
+/* mount_posix [-q] DIR: see posix.h. */
 #include "tests/mount/posix.h"
 
 #include <ftw.h>
@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 
 char posix_root[4096];
+int posix_many_names = 100000;
+size_t posix_big_mib = 256;
 static char scratch[4096 + 32];
 
 int assert_ok_at(int rc, const char *call, const char *file, int line)
@@ -147,8 +149,14 @@ int main(int argc, char **argv)
     };
     int failed = 0;
 
+    if (argc > 2 && strcmp(argv[1], "-q") == 0) {
+        posix_many_names = 3000;
+        posix_big_mib = 16;
+        argv++;
+        argc--;
+    }
     if (argc != 2 || realpath(argv[1], posix_root) == NULL) {
-        (void)fprintf(stderr, "usage: mount_posix DIR (in a mount)\n");
+        (void)fprintf(stderr, "usage: mount_posix [-q] DIR (in a mount)\n");
         return 2;
     }
     if (geteuid() != 0) {

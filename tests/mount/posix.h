@@ -1,5 +1,5 @@
-/* POSIX behaviour, tested from outside: `mount_posix DIR` runs in any directory
- * of a mount, whoever serves it. Each test begins in an empty directory of its
+/* POSIX behaviour, tested from outside: `mount_posix [-q] DIR` runs in any
+ * directory of a mount, whoever serves it; -q makes what is large smaller. Each test begins in an empty directory of its
  * own and may leave anything behind there.
  *
  * Root is needed, for other users and for chown. */
@@ -50,6 +50,9 @@ int shell(const char *command);
 
 /* The directory that the tests were given. */
 extern char posix_root[4096];
+/* How large is large. */
+extern int posix_many_names;
+extern size_t posix_big_mib;
 
 int posix_setup(void **state);
 int posix_teardown(void **state);

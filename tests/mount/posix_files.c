@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 
 #define MIB (1 << 20)
-#define BIG_MIB 256
 #define FILE_MAX (INT64_C(1) << 40)
 
 static void write_at(int fd, const char *text, off_t offset)
@@ -308,12 +307,12 @@ static void a_big_file_comes_back_as_it_was(void **state)
     int fd = open_file("f", O_RDWR | O_CREAT);
 
     (void)state;
-    for (size_t i = 0; i < BIG_MIB; i++) {
+    for (size_t i = 0; i < posix_big_mib; i++) {
         fill(block, count, i * count);
         assert_int_equal(write(fd, block, sizeof block), sizeof block);
     }
-    assert_int_equal(stat_of("f").st_size, (off_t)BIG_MIB * MIB);
-    for (size_t i = 0; i < BIG_MIB; i++) {
+    assert_int_equal(stat_of("f").st_size, (off_t)posix_big_mib * MIB);
+    for (size_t i = 0; i < posix_big_mib; i++) {
         fill(block, count, i * count);
         assert_int_equal(
             pread(fd, found, sizeof found, (off_t)(i * sizeof found)),

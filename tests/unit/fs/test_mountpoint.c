@@ -148,6 +148,27 @@ static void a_busy_mount_is_left_lazily(void **state)
     assert_int_equal(chdir("/"), 0);
 }
 
+static void who_waits_for_a_first_write_is_let_go(void **state)
+{
+    struct actor *writer = actor_new(0);
+    struct actor *reader = actor_new(0);
+    uint64_t before;
+
+    (void)state;
+    put("f", "old");
+    assert_int_equal(actor_do(writer, ACT_OPEN, "f", O_WRONLY | O_TRUNC).error,
+                     0);
+    before = requests_begun();
+    actor_tell(reader, ACT_STAT, "f", 0);
+    await_requests(before, 2); /* the root's attributes, and LOOKUP */
+    assert_int_equal(chdir("/"), 0);
+    local_port_stop(port);
+    local_port_close(port);
+    assert_int_not_equal(actor_answer(reader).error, 0);
+    actor_free(reader);
+    actor_free(writer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +179,8 @@ int main(void)
         folders_test(a_stale_mount_is_taken_away),
         folders_test(an_unmount_from_outside_ends_the_server),
         cmocka_unit_test_setup_teardown(a_busy_mount_is_left_lazily,
+                                        mount_setup, folders_teardown),
+        cmocka_unit_test_setup_teardown(who_waits_for_a_first_write_is_let_go,
                                         mount_setup, folders_teardown),
     };
 

@@ -82,27 +82,47 @@ static void without_a_majority_a_read_says_eagain(void **state)
 
 static void status_is_told_without_a_majority(void **state)
 {
+    char path[256];
     char text[64] = "";
     int fd;
 
     (void)state;
-    fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    local_port_set_reads(port, LOCAL_READS_REFUSED);
+    (void)snprintf(path, sizeof path, "%s/.phalanx/health", mount_dir);
     local_port_set_commands(port, LOCAL_COMMANDS_REFUSED);
-    assert_int_equal(close(fd), 0);
-    /* The kernel asks for the root's attributes first, which need a majority:
-     * from a directory inside, it does not. */
-    local_port_set_reads(port, LOCAL_READS_DIRECT);
-    assert_int_equal(chdir(".phalanx"), 0);
     local_port_set_reads(port, LOCAL_READS_REFUSED);
-    fd = open("health", O_RDONLY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
     assert_true(read(fd, text, sizeof text - 1) > 0);
     assert_int_equal(close(fd), 0);
     local_port_set_reads(port, LOCAL_READS_DIRECT);
-    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
-    assert_int_equal(chdir(".."), 0);
+}
+
+static void the_root_is_verified_while_there_is_a_leader(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    local_port_set_reads(port, LOCAL_READS_TIMED_OUT);
+    assert_int_equal(stat(mount_dir, &st), -1);
+    assert_int_equal(errno, EAGAIN);
+    local_port_set_reads(port, LOCAL_READS_REFUSED);
+    assert_int_equal(stat(mount_dir, &st), 0);
+}
+
+/* The kernel asks twice for a name that it knows. */
+static void a_known_name_waits_for_one_deadline_only(void **state)
+{
+    struct stat st;
+    int64_t before;
+
+    (void)state;
+    put("f", "x");
+    assert_int_equal(stat("f", &st), 0);
+    local_port_set_reads(port, LOCAL_READS_REFUSED);
+    before = waited();
+    assert_int_equal(stat("f", &st), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(waited(), before + 1);
 }
 
 static void an_unknown_outcome_says_etimedout(void **state)
@@ -235,6 +255,8 @@ int main(void)
         mount_test(a_read_sees_what_was_applied_while_it_waited),
         mount_test(without_a_majority_a_read_says_eagain),
         mount_test(status_is_told_without_a_majority),
+        mount_test(the_root_is_verified_while_there_is_a_leader),
+        mount_test(a_known_name_waits_for_one_deadline_only),
         mount_test(an_unknown_outcome_says_etimedout),
         mount_test(a_waiting_read_can_be_interrupted),
         mount_test(a_waiting_command_can_be_interrupted),

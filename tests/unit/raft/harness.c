@@ -447,6 +447,8 @@ void cluster_run(struct cluster *c, px_ns duration)
         while (cluster_clock(c, next) < next->deadline)
             c->now += PX_NS_PER_MS;
         (void)cluster_step(c, next, (struct raft_in){.type = RAFT_IN_TICK});
+        if (next->deadline <= cluster_clock(c, next))
+            oracle_fail(c, "a deadline that has passed already");
     }
 }
 

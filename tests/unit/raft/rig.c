@@ -311,6 +311,5 @@ struct raft_peer_status rig_peer(const struct rig *g, raft_id id)
     for (size_t i = 0; i < count; i++)
         if (peers[i].id == id)
             return peers[i];
-    px_assert(!"a peer");
-    return (struct raft_peer_status){0};
+    px_assert_failed("a peer", __FILE__, __LINE__);
 }

@@ -71,6 +71,7 @@ static void a_message_is_handled_before_the_time_it_came_with(void **s)
     rig_msg(&g, rig_heartbeat(2, 1, POS(0, 0), 0, 1));
     assert_int_equal(rig_status(&g).role, RAFT_FOLLOWER);
     assert_int_equal(rig_status(&g).leader, 2);
+    assert_null(rig_any(&g, 2, RAFT_MSG_PRE_VOTE));
     rig_close(&g);
 }
 
@@ -271,6 +272,24 @@ static void a_vote_is_sent_only_after_it_is_durable(void **s)
     rig_sync(&g);
     rig_msg(&g, rig_vote(2, 1, POS(0, 0)));
     assert_true(rig_now(&g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+    rig_close(&g);
+}
+
+static void a_vote_in_the_own_term_is_written_too(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    rig_start(&g, 3);
+    rig_msg(&g, rig_pre_vote_reply(3, 4, false)); /* brings term 4 */
+    rig_sync(&g);
+    rig_msg(&g, rig_vote(2, 4, POS(0, 0)));
+    assert_non_null(g.out.hard);
+    assert_int_equal(g.out.hard->term, 4);
+    assert_int_equal(g.out.hard->voted_for, 2);
+    assert_null(rig_now(&g, 2, RAFT_MSG_VOTE_REPLY));
+    assert_true(rig_after(&g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+    assert_true(g.out.after_seq >= g.out.write.seq);
     rig_close(&g);
 }
 
@@ -638,6 +657,7 @@ int main(void)
         unit(a_refusal_of_a_higher_term_brings_the_term),
         unit(a_leader_of_the_term_ends_a_candidacy),
         unit(a_vote_is_sent_only_after_it_is_durable),
+        unit(a_vote_in_the_own_term_is_written_too),
         unit(one_vote_a_term),
         unit(a_vote_given_before_a_restart_still_binds),
         unit(who_lacks_entries_gets_neither_vote_nor_pre_vote),

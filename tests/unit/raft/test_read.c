@@ -182,10 +182,12 @@ static void reads_wait_until_the_leader_has_committed_in_its_term(void **s)
     rig_lead(&g);
     rig_sync(&g);
     rig_read(&g, 1);
+    assert_int_equal(g.out.now.count, 0);
     ask(&g, 3, 70);
     assert_int_equal(g.out.now.count, 0);
-    echo_round(&g, 2, 1); /* a majority follows, and that is not enough */
-    echo_round(&g, 3, 1);
+    rig_pass(&g, RIG_H);
+    echo_round(&g, 2, 2); /* a majority follows, and that is not enough */
+    echo_round(&g, 3, 2);
     assert_int_equal(g.out.reads.id, 0);
     assert_null(replied(&g, 3));
     rig_accept(&g, 2, 1);

@@ -55,6 +55,106 @@ static void messages_to_others_and_from_ourselves_are_not_heard(void **s)
     rig_close(&g);
 }
 
+static void an_absurd_term_is_not_adopted(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    rig_start(&g, 3);
+    rig_msg(&g, rig_heartbeat(2, UINT64_MAX, POS(0, 0), 0, 1));
+    assert_int_equal(rig_status(&g).term, 0);
+    assert_int_equal(rig_status(&g).refused, 1);
+    rig_close(&g);
+}
+
+/* A place that is likely to be near what the replica holds. */
+static struct raft_pos random_pos(struct px_rand *rand)
+{
+    struct raft_pos pos = {.term = px_rand_below(rand, 6),
+                           .index = px_rand_below(rand, 10)};
+
+    return px_rand_below(rand, 50) == 0 ? POS(UINT64_MAX, UINT64_MAX) : pos;
+}
+
+static uint64_t random_word(struct px_rand *rand)
+{
+    return px_rand_below(rand, 50) == 0 ? UINT64_MAX : px_rand_below(rand, 10);
+}
+
+static void random_append(struct px_rand *rand, struct raft_msg_append *a,
+                          struct raft_entry *entries)
+{
+    a->prev = random_pos(rand);
+    a->commit = random_word(rand);
+    a->count = px_rand_below(rand, 4);
+    a->entries = entries;
+    for (size_t i = 0; i < a->count; i++)
+        entries[i] = rig_entry(a->prev.term + px_rand_below(rand, 2),
+                               a->prev.index + 1 + i);
+}
+
+/* Of any type or none, for a replica in @term. */
+static struct raft_msg random_msg(struct px_rand *rand, raft_term term,
+                                  struct raft_entry *entries)
+{
+    struct raft_msg m = {
+        .type = (enum raft_msg_type)px_rand_below(rand, 13),
+        .from = 1 + px_rand_below(rand, 4),
+        .to = 1,
+        .term = term + (px_rand_below(rand, 30) == 0),
+        /* Numbers, in the shape of the message that has most of them. */
+        .heartbeat = {.match = random_pos(rand),
+                      .commit = random_word(rand),
+                      .stamp = random_word(rand),
+                      .round = random_word(rand)},
+    };
+
+    if (m.type == RAFT_MSG_APPEND)
+        random_append(rand, &m.append, entries);
+    if (m.type == RAFT_MSG_APPEND_REPLY)
+        m.append_reply = (struct raft_msg_append_reply){
+            .is_accepted = px_rand_below(rand, 2) == 0,
+            .match = random_word(rand),
+            .conflict = random_pos(rand)};
+    if (m.type == RAFT_MSG_VOTE || m.type == RAFT_MSG_PRE_VOTE)
+        m.vote.is_transfer = px_rand_below(rand, 8) == 0;
+    if (m.type == RAFT_MSG_VOTE_REPLY || m.type == RAFT_MSG_PRE_VOTE_REPLY)
+        m.vote_reply.is_granted = px_rand_below(rand, 2) == 0;
+    return m;
+}
+
+/* "Never assert what came from a peer": whatever a member says, it stops
+ * nobody. raft_check looks after every message. */
+static void no_message_of_a_member_stops_the_replica(void **s)
+{
+    struct raft_entry entries[4];
+    struct px_rand rand;
+    struct rig g;
+    uint64_t led = 0;
+
+    (void)s;
+    for (uint64_t seed = 0; seed < 300; seed++) {
+        px_rand_init(&rand, seed);
+        rig_start(&g, 3);
+        if (seed % 2 == 0)
+            rig_lead(&g);
+        for (uint64_t i = 0; i < 300; i++) {
+            rig_msg(&g, random_msg(&rand, rig_status(&g).term, entries));
+            if (px_rand_below(&rand, 4) == 0)
+                rig_sync(&g);
+            if (px_rand_below(&rand, 20) == 0)
+                rig_pass(&g, px_rand_below(&rand, RIG_E));
+            if (px_rand_below(&rand, 8) == 0)
+                rig_propose(&g, "x", 2);
+            if (px_rand_below(&rand, 8) == 0)
+                rig_read(&g, i + 1);
+            led += rig_status(&g).role == RAFT_LEADER;
+        }
+        rig_close(&g);
+    }
+    assert_true(led > 5000); /* it has been through all roles */
+}
+
 /* ---- Writes ---- */
 
 static void writes_are_numbered_from_one_without_gaps(void **s)
@@ -254,6 +354,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         unit(strangers_are_not_heard),
         unit(messages_to_others_and_from_ourselves_are_not_heard),
+        unit(an_absurd_term_is_not_adopted),
+        unit(no_message_of_a_member_stops_the_replica),
         unit(writes_are_numbered_from_one_without_gaps),
         unit(a_durable_write_covers_those_before_it),
         unit(a_write_that_ends_late_does_not_take_the_newer_back),

@@ -281,6 +281,13 @@ void fixture_expect(struct fixture *f, const struct model *m)
     assert_true(holds_entries(f, m));
 }
 
+void fixture_expect_damage(struct fixture *f, const char *words)
+{
+    assert_int_equal(fixture_try_open(f), -PX_ECORRUPT);
+    if (strstr(f->why, words) == NULL)
+        fail_msg("\"%s\" does not words %s", f->why, words);
+}
+
 /* ---- Files ---- */
 
 static void file_path(const struct fixture *f, uint32_t sequence,

@@ -71,6 +71,9 @@ void fixture_expect(struct fixture *f, const struct model *m);
 /* As a question. */
 bool fixture_holds(struct fixture *f, const struct model *m);
 
+/* Open says that something is damaged, and what: @words are in its sentence. */
+void fixture_expect_damage(struct fixture *f, const char *words);
+
 /* The model alone. */
 void model_cut(struct model *m, raft_index from);
 void model_add(struct model *m, raft_term term, uint32_t size);

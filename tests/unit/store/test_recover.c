@@ -3,12 +3,8 @@
  * close its log, unless a test says otherwise. */
 #include "tests/unit/store/log_fixture.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "base/rand.h"
@@ -240,13 +236,6 @@ static void any_sectors_of_the_last_batch_may_be_missing(void **state)
 
 /* ---- Damage ---- */
 
-static void expect_damage(struct fixture *f, const char *name)
-{
-    assert_int_equal(fixture_try_open(f), -PX_ECORRUPT);
-    if (strstr(f->why, name) == NULL)
-        fail_msg("\"%s\" does not name %s", f->why, name);
-}
-
 static void any_flipped_bit_before_the_last_batch_is_reported(void **state)
 {
     struct fixture *f = *state;
@@ -259,7 +248,7 @@ static void any_flipped_bit_before_the_last_batch_is_reported(void **state)
 
         two.file.bytes[at] ^= (uint8_t)(1u << at % 8);
         file_store(&two.file);
-        expect_damage(f, "/0000000001.log");
+        fixture_expect_damage(f, "/0000000001.log");
         after = file_load(f, 1); /* a refusal changes nothing */
         assert_memory_equal(after.bytes, two.file.bytes, two.file.size);
         file_free(&after);
@@ -277,8 +266,9 @@ static void damage_is_reported_with_offset_and_index(void **state)
     /* The body of the second entry, behind a hard state and an entry. */
     two.file.bytes[4096 + 64 + 168 + 64 + 5] ^= 4;
     file_store(&two.file);
-    expect_damage(f, "/0000000001.log is damaged at offset 4328, "
-                     "where index 2 is due: the checksum of the record's body");
+    fixture_expect_damage(
+        f, "/0000000001.log is damaged at offset 4328, "
+           "where index 2 is due: the checksum of the record's body");
     file_free(&two.file);
 }
 
@@ -291,7 +281,8 @@ static void a_lost_earlier_batch_is_reported(void **state)
     memset(two.file.bytes + LOG_BLOCK_BYTES, 0,
            two.bounds[0] - LOG_BLOCK_BYTES);
     file_store(&two.file);
-    expect_damage(f, "offset 4096, where index 1 is due: there are zeros");
+    fixture_expect_damage(f,
+                          "offset 4096, where index 1 is due: there are zeros");
     file_free(&two.file);
 }
 
@@ -312,7 +303,7 @@ static void any_flipped_bit_in_an_earlier_segment_is_reported(void **state)
     for (size_t at = LOG_BLOCK_BYTES; at < end; at += 3) {
         file.bytes[at] ^= (uint8_t)(1u << at % 8);
         file_store(&file);
-        expect_damage(f, "/0000000001.log");
+        fixture_expect_damage(f, "/0000000001.log");
         file.bytes[at] ^= (uint8_t)(1u << at % 8);
     }
     file_free(&file);
@@ -335,7 +326,7 @@ static void damage_to_the_last_batch_is_reported_after_a_close(void **state)
     for (size_t at = two.bounds[4]; at < two.bounds[4] + 2 * 168; at++) {
         file.bytes[at] ^= 1;
         file_store(&file);
-        expect_damage(f, "/0000000001.log");
+        fixture_expect_damage(f, "/0000000001.log");
         file.bytes[at] ^= 1;
     }
     file_store(&file);
@@ -354,7 +345,7 @@ static void a_record_in_another_place_is_reported(void **state)
     memcpy(two.file.bytes + two.bounds[0] - 64,
            two.file.bytes + LOG_BLOCK_BYTES, 64);
     file_store(&two.file);
-    expect_damage(f, "the record was written for another place");
+    fixture_expect_damage(f, "the record was written for another place");
     file_free(&two.file);
 }
 
@@ -416,157 +407,6 @@ static void a_record_of_another_node_is_not_taken(void **state)
     file_free(&ours);
 }
 
-/* ---- Segments ---- */
-
-static void write_segments(struct fixture *f)
-{
-    f->segment_bytes = 8192;
-    fixture_open(f);
-    fixture_write_hard(f, 1, 1);
-    fixture_write(f, 1, 1, 10, 1000); /* three to a segment */
-    fixture_sync(f);
-    fixture_crash(f);
-    assert_int_equal(file_count(f), 4);
-}
-
-static void a_missing_segment_is_named(void **state)
-{
-    static const char *const names[] = {
-        "/0000000001.log is missing", "/0000000002.log is missing",
-        "/0000000003.log is missing", "/0000000004.log is missing"};
-    struct fixture *f = *state;
-
-    write_segments(f);
-    for (uint32_t i = 1; i <= 4; i++) {
-        struct file file = file_load(f, i);
-
-        file_remove(f, i);
-        expect_damage(f, names[i - 1]);
-        file_store(&file);
-        file_free(&file);
-    }
-    fixture_open(f);
-    fixture_expect(f, &f->model);
-}
-
-static void a_log_of_another_cluster_or_node_is_refused(void **state)
-{
-    struct fixture *f = *state;
-
-    write_segments(f);
-    f->stamp++;
-    assert_int_equal(fixture_try_open(f), -PX_ECLUSTER);
-    assert_non_null(strstr(f->why, "/0000000001.log belongs to another"));
-}
-
-static void one_segment_of_another_log_is_refused(void **state)
-{
-    struct fixture *f = *state;
-    struct file file;
-    char own[PATH_MAX];
-
-    write_segments(f);
-    memcpy(own, f->dir, sizeof own);
-    fixture_new_dir(f);
-    f->model = (struct model){0};
-    f->stamp++;
-    write_segments(f);
-    file = file_load(f, 3);
-    memcpy(f->dir, own, sizeof own);
-    f->stamp--;
-    (void)snprintf(file.path, sizeof file.path, "%.4000s/0000000003.log", own);
-    file_store(&file);
-    file_free(&file);
-    assert_int_equal(fixture_try_open(f), -PX_ECLUSTER);
-    assert_non_null(strstr(f->why, "/0000000003.log"));
-}
-
-static void swapped_segments_are_reported(void **state)
-{
-    struct fixture *f = *state;
-    struct file second;
-    struct file third;
-    char path[PATH_MAX];
-
-    write_segments(f);
-    second = file_load(f, 2);
-    third = file_load(f, 3);
-    memcpy(path, second.path, sizeof path);
-    memcpy(second.path, third.path, sizeof path);
-    memcpy(third.path, path, sizeof path);
-    file_store(&second);
-    file_store(&third);
-    expect_damage(f, "/0000000002.log");
-    assert_non_null(strstr(f->why, "renamed"));
-    file_free(&second);
-    file_free(&third);
-}
-
-/* A segment of the same log as it was once: sound in itself, but not what
- * followed. */
-static void a_segment_from_another_time_is_reported(void **state)
-{
-    struct fixture *f = *state;
-    struct file old;
-    char path[PATH_MAX];
-
-    write_segments(f);
-    old = file_load(f, 2);
-    fixture_new_dir(f); /* the same stamp, another history */
-    f->model = (struct model){.salts = 500};
-    write_segments(f);
-    (void)snprintf(path, sizeof path, "%.4000s/0000000002.log", f->dir);
-    memcpy(old.path, path, sizeof path);
-    file_store(&old);
-    file_free(&old);
-    expect_damage(f, "/0000000001.log");
-}
-
-static void a_head_that_contradicts_the_log_is_reported(void **state)
-{
-    struct fixture *f = *state;
-    struct log_segment_head head;
-    struct file file;
-
-    write_segments(f);
-    file = file_load(f, 3);
-    for (int i = 0; i < 4; i++) {
-        assert_int_equal(log_segment_head_decode(file.bytes, &head), 0);
-        head.last.index += i == 0;
-        head.last.term += i == 1;
-        head.hard.term += i == 2;
-        head.hard.voted_for += i == 3;
-        log_segment_head_encode(&head, file.bytes);
-        file_store(&file);
-        expect_damage(f, "/0000000003.log is damaged at offset 0");
-        head.last.index -= i == 0;
-        head.last.term -= i == 1;
-        head.hard.term -= i == 2;
-        head.hard.voted_for -= i == 3;
-        log_segment_head_encode(&head, file.bytes);
-    }
-    file_store(&file);
-    file_free(&file);
-    fixture_open(f);
-}
-
-static void a_newer_format_is_refused(void **state)
-{
-    struct fixture *f = *state;
-    struct log_segment_head head;
-    struct file file;
-
-    write_segments(f);
-    file = file_load(f, 2);
-    assert_int_equal(log_segment_head_decode(file.bytes, &head), 0);
-    head.version++;
-    log_segment_head_encode(&head, file.bytes);
-    file_store(&file);
-    file_free(&file);
-    assert_int_equal(fixture_try_open(f), -PX_EFORMAT);
-    assert_non_null(strstr(f->why, "/0000000002.log"));
-}
-
 static void a_sound_record_with_nonsense_in_it_is_reported(void **state)
 {
     struct fixture *f = *state;
@@ -583,27 +423,7 @@ static void a_sound_record_with_nonsense_in_it_is_reported(void **state)
     log_record_encode(&r, f->stamp, at);
     file_store(&two.file);
     file_free(&two.file);
-    expect_damage(f, "does not follow the one before");
-}
-
-static void an_unfinished_segment_is_removed_and_other_files_stay(void **state)
-{
-    struct fixture *f = *state;
-    char path[PATH_MAX];
-    int fd;
-
-    write_segments(f);
-    (void)snprintf(path, sizeof path, "%.4000s/segment.new", f->dir);
-    fd = open(path, O_WRONLY | O_CREAT, 0600);
-    assert_int_equal(write(fd, "half", 4), 4);
-    close(fd);
-    (void)snprintf(path, sizeof path, "%.4000s/0000000009.log.bak", f->dir);
-    fd = open(path, O_WRONLY | O_CREAT, 0600);
-    close(fd);
-    fixture_open(f);
-    fixture_expect(f, &f->model);
-    assert_int_equal(file_count(f), 5);
-    assert_int_equal(access(path, F_OK), 0);
+    fixture_expect_damage(f, "does not follow the one before");
 }
 
 /* ---- Anything at all ---- */
@@ -709,15 +529,7 @@ int main(void)
         TEST(a_record_in_another_place_is_reported),
         TEST(a_record_of_another_history_is_not_taken),
         TEST(a_record_of_another_node_is_not_taken),
-        TEST(a_missing_segment_is_named),
-        TEST(a_log_of_another_cluster_or_node_is_refused),
-        TEST(one_segment_of_another_log_is_refused),
-        TEST(swapped_segments_are_reported),
-        TEST(a_segment_from_another_time_is_reported),
-        TEST(a_head_that_contradicts_the_log_is_reported),
-        TEST(a_newer_format_is_refused),
         TEST(a_sound_record_with_nonsense_in_it_is_reported),
-        TEST(an_unfinished_segment_is_removed_and_other_files_stay),
         TEST(no_mutation_loses_a_segment_or_makes_entries_up),
     };
 
