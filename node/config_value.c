@@ -160,7 +160,7 @@ static int take_number(struct config_draft *d, enum config_set s, uint32_t max,
 
 int config_take_tick_ms(struct config_draft *d, enum config_set s)
 {
-    uint32_t tick_ms;
+    uint32_t tick_ms = 0;
     int rc = take_number(d, s, TICK_MS_MAX, &tick_ms);
 
     if (rc == 0)
@@ -184,7 +184,7 @@ int config_take_request_timeout_ms(struct config_draft *d, enum config_set s)
 {
     px_ns longest_election = 2 * d->config->election_ticks * d->config->tick;
     px_ns least = DEFAULT_REQUEST_TIMEOUT_MS_MIN * PX_NS_PER_MS;
-    uint32_t timeout_ms;
+    uint32_t timeout_ms = 0;
     int rc;
 
     if (d->text[s] == NULL) {

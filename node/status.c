@@ -206,9 +206,9 @@ static char *status_text(const struct node *n, size_t flags)
     char *text;
 
     replica_get_status(n->replica, &s);
-    root = json_pack("{s:s, s:s, s:s, s:s}", "node_id", n->config.node,
+    root = json_pack("{s:s, s:s, s:s, s:s?}", "node_id", n->config.node,
                      "version", PX_VERSION, "state", role_word(s.role),
-                     "leader_id", name_of(n, s.leader));
+                     "leader_id", s.leader != 0 ? name_of(n, s.leader) : NULL);
     if (root == NULL)
         return NULL;
     set(root, "term", s.term);

@@ -79,8 +79,8 @@ void worker_give(struct worker *w, struct px_list *jobs)
 {
     uv_mutex_lock(&w->mutex);
     px_list_splice_back(&w->in, jobs);
-    uv_cond_signal(&w->wake);
     uv_mutex_unlock(&w->mutex);
+    uv_cond_signal(&w->wake); /* outside: who wakes finds the mutex free */
 }
 
 void worker_stop(struct worker *w)

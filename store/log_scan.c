@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,17 +16,24 @@ static_assert(WINDOW_BYTES >=
                   2 * LOG_BLOCK_BYTES + LOG_HEAD_BYTES + PX_ENTRY_BYTES_MAX,
               "the largest record fits, wherever in a block it begins");
 
+/* Pages of its own: aligned, and none is touched that a short file leaves. */
 int log_scan_init(struct log_scan *s)
 {
+    void *window = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
     *s = (struct log_scan){.fd = -1};
-    s->window = aligned_alloc(LOG_BLOCK_BYTES, WINDOW_BYTES);
-    return s->window != NULL ? 0 : -ENOMEM;
+    if (window == MAP_FAILED)
+        return -errno;
+    s->window = window;
+    return 0;
 }
 
 void log_scan_fini(struct log_scan *s)
 {
     log_scan_close(s);
-    free(s->window);
+    if (s->window != NULL)
+        (void)munmap(s->window, WINDOW_BYTES); /* it is ours */
     s->window = NULL;
 }
 

@@ -120,37 +120,58 @@ static void a_program_can_be_run(void **state)
 
 /* ---- A value is replaced in one step ---- */
 
-/* Reads "k" until @pid has ended: every read finds a whole value. */
-static unsigned read_until_end(pid_t pid, size_t size)
-{
-    unsigned count = 0;
-    char found[256];
-    int status;
-    int fd;
+#define VALUE_BYTES 9 /* eight times one digit, and a newline */
 
-    while (waitpid(pid, &status, WNOHANG) == 0) {
-        fd = open_file("k", O_RDONLY);
-        assert_int_equal(read(fd, found, sizeof found), size);
-        assert_int_equal(found[size - 1], '\n');
-        assert_int_equal(strspn(found, (char[]){found[0], '\0'}), size - 1);
-        close_file(fd);
-        count++;
-    }
-    assert_int_equal(status, 0);
-    return count;
+static bool is_whole(const char *value, ssize_t size)
+{
+    return size == VALUE_BYTES && value[VALUE_BYTES - 1] == '\n' &&
+           strspn(value, (char[]){value[0], '\0'}) == VALUE_BYTES - 1;
 }
 
-static void a_value_is_never_seen_empty(const char *script)
+/* Runs @script in the background, and leads a group that can be ended. */
+static pid_t begin(const char *script)
 {
-    pid_t pid;
+    pid_t pid = assert_ok(fork());
 
-    put("k", "00000000\n");
-    pid = assert_ok(fork());
     if (pid == 0) {
+        (void)setpgid(0, 0); /* can't fail for a new child */
         (void)execl("/bin/sh", "sh", "-c", script, (char *)NULL);
         _exit(127);
     }
-    assert_true(read_until_end(pid, 9) > 0);
+    return pid;
+}
+
+/* Writers that are left running would spoil the tests that follow. */
+static _Noreturn void end_and_fail(pid_t pid, const char *what)
+{
+    (void)kill(-pid, SIGKILL); /* it may have ended by itself */
+    (void)waitpid(pid, NULL, 0);
+    fail_msg("%s", what);
+    abort(); /* fail_msg does not return, but does not say so */
+}
+
+/* Reads "k" until @script has ended: every read finds a whole value. */
+static void a_value_is_never_seen_empty(const char *script)
+{
+    unsigned count = 0;
+    char found[256];
+    ssize_t size;
+    int status;
+    pid_t pid;
+    int fd;
+
+    put("k", "00000000\n");
+    pid = begin(script);
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        fd = open_file("k", O_RDONLY);
+        size = read(fd, found, sizeof found);
+        close_file(fd);
+        if (!is_whole(found, size))
+            end_and_fail(pid, "a reader saw a value in parts");
+        count++;
+    }
+    assert_int_equal(status, 0);
+    assert_true(count > 0);
 }
 
 static void echo_replaces_a_value_in_one_step(void **state)
@@ -179,32 +200,29 @@ static void programs_replace_a_value_in_one_step(void **state)
         "printf '33333333\\n' | cat > k; { cat a; } > k; (cat b) > k; done");
 }
 
+#define NEW_FILES 300
+
 /* What is made by one `echo` appears with its value. */
 static void echo_makes_a_value_in_one_step(void **state)
 {
+    pid_t pid = begin("for i in $(seq 300); do echo x > f$i; done");
+    bool has_ended = false;
     char name[32];
     struct stat st;
     int status;
-    pid_t pid;
 
     (void)state;
-    pid = assert_ok(fork());
-    if (pid == 0) {
-        (void)execl("/bin/sh", "sh", "-c",
-                    "for i in $(seq 300); do echo x > f$i; done", (char *)NULL);
-        _exit(127);
-    }
-    for (int i = 1; i <= 300; i++) {
+    for (int i = 1; i <= NEW_FILES; i++) {
         (void)snprintf(name, sizeof name, "f%d", i);
         while (stat(name, &st) < 0) {
             assert_int_equal(errno, ENOENT);
-            if (waitpid(pid, &status, WNOHANG) == pid)
-                pid = -1; /* whatever is still missing will not come */
-            assert_true(pid != -1 || exists(name));
+            assert_false(has_ended); /* what is missing now never comes */
+            has_ended = waitpid(pid, &status, WNOHANG) == pid;
         }
-        assert_int_equal(st.st_size, 2);
+        if (st.st_size != 2)
+            end_and_fail(pid, "a file was seen before its value");
     }
-    if (pid > 0)
+    if (!has_ended)
         assert_ok(waitpid(pid, &status, 0));
     assert_int_equal(status, 0);
 }
