@@ -63,6 +63,13 @@ static ssize_t fs_status(void *ctx, enum fs_status_file file, char **text_out)
     return status_file(n, file, text_out);
 }
 
+static bool fs_is_ready(void *ctx)
+{
+    struct node *n = ctx;
+
+    return replica_is_ready(n->replica);
+}
+
 struct fs_port port_for_fs(struct node *n)
 {
     return (struct fs_port){
@@ -75,6 +82,7 @@ struct fs_port port_for_fs(struct node *n)
         .new_inode = fs_new_inode,
         .released = fs_released,
         .status = fs_status,
+        .is_ready = fs_is_ready,
     };
 }
 
