@@ -6,9 +6,10 @@
  *
  * Applying: a small batch that is in memory is applied right here on the loop
  * (about ten microseconds, against two hand-overs of 60-80 each); anything
- * else goes to the apply thread. Should an apply on the loop have taken
- * APPLY_HERE_NS_MAX once (the kernel throttles writers when much is dirty),
- * all go to the thread for a while, so that a slow disk delays no heartbeat.
+ * else goes to the apply thread. After an apply on the loop that took longer
+ * than APPLY_HERE_NS_MAX (the kernel throttles writers when much is dirty), all
+ * go to the thread for APPLY_HERE_PAUSE_FACTOR times as long, so that a slow
+ * disk holds the loop for a small share of the time at most.
  *
  * Old entries, for peers far behind, are read on libuv's pool. */
 #include <errno.h>
@@ -20,7 +21,7 @@
 
 #define APPLY_HERE_BYTES_MAX (64u * PX_KIB)
 #define APPLY_HERE_NS_MAX (5 * PX_NS_PER_MS)
-#define APPLY_HERE_PAUSE (10 * PX_NS_PER_S)
+#define APPLY_HERE_PAUSE_FACTOR 20
 
 /* ---- The log ---- */
 
@@ -139,7 +140,7 @@ static void apply_here(struct node *n, struct replica_apply *job, px_ns begun)
 
     n->applied_here++;
     if (ended - begun > APPLY_HERE_NS_MAX)
-        n->apply_here_after = ended + APPLY_HERE_PAUSE;
+        n->apply_here_after = ended + APPLY_HERE_PAUSE_FACTOR * (ended - begun);
     replica_on_applied(n->replica, job, rc);
 }
 
