@@ -229,7 +229,7 @@ bool replica_cancel(struct replica *r, struct fs_wait *w)
     case WAIT_SENT:
         return false;
     }
-    px_assert(!"a wait in no state");
+    px_assert(false); /* a wait in no state */
     return false;
 }
 

@@ -22,7 +22,7 @@ static const char *role_word(enum raft_role role)
     case RAFT_LEADER:
         return "leader";
     }
-    px_assert(!"a role without a word");
+    px_assert(false); /* a role without a word */
     return "";
 }
 
