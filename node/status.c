@@ -6,25 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/assert.h"
 #include "base/text.h"
 #include "node/node_core.h"
-
-static const char *role_word(enum raft_role role)
-{
-    switch (role) {
-    case RAFT_FOLLOWER:
-        return "follower";
-    case RAFT_PRE_CANDIDATE:
-        return "pre-candidate";
-    case RAFT_CANDIDATE:
-        return "candidate";
-    case RAFT_LEADER:
-        return "leader";
-    }
-    px_assert(false); /* a role without a word */
-    return "";
-}
+#include "raft/text.h"
 
 static const char *name_of(const struct node *n, raft_id id)
 {
@@ -44,7 +28,7 @@ void node_note_changes(struct node *n, const struct raft_status *now)
     if (now->role != seen->role || now->leader != seen->leader)
         px_note(PX_NOTE_INFO,
                 "raft: %s leader=%s last=%llu/%llu commit=%llu applied=%llu",
-                role_word(now->role), name_of(n, now->leader),
+                raft_role_text(now->role), name_of(n, now->leader),
                 (unsigned long long)now->last.term,
                 (unsigned long long)now->last.index,
                 (unsigned long long)now->commit,
@@ -207,7 +191,7 @@ static char *status_text(const struct node *n, size_t flags)
 
     replica_get_status(n->replica, &s);
     root = json_pack("{s:s, s:s, s:s, s:s?}", "node_id", n->config.node,
-                     "version", PX_VERSION, "state", role_word(s.role),
+                     "version", PX_VERSION, "state", raft_role_text(s.role),
                      "leader_id", s.leader != 0 ? name_of(n, s.leader) : NULL);
     if (root == NULL)
         return NULL;
