@@ -263,24 +263,31 @@ void fs_run_create(struct fs_call *c)
 static void finish_truncate(struct fs_call *c, int rc,
                             const struct store_result *result)
 {
-    struct fs_handle *h;
+    struct fs_handle *h = c->handle;
 
     rc = fs_outcome(rc, result);
-    if (rc < 0) {
-        fs_reply_err(c, rc == -ENOENT ? -ESTALE : rc);
+    c->handle = NULL;
+    if (rc == 0) {
+        fs_reply_open(c, h);
         return;
     }
-    h = fs_handle_new(c, c->node, c->inode, (struct command_name){0});
-    if (h == NULL)
-        fs_reply_err(c, -ENOMEM);
-    else
-        fs_reply_open(c, h);
+    fs_handle_free(h);
+    fs_reply_err(c, rc == -ENOENT ? -ESTALE : rc);
 }
 
+/* The handle comes first, so that the file is held against an unlink on
+ * another node from now on. */
 void fs_truncate_strictly(struct fs_call *c)
 {
     struct command cmd;
+    struct fs_handle *h =
+        fs_handle_new(c, c->node, c->inode, (struct command_name){0});
 
+    if (h == NULL) {
+        fs_reply_err(c, -ENOMEM);
+        return;
+    }
+    c->handle = h;
     fs_command_of(c, COMMAND_SETATTR, &cmd);
     cmd.inode = c->inode;
     cmd.attrs = COMMAND_SIZE;

@@ -85,6 +85,10 @@ struct fs_port {
      * shown as they are here: the kernel asks for them on the way to
      * .phalanx/, which answers without a majority. NULL: always. */
     bool (*is_ready)(void *ctx);
+    /* An inode has no names any more, and is not open here: may it be opened
+     * all the same, and will it then stay? So it is for a moment after another
+     * node has replaced it between our LOOKUP and OPEN. NULL: never. */
+    bool (*may_open)(void *ctx, uint64_t inode);
 };
 
 struct fs_options {

@@ -174,6 +174,13 @@ void fs_run_readlink(struct fs_call *c)
     fs_look(c, look_readlink);
 }
 
+static bool may_open(const struct fs_call *c)
+{
+    const struct fs_port *port = &c->fs->port;
+
+    return port->may_open != NULL && port->may_open(port->ctx, c->inode);
+}
+
 static int check_open(struct fs_call *c, struct store_view *v)
 {
     struct store_inode inode;
@@ -183,8 +190,9 @@ static int check_open(struct fs_call *c, struct store_view *v)
         return stale_if_gone(rc);
     if (S_ISDIR(inode.mode))
         return -EISDIR;
-    /* Unlinked: only who holds it open may open it again (/proc/self/fd). */
-    if (inode.links == 0 && !fs_is_open(c->fs, c->inode))
+    /* Unlinked: by another node, since our LOOKUP; or it is held open, and
+     * opened again through /proc/self/fd. */
+    if (inode.links == 0 && !fs_is_open(c->fs, c->inode) && !may_open(c))
         return -ESTALE;
     return 0;
 }

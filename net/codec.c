@@ -25,6 +25,10 @@ const char *net_refusal_text(enum net_refusal reason)
         return "the address belongs to another node";
     case NET_REFUSED_UNKNOWN_NODE:
         return "unknown node";
+    case NET_REFUSED_ELECTION:
+        return "another election timeout: TICK_MS and ELECTION must be the "
+               "same "
+               "on all nodes";
     }
     return "no reason";
 }
@@ -87,6 +91,7 @@ struct net_frame *net_encode_hello(const struct net_hello *hello)
     head.to = hello->to;
     head.name = (char *)(uintptr_t)hello->name; /* only read */
     head.class_ = hello->class;
+    head.election = hello->election;
     f = net_head_encode(NET_FRAME_HELLO, &head.base, 0);
     if (f == NULL)
         return NULL;
@@ -123,7 +128,8 @@ int net_decode_hello(const struct net_frame_in *frame, struct net_hello *out)
                               .cluster = head->cluster,
                               .from = head->from,
                               .to = head->to,
-                              .class = (enum net_class)head->class_};
+                              .class = (enum net_class)head->class_,
+                              .election = head->election};
     memcpy(out->name, head->name, strlen(head->name));
     return 0;
 }
@@ -176,7 +182,7 @@ int net_decode_hello_refused(const struct net_frame_in *frame,
     if (head == NULL || frame->body.size > 0)
         return -EPROTO;
     if (head->reason < NET_REFUSED_VERSION ||
-        head->reason > NET_REFUSED_UNKNOWN_NODE)
+        head->reason > NET_REFUSED_ELECTION)
         return -EPROTO;
     *out = (enum net_refusal)head->reason;
     return 0;

@@ -28,6 +28,7 @@ struct net_hello {
     raft_id from;
     raft_id to; /* whom the dialler believes to have reached */
     enum net_class class;
+    px_ns election;
     char name[PX_NODE_ID_BYTES_MAX + 1]; /* printable, without spaces */
 };
 
@@ -42,6 +43,7 @@ enum net_refusal {
     NET_REFUSED_CLUSTER = 2,
     NET_REFUSED_WRONG_NODE = 3,
     NET_REFUSED_UNKNOWN_NODE = 4,
+    NET_REFUSED_ELECTION = 5,
 };
 /* For notes. */
 const char *net_refusal_text(enum net_refusal reason);

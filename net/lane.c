@@ -261,7 +261,8 @@ static void greet(struct net_lane *l)
                               .cluster = n->options.cluster,
                               .from = n->options.id,
                               .to = l->peer->id,
-                              .class = l->class};
+                              .class = l->class,
+                              .election = n->options.election};
     struct net_frame *f;
 
     (void)strcpy(hello.name, n->name); /* of the same size */

@@ -96,6 +96,8 @@ static enum net_refusal judge(const struct net *n,
         return NET_REFUSED_WRONG_NODE;
     if (net_peer_find(n, hello->from) == NULL)
         return NET_REFUSED_UNKNOWN_NODE;
+    if (hello->election != n->options.election)
+        return NET_REFUSED_ELECTION;
     return (enum net_refusal)0;
 }
 

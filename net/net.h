@@ -62,6 +62,8 @@ struct net_options {
     const char *name;
     uint64_t cluster;
     const char *listen; /* host:port, [v6]:port, :port; empty: don't listen */
+    px_ns election; /* the same on all nodes, as leases rest on it: a peer with
+                       another one is refused */
     px_ns dial_timeout; /* also for a hello */
     px_ns redial_min;   /* back-off doubles from here ... */
     px_ns redial_max;   /* ... to here */

@@ -16,8 +16,8 @@
  * again, from the floor on, when the leader changes, when the connection to
  * it comes back, or when an answer is overdue (N2, N3).
  *
- * The session itself is opened by a command, marked by a nonce made of the
- * node and its incarnation, sent like the others. */
+ * The session itself is opened by a command, marked by a number that was drawn
+ * for this start of the node, and sent like the others. */
 #include <errno.h>
 #include <string.h>
 
@@ -86,6 +86,7 @@ static int enter_window(struct replica *r, struct fs_wait *w, struct command *c)
     w->id = cs->next_sequence++;
     w->state = WAIT_UNSENT;
     w->attempts = 0;
+    w->index = 0;
     px_assert(*commands_slot(cs, w->id) == NULL); /* N2 */
     *commands_slot(cs, w->id) = w;
     return 0;
@@ -183,8 +184,7 @@ static void on_session(struct replica *r, const struct store_result *result)
     if (cs->session != 0 || result->sequence != cs->nonce)
         return;
     if (result->rc < 0) {
-        r->io.fail(r->io.ctx, "the cluster refuses this node a session",
-                   result->rc);
+        replica_fail(r, "the cluster refuses this node a session", result->rc);
         return;
     }
     cs->session = result->inode;
@@ -201,10 +201,10 @@ void commands_on_result(struct replica *r, const struct store_result *result)
     if (result->session == 0 || result->session != cs->session)
         return;
     if (result->rc == -PX_ESESSION) {
-        r->io.fail(r->io.ctx,
-                   "the session of this node has ended: another process runs "
-                   "under its name",
-                   result->rc);
+        replica_fail(r,
+                     "the session of this node has ended: another process runs "
+                     "under its name",
+                     result->rc);
         return;
     }
     if (result->sequence < cs->floor || result->sequence >= cs->next_sequence)
@@ -282,7 +282,8 @@ px_ns commands_deadline(const struct replica *r)
 
         deadline = first < deadline ? first : deadline;
     }
-    if (cs->pause_until != 0 && cs->pause_until < deadline &&
+    if (r->status.leader != 0 && cs->pause_until != 0 &&
+        cs->pause_until < deadline &&
         (cs->send_next < cs->next_sequence ||
          (cs->session == 0 && !cs->opening_sent)))
         deadline = cs->pause_until;
@@ -306,7 +307,8 @@ int commands_init(struct replica *r)
     cs->next_sequence = 1;
     cs->send_next = 1;
     cs->retry_at = PX_NS_NEVER;
-    cs->nonce = r->id ^ r->incarnation * UINT64_C(0x9e3779b97f4a7c15);
+    cs->epoch = 1;
+    cs->nonce = r->start;
     c.sequence = cs->nonce;
     cs->scratch = command_scratch_new();
     if (cs->scratch == NULL)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -64,6 +65,8 @@ static void turn(struct node *n)
 {
     struct raft_status status;
 
+    if (n->exit_status != 0)
+        return; /* the loop is about to end */
     replica_turn(n->replica);
     replica_get_status(n->replica, &status);
     node_note_changes(n, &status);
@@ -106,9 +109,7 @@ static void on_fs_readable(uv_poll_t *poll, int status, int events)
     if (rc >= 0)
         return;
     (void)uv_poll_stop(poll); /* always succeeds */
-    px_note(PX_NOTE_WARN,
-            "mount: gone: path=%s why=%s; the node goes on without it",
-            n->config.mount, px_strerror(rc));
+    node_fail(n, "the mount is gone", rc);
 }
 
 /* ---- Opening ---- */
@@ -132,13 +133,13 @@ static void open_why(char *why, size_t why_size, const char *what, int rc)
     (void)snprintf(why, why_size, "%s: %s", what, px_strerror(rc));
 }
 
-static int open_state(struct node *n, bool distrust, char *why, size_t why_size)
+static int open_state(struct node *n, char *why, size_t why_size)
 {
     char boot_id[64];
     struct store_state_options options = {
         .dir = store_folder_state(n->folder),
         .boot_id = boot_id,
-        .distrust = distrust,
+        .distrust = n->config.distrust_state,
     };
     enum store_state_origin origin;
     int rc = read_boot_id(boot_id, sizeof boot_id);
@@ -164,32 +165,36 @@ static raft_term term_at(const struct store_log_info *info, raft_index index)
     return term;
 }
 
-/* Only what is durable is applied (N1), so the state is never ahead of the log
- * unless the disk has lied: it is then not believed. */
-static bool is_state_ahead(const struct node *n,
-                           const struct store_log_info *info)
+/* Only what is durable is applied (N1): a state that the log does not hold
+ * proves that the log has lost entries, and perhaps a vote. */
+static int check_applied(const struct node *n,
+                         const struct store_log_info *info, char *why,
+                         size_t why_size)
 {
     struct raft_pos applied = store_state_applied(n->state);
 
-    return applied.index > info->last ||
-           applied.term != term_at(info, applied.index);
+    if (applied.index <= info->last &&
+        applied.term == term_at(info, applied.index))
+        return 0;
+    (void)snprintf(why, why_size,
+                   "the log in %s does not hold entry %llu of term %llu, which "
+                   "the state has applied: it is damaged",
+                   n->config.data_dir, (unsigned long long)applied.index,
+                   (unsigned long long)applied.term);
+    return -PX_ECORRUPT;
 }
 
-static int open_store(struct node *n, bool *is_new_out, char *why,
-                      size_t why_size)
+static int open_log(struct node *n, char *why, size_t why_size)
 {
     const struct config *c = &n->config;
-    struct store_log_options options = {0};
+    struct store_log_options options = {
+        .dir = store_folder_log(n->folder),
+        .stamp = c->cluster ^ c->id * LOG_STAMP_MIX,
+        .applied = store_state_applied(n->state).index,
+    };
     struct store_log_info info;
-    int rc;
+    int rc = store_log_open(&options, &n->log, why, why_size);
 
-    rc = store_folder_open(c->data_dir, c->node, c->cluster, &n->folder,
-                           &n->identity, is_new_out, why, why_size);
-    if (rc < 0)
-        return rc;
-    options.dir = store_folder_log(n->folder);
-    options.stamp = c->cluster ^ c->id * LOG_STAMP_MIX;
-    rc = store_log_open(&options, &n->log, why, why_size);
     if (rc < 0)
         return rc;
     store_log_info(n->log, &info);
@@ -197,18 +202,51 @@ static int open_store(struct node *n, bool *is_new_out, char *why,
         px_note(PX_NOTE_WARN, "log: torn tail cut: bytes=%llu last=%llu",
                 (unsigned long long)info.torn_bytes,
                 (unsigned long long)info.last);
-    rc = open_state(n, c->distrust_state, why, why_size);
-    if (rc < 0 || !is_state_ahead(n, &info))
-        return rc;
-    px_note(PX_NOTE_WARN, "store: state is ahead of the log: last=%llu",
-            (unsigned long long)info.last);
-    rc = store_state_close(n->state);
-    n->state = NULL;
-    if (rc < 0) {
-        open_why(why, why_size, "can't close the state", rc);
-        return rc;
-    }
-    return open_state(n, true, why, why_size);
+    return check_applied(n, &info, why, why_size);
+}
+
+/* What later starts have to know of this one: that there is a log, and how
+ * long a promise to a leader may last. */
+static int note_start(struct node *n, char *why, size_t why_size)
+{
+    px_ns election = n->config.election_ticks * n->config.tick;
+    int rc;
+
+    if (n->identity.has_log && n->identity.promise >= election)
+        return 0;
+    n->identity.has_log = true;
+    if (n->identity.promise < election)
+        n->identity.promise = election;
+    rc = store_folder_update(n->folder, &n->identity);
+    if (rc < 0)
+        open_why(why, why_size, n->config.data_dir, rc);
+    return rc;
+}
+
+static int open_store(struct node *n, bool *is_new_out, char *why,
+                      size_t why_size)
+{
+    const struct config *c = &n->config;
+    int rc = store_folder_open(c->data_dir, c->node, c->cluster, &n->folder,
+                               &n->identity, is_new_out, why, why_size);
+
+    if (rc == 0)
+        rc = open_state(n, why, why_size);
+    if (rc == 0)
+        rc = open_log(n, why, why_size);
+    if (rc == 0)
+        rc = note_start(n, why, why_size);
+    return rc;
+}
+
+/* Never 0. */
+static uint64_t draw_start(void)
+{
+    uint64_t start = 0;
+
+    while (start == 0)
+        px_assert(getrandom(&start, sizeof start, 0) == sizeof start);
+    return start;
 }
 
 static int open_replica(struct node *n, bool is_new)
@@ -218,6 +256,7 @@ static int open_replica(struct node *n, bool is_new)
     struct replica_options options = {
         .node = c->node,
         .incarnation = n->identity.incarnation,
+        .start = draw_start(),
         .request_timeout = c->request_timeout,
         .view = n->view,
     };
@@ -233,6 +272,7 @@ static int open_replica(struct node *n, bool is_new)
             (struct raft_member){c->peers[i].id, RAFT_VOTER};
     raft->election = c->election_ticks * c->tick;
     raft->heartbeat = c->heartbeat_ticks * c->tick;
+    raft->promise = n->identity.promise;
     raft->clock_drift_ppm = CLOCK_DRIFT_PPM;
     raft->hard = info.hard;
     raft->runs = info.runs;
@@ -253,6 +293,7 @@ static int open_peers(struct node *n, char *why, size_t why_size)
         .name = c->node,
         .cluster = c->cluster,
         .listen = c->grpc_addr,
+        .election = c->election_ticks * c->tick,
         .dial_timeout = c->election_ticks * c->tick,
         .redial_min = c->tick,
         .redial_max = c->election_ticks * c->tick,

@@ -53,7 +53,7 @@ struct node {
 
     struct worker log_worker;
     struct worker apply_worker;
-    _Atomic int log_rc;       /* the log thread's failure */
+    _Atomic int log_rc; /* the log thread's failure */
     _Atomic uint64_t sync_count;
     _Atomic uint64_t sync_ns_max;
     struct replica_apply *apply_job; /* under way on the apply thread */

@@ -17,22 +17,25 @@
 #define RELEASE_DELAY (50 * PX_NS_PER_MS)
 #define REAP_INTERVAL PX_NS_PER_S
 
-static void wait_to_release(struct replica *r, uint64_t inode)
+static void add(struct replica *r, struct store_orphans *list, uint64_t inode)
 {
-    struct store_orphans *o = &r->orphans.waiting;
-
-    if (o->count == o->capacity) {
-        size_t capacity = o->capacity == 0 ? 64 : 2 * o->capacity;
-        uint64_t *grown = realloc(o->inodes, capacity * sizeof *grown);
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity == 0 ? 64 : 2 * list->capacity;
+        uint64_t *grown = realloc(list->inodes, capacity * sizeof *grown);
 
         if (grown == NULL) {
-            r->io.fail(r->io.ctx, "no memory for unlinked inodes", -ENOMEM);
+            replica_fail(r, "no memory for unlinked inodes", -ENOMEM);
             return;
         }
-        o->inodes = grown;
-        o->capacity = capacity;
+        list->inodes = grown;
+        list->capacity = capacity;
     }
-    o->inodes[o->count++] = inode;
+    list->inodes[list->count++] = inode;
+}
+
+static void wait_to_release(struct replica *r, uint64_t inode)
+{
+    add(r, &r->orphans.waiting, inode);
     if (r->orphans.release_at == PX_NS_NEVER)
         r->orphans.release_at = replica_now(r) + RELEASE_DELAY;
 }
@@ -47,18 +50,41 @@ void orphans_add(struct replica *r, const struct store_orphans *found)
     }
 }
 
-/* The last handle closed: of an inode that has lost its names? */
+/* A view may be under way, so the look at the inode waits for the turn. */
 void replica_released(struct replica *r, uint64_t inode)
 {
-    struct store_inode attributes;
-    int rc;
+    if (!r->is_stopping)
+        add(r, &r->orphans.closed, inode);
+}
 
-    if (r->is_stopping || store_view_begin(r->view) < 0)
+/* Until its release is proposed, nobody deletes an inode that we don't hold. */
+bool replica_may_open(const struct replica *r, uint64_t inode)
+{
+    const struct store_orphans *waiting = &r->orphans.waiting;
+
+    for (size_t i = waiting->count; i > 0; i--) {
+        if (waiting->inodes[i - 1] == inode)
+            return true;
+    }
+    return false;
+}
+
+/* Those whose last handle closed: have they lost their names? */
+static void look_at_closed(struct replica *r)
+{
+    struct store_orphans *closed = &r->orphans.closed;
+
+    if (closed->count == 0 || store_view_begin(r->view) < 0)
         return; /* a broken state shows up at the next apply */
-    rc = store_view_inode(r->view, inode, &attributes);
+    for (size_t i = 0; i < closed->count; i++) {
+        struct store_inode attributes;
+
+        if (store_view_inode(r->view, closed->inodes[i], &attributes) == 0 &&
+            attributes.links == 0)
+            wait_to_release(r, closed->inodes[i]);
+    }
     store_view_end(r->view);
-    if (rc == 0 && attributes.links == 0)
-        wait_to_release(r, inode);
+    closed->count = 0;
 }
 
 /* ---- Release ---- */
@@ -76,21 +102,30 @@ static void on_released(struct fs_wait *w, int rc,
         o->release_at = 0; /* the batch goes again */
 }
 
+/* From the waiting into the batch; what has been opened again since is left
+ * out, and comes back when it is closed. */
+static void fill_batch(struct replica *r)
+{
+    struct orphans *o = &r->orphans;
+
+    while (o->waiting.count > 0 && o->batch_count < PX_RELEASE_INODES_MAX) {
+        uint64_t inode = o->waiting.inodes[--o->waiting.count];
+
+        if (!r->io.is_open(r->io.ctx, inode))
+            o->batch[o->batch_count++] = inode;
+    }
+}
+
 static void send_release(struct replica *r, px_ns now)
 {
     struct orphans *o = &r->orphans;
-    struct command c = {.op = COMMAND_RELEASE};
+    struct command c = {.op = COMMAND_RELEASE, .inodes = o->batch};
 
-    if (o->batch_count == 0) {
-        o->batch_count = o->waiting.count < PX_RELEASE_INODES_MAX
-                             ? o->waiting.count
-                             : PX_RELEASE_INODES_MAX;
-        o->waiting.count -= o->batch_count;
-        memcpy(o->batch, o->waiting.inodes + o->waiting.count,
-               o->batch_count * sizeof o->batch[0]);
-    }
+    if (o->batch_count == 0)
+        fill_batch(r);
     o->release_at = o->waiting.count > 0 ? now + RELEASE_DELAY : PX_NS_NEVER;
-    c.inodes = o->batch;
+    if (o->batch_count == 0)
+        return;
     c.inode_count = o->batch_count;
     o->is_releasing = true;
     replica_propose(r, &o->release, &c);
@@ -133,6 +168,7 @@ void orphans_turn(struct replica *r, px_ns now)
 {
     struct orphans *o = &r->orphans;
 
+    look_at_closed(r);
     if (r->commands.session == 0)
         return;
     if (!o->is_releasing &&
@@ -168,4 +204,5 @@ void orphans_init(struct replica *r)
 void orphans_fini(struct replica *r)
 {
     free(r->orphans.waiting.inodes);
+    free(r->orphans.closed.inodes);
 }

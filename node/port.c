@@ -70,6 +70,13 @@ static bool fs_is_ready(void *ctx)
     return replica_is_ready(n->replica);
 }
 
+static bool fs_may_open_orphan(void *ctx, uint64_t inode)
+{
+    struct node *n = ctx;
+
+    return replica_may_open(n->replica, inode);
+}
+
 struct fs_port port_for_fs(struct node *n)
 {
     return (struct fs_port){
@@ -83,6 +90,7 @@ struct fs_port port_for_fs(struct node *n)
         .released = fs_released,
         .status = fs_status,
         .is_ready = fs_is_ready,
+        .may_open = fs_may_open_orphan,
     };
 }
 
@@ -103,11 +111,11 @@ static int64_t io_wall_time(void *ctx)
     return (int64_t)t.tv_sec * (int64_t)PX_NS_PER_S + t.tv_nsec;
 }
 
-static void io_send(void *ctx, const struct raft_msg *msg)
+static int io_send(void *ctx, const struct raft_msg *msg)
 {
     struct node *n = ctx;
 
-    (void)net_send_raft(n->net, msg); /* dropped is lost: raft repeats */
+    return net_send_raft(n->net, msg);
 }
 
 static int io_forward(void *ctx, raft_id to, const struct net_forward *f)

@@ -16,7 +16,7 @@ int replica_try_read(struct replica *r)
 {
     raft_index index;
 
-    if (r->is_stopping)
+    if (r->is_stopping || r->commands.session == 0)
         return -EAGAIN;
     if (!raft_lease_read(r->raft, replica_now(r), &index))
         return -EAGAIN;
@@ -69,6 +69,8 @@ void reads_on_ready(struct replica *r, struct raft_read_ready ready)
  * index of 0 can't be ready: a leader serves after its no-op, index 1. */
 void reads_on_applied(struct replica *r)
 {
+    if (r->commands.session == 0)
+        return; /* what it opens could not be held against an unlink */
     while (!px_list_empty(&r->reads.list)) {
         struct fs_wait *w =
             px_list_entry(r->reads.list.next, struct fs_wait, link);

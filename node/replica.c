@@ -21,12 +21,31 @@ px_ns replica_now(const struct replica *r)
     return r->io.now(r->io.ctx);
 }
 
+void replica_fail(struct replica *r, const char *why, int rc)
+{
+    r->has_failed = true;
+    r->io.fail(r->io.ctx, why, rc);
+}
+
 static px_ns min_ns(px_ns a, px_ns b)
 {
     return a < b ? a : b;
 }
 
 /* ---- What a step asks for ---- */
+
+/* An APPEND that did not leave is lost: raft hears of it at the next turn. */
+static void send_message(struct replica *r, const struct raft_msg *msg)
+{
+    if (r->io.send(r->io.ctx, msg) == 0 || msg->type != RAFT_MSG_APPEND)
+        return;
+    for (size_t i = 0; i < r->missed_count; i++) {
+        if (r->missed[i] == msg->to)
+            return;
+    }
+    px_assert(r->missed_count < RAFT_MEMBERS_MAX);
+    r->missed[r->missed_count++] = msg->to;
+}
 
 /* The write of @out as one job, listed for the end of the turn. */
 static int list_write(struct replica *r, const struct raft_out *out)
@@ -71,7 +90,7 @@ static void hold_messages(struct replica *r, const struct raft_out *out)
 
     for (size_t i = 0; i < out->after.count; i++) {
         if (is_durable)
-            r->io.send(r->io.ctx, &out->after.list[i]);
+            send_message(r, &out->after.list[i]);
         else if (r->held_count < HELD_MSGS_MAX)
             r->held[r->held_count++] =
                 (struct held_msg){out->after_seq, out->after.list[i]};
@@ -82,9 +101,11 @@ static void release_messages(struct replica *r)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < r->held_count && !r->is_stopping; i++) {
+    if (r->is_stopping || r->has_failed)
+        return;
+    for (size_t i = 0; i < r->held_count; i++) {
         if (r->held[i].seq <= r->durable_seq)
-            r->io.send(r->io.ctx, &r->held[i].msg);
+            send_message(r, &r->held[i].msg);
         else
             r->held[kept++] = r->held[i];
     }
@@ -96,7 +117,7 @@ static void start_fetch(struct replica *r, const struct raft_fetch *want)
     struct replica_fetch *job = calloc(1, sizeof *job);
 
     if (job == NULL) {
-        r->io.fail(r->io.ctx, "no memory to read the log", -ENOMEM);
+        replica_fail(r, "no memory to read the log", -ENOMEM);
         return;
     }
     job->want = *want;
@@ -106,9 +127,9 @@ static void start_fetch(struct replica *r, const struct raft_fetch *want)
 static void carry_out(struct replica *r, const struct raft_out *out)
 {
     for (size_t i = 0; i < out->now.count; i++)
-        r->io.send(r->io.ctx, &out->now.list[i]);
+        send_message(r, &out->now.list[i]);
     if (out->write.seq != 0 && list_write(r, out) < 0)
-        r->io.fail(r->io.ctx, "no memory for a write of the log", -ENOMEM);
+        replica_fail(r, "no memory for a write of the log", -ENOMEM);
     hold_messages(r, out);
     px_assert(out->commit >= r->commit);
     r->commit = out->commit;
@@ -127,7 +148,7 @@ int replica_step(struct replica *r, struct raft_in *in)
     struct raft_out out;
     int rc;
 
-    if (r->is_stopping)
+    if (r->is_stopping || r->has_failed)
         return -EAGAIN; /* nothing leaves any more */
     in->now = replica_now(r);
     rc = raft_step(r->raft, in, &out);
@@ -247,16 +268,27 @@ void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
     }
     drop_job(job);
     if (rc < 0)
-        r->io.fail(r->io.ctx, "applying the log failed", rc);
+        replica_fail(r, "applying the log failed", rc);
 }
 
 /* ---- The turn ---- */
+
+static void tell_missed(struct replica *r)
+{
+    size_t count = r->missed_count;
+    raft_id missed[RAFT_MEMBERS_MAX];
+
+    memcpy(missed, r->missed, count * sizeof missed[0]);
+    r->missed_count = 0;
+    for (size_t i = 0; i < count; i++)
+        replica_on_peer_down(r, missed[i]);
+}
 
 void replica_turn(struct replica *r)
 {
     px_ns now = replica_now(r);
 
-    if (r->is_stopping)
+    if (r->is_stopping || r->has_failed)
         return;
     if (now >= r->raft_deadline) {
         struct raft_in in = {.type = RAFT_IN_TICK};
@@ -268,12 +300,13 @@ void replica_turn(struct replica *r)
     do {
         reads_on_applied(r);
         orphans_turn(r, now);
+        tell_missed(r);
         commands_send(r);
         reads_ask(r);
         r->io.flush(r->io.ctx);
         if (!px_list_empty(&r->writes))
             r->io.write(r->io.ctx, &r->writes);
-    } while (apply_some(r) && !r->is_stopping);
+    } while (apply_some(r) && !r->has_failed);
 }
 
 px_ns replica_deadline(const struct replica *r)
@@ -305,6 +338,7 @@ int replica_open(const struct replica_options *options,
     px_text_add(&name, "%s", options->node);
     r->id = raft.id;
     r->incarnation = options->incarnation;
+    r->start = options->start;
     r->election = raft.election;
     r->heartbeat = raft.heartbeat;
     r->request_timeout = options->request_timeout;

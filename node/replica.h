@@ -69,7 +69,8 @@ struct replica_io {
     void *ctx;
     px_ns (*now)(void *ctx);
     int64_t (*wall_time)(void *ctx); /* nanoseconds since 1970 */
-    void (*send)(void *ctx, const struct raft_msg *msg);
+    /* 0, or an error: the message was dropped. */
+    int (*send)(void *ctx, const struct raft_msg *msg);
     /* 0, or an error: it has not left, and is tried again later. */
     int (*forward)(void *ctx, raft_id to, const struct net_forward *f);
     void (*refuse)(void *ctx, raft_id to, const struct net_forward_refused *f);
@@ -90,6 +91,8 @@ struct replica_options {
     struct raft_options raft; /* now is filled in by open */
     const char *node;
     uint64_t incarnation;
+    uint64_t start; /* drawn at random at each start: tells this life of the
+                       node from another one of the same incarnation */
     px_ns request_timeout;
     struct store_view *view; /* the loop's; stays the caller's */
 };
@@ -141,6 +144,7 @@ void replica_propose(struct replica *r, struct fs_wait *w, struct command *c);
 bool replica_cancel(struct replica *r, struct fs_wait *w);
 uint64_t replica_new_inode(struct replica *r);
 void replica_released(struct replica *r, uint64_t inode);
+bool replica_may_open(const struct replica *r, uint64_t inode);
 
 /* ---- To look at ---- */
 void replica_get_status(const struct replica *r, struct raft_status *out);

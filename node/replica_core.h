@@ -5,7 +5,8 @@
  *       too: a killed process never finds its state ahead of its log.
  *   N2  window: floor <= every outstanding sequence < next_sequence
  *       <= floor + PX_SESSION_INFLIGHT_MAX.
- *   N3  sequences below send_next have been handed to the current leader.
+ *   N3  sequences below send_next have been handed to the current leader, in
+ *       this epoch; of those above, what a wait's index says.
  *   N4  one apply job at a time; entries are applied in order, once.
  *   N5  a message held back leaves only when write after_seq is durable. */
 #ifndef NODE_REPLICA_CORE_H
@@ -50,12 +51,15 @@ struct commands {
     uint64_t floor;
     uint64_t next_sequence;
     uint64_t send_next;
-    px_ns retry_at;    /* send again what has no answer, from floor on */
+    uint64_t epoch; /* of leaders and connections; a wait's index says in which
+                       it was sent */
+    px_ns retry_at; /* send again what has no answer, from floor on */
     px_ns pause_until; /* after a refusal */
     struct fs_wait *window[PX_SESSION_INFLIGHT_MAX];
     struct px_list queue; /* of fs_wait, WAIT_QUEUED */
     struct forward_in forwards[FORWARDS_IN_MAX];
     size_t forward_count;
+    uint64_t forward_bytes; /* <= RAFT_UNAPPLIED_BYTES_MAX */
 };
 
 /* Reads, in the order of their ids: see reads.c. */
@@ -72,6 +76,7 @@ struct orphans {
     bool is_releasing;
     bool is_reaping;
     struct store_orphans waiting; /* to be released */
+    struct store_orphans closed;  /* last handles closed: have they names? */
     uint64_t batch[PX_RELEASE_INODES_MAX];
     size_t batch_count;
     px_ns release_at;
@@ -85,18 +90,23 @@ struct replica {
     char node[PX_NODE_ID_BYTES_MAX + 1];
     raft_id id;
     uint64_t incarnation;
+    uint64_t start;
     px_ns election;
     px_ns heartbeat;
     px_ns request_timeout;
     px_ns raft_deadline;
     struct store_view *view;
     bool is_stopping;
+    bool has_failed; /* nothing more is done, until it is stopped */
 
     struct px_list writes;    /* of this turn, not yet handed over */
     struct px_list under_way; /* by track: handed over, not yet durable */
     uint64_t durable_seq;
     struct held_msg *held;
     size_t held_count;
+    /* Peers that an APPEND of this turn did not leave for. */
+    raft_id missed[RAFT_MEMBERS_MAX];
+    size_t missed_count;
 
     raft_index commit;
     raft_index applied;
@@ -111,6 +121,8 @@ struct replica {
 
 /* replica.c */
 int replica_step(struct replica *r, struct raft_in *in);
+/* This node can't go on. */
+void replica_fail(struct replica *r, const char *why, int rc);
 px_ns replica_now(const struct replica *r);
 
 /* commands.c */

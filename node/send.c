@@ -11,12 +11,34 @@
 #include "base/err.h"
 #include "node/replica_core.h"
 
+/* Has this leader got it already? A refusal of one command takes send_next
+ * back, not the others' places in its log. */
+static bool is_with_leader(const struct commands *cs, const struct fs_wait *w)
+{
+    return w->state == WAIT_SENT && w->index == cs->epoch;
+}
+
 static void mark_sent(struct replica *r, struct fs_wait *w)
 {
+    w->index = r->commands.epoch;
     if (w->attempts > 0)
         r->counters.resent++;
     w->attempts++;
     w->state = WAIT_SENT;
+}
+
+static void refuse(struct replica *r, raft_id to, uint64_t session,
+                   uint64_t sequence, int rc)
+{
+    struct net_forward_refused answer = {
+        .from = r->id,
+        .session = session,
+        .sequence = sequence,
+        .rc = rc,
+    };
+
+    r->io.refuse(r->io.ctx, to, &answer);
+    r->counters.refused++;
 }
 
 void commands_refuse_forwards(struct replica *r, int rc)
@@ -25,18 +47,12 @@ void commands_refuse_forwards(struct replica *r, int rc)
 
     for (size_t i = 0; i < cs->forward_count; i++) {
         struct forward_in *f = &cs->forwards[i];
-        struct net_forward_refused answer = {
-            .from = r->id,
-            .session = f->session,
-            .sequence = f->sequence,
-            .rc = rc,
-        };
 
-        r->io.refuse(r->io.ctx, f->from, &answer);
+        refuse(r, f->from, f->session, f->sequence, rc);
         px_slice_unref(&f->command);
-        r->counters.refused++;
     }
     cs->forward_count = 0;
+    cs->forward_bytes = 0;
 }
 
 struct batch {
@@ -73,7 +89,7 @@ static void batch_fill(struct replica *r, struct batch *b, uint64_t *sent_out,
     for (; sequence < cs->next_sequence && batch_has_room(b); sequence++) {
         struct fs_wait *w = *commands_slot(cs, sequence);
 
-        if (w != NULL)
+        if (w != NULL && !is_with_leader(cs, w))
             batch_add(b, w->command, r->id);
     }
     for (; i < cs->forward_count && batch_has_room(b); i++)
@@ -91,12 +107,14 @@ static void batch_sent(struct replica *r, uint64_t sent, size_t forwards)
     for (uint64_t s = cs->send_next; s < sent; s++) {
         struct fs_wait *w = *commands_slot(cs, s);
 
-        if (w != NULL)
+        if (w != NULL && !is_with_leader(cs, w))
             mark_sent(r, w);
     }
     cs->send_next = sent;
-    for (size_t i = 0; i < forwards; i++)
+    for (size_t i = 0; i < forwards; i++) {
+        cs->forward_bytes -= cs->forwards[i].command.size;
         px_slice_unref(&cs->forwards[i].command);
+    }
     cs->forward_count -= forwards;
     memmove(cs->forwards, cs->forwards + forwards,
             cs->forward_count * sizeof cs->forwards[0]);
@@ -153,7 +171,7 @@ static void forward_all(struct replica *r)
     for (; cs->send_next < cs->next_sequence; cs->send_next++) {
         struct fs_wait *w = *commands_slot(cs, cs->send_next);
 
-        if (w == NULL)
+        if (w == NULL || is_with_leader(cs, w))
             continue;
         if (forward_one(r, cs->session, w->id, w->command) < 0)
             return; /* again when the peer is up, or at retry_at */
@@ -185,6 +203,7 @@ void commands_send_again(struct replica *r)
 {
     struct commands *cs = &r->commands;
 
+    cs->epoch++;
     cs->send_next = cs->floor;
     cs->opening_sent = false;
     cs->pause_until = 0;
@@ -204,13 +223,17 @@ void replica_on_forward(struct replica *r, const struct net_forward *f)
 
     if (r->is_stopping)
         return;
-    if (cs->forward_count == FORWARDS_IN_MAX)
-        commands_refuse_forwards(r, -EAGAIN);
+    if (cs->forward_count == FORWARDS_IN_MAX ||
+        cs->forward_bytes + f->command.size > RAFT_UNAPPLIED_BYTES_MAX) {
+        refuse(r, f->from, f->session, f->sequence, -EAGAIN);
+        return;
+    }
     in = &cs->forwards[cs->forward_count++];
     in->from = f->from;
     in->session = f->session;
     in->sequence = f->sequence;
     in->command = px_slice_ref(f->command);
+    cs->forward_bytes += f->command.size;
 }
 
 void replica_on_refused(struct replica *r, const struct net_forward_refused *f)
@@ -218,6 +241,8 @@ void replica_on_refused(struct replica *r, const struct net_forward_refused *f)
     struct commands *cs = &r->commands;
     struct fs_wait *w;
 
+    if (f->from != r->status.leader)
+        return; /* of an earlier leader: the change has sent all again */
     cs->pause_until = replica_now(r) + r->heartbeat / 4;
     if (f->session == 0) {
         cs->opening_sent = false;
@@ -227,7 +252,10 @@ void replica_on_refused(struct replica *r, const struct net_forward_refused *f)
         f->sequence >= cs->next_sequence)
         return;
     w = *commands_slot(cs, f->sequence);
-    if (w != NULL && w->attempts > 0 && --w->attempts == 0)
+    if (w == NULL || w->attempts == 0)
+        return;
+    w->index = 0;
+    if (--w->attempts == 0)
         w->state = WAIT_UNSENT;
     if (f->sequence < cs->send_next)
         cs->send_next = f->sequence;

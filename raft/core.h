@@ -190,8 +190,8 @@ void raft_on_fetched(struct raft *r, raft_id peer, raft_index first,
 void raft_on_unreachable(struct raft *r, raft_id peer);
 /* Sends what is due and has room. */
 void raft_send_entries(struct raft *r, struct raft_peer *p);
-/* The peer answers heartbeats, its log ending at @last, but what was sent to
- * it is not acknowledged: send again what was lost. */
+/* The peer answers a heartbeat, its log ending at @last: if what was sent to it
+ * should have been acknowledged by now, ask what became of it. */
 void raft_resend_if_stuck(struct raft *r, struct raft_peer *p, raft_index last);
 
 /* ---- commit.c ---- */

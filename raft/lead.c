@@ -13,6 +13,10 @@
 #include "base/err.h"
 #include "raft/core.h"
 
+/* So many election timeouts without a sign of life from what is on the wire
+ * to a peer, and it is asked whether that was lost. */
+#define PATIENCE_ELECTIONS 4
+
 /* ---- Sending ---- */
 
 static void send_append(struct raft *r, struct raft_peer *p,
@@ -210,19 +214,29 @@ void raft_on_append_reply(struct raft *r, struct raft_peer *p,
         raft_commit_tell(r, p);
 }
 
+/* How long a peer may owe an answer. Does it hold all that was sent, the answer
+ * waits for a slow disk or was lost: ask at each heartbeat. Does it not, the
+ * rest is in all likelihood still on the wire, for heartbeats overtake bulk;
+ * what was lost for certain, RAFT_IN_UNREACHABLE has told. */
+static px_ns patience(const struct raft *r, const struct raft_peer *p,
+                      raft_index last)
+{
+    bool is_on_wire = p->state == RAFT_STREAM && last < p->next - 1;
+
+    return is_on_wire ? PATIENCE_ELECTIONS * r->election : r->heartbeat;
+}
+
 void raft_resend_if_stuck(struct raft *r, struct raft_peer *p, raft_index last)
 {
-    px_ns since = r->now > r->heartbeat ? r->now - r->heartbeat : 0;
+    px_ns wait = patience(r, p, last);
 
-    if (raft_progress_is_stuck(p, since)) {
-        if (p->state == RAFT_STREAM && last < p->next - 1) {
-            raft_progress_probe(p, (last > p->match ? last : p->match) + 1);
-        } else {
-            /* What was sent may have arrived, and its answer waits for a slow
-             * disk, or was lost. An empty APPEND brings another at no cost. */
-            p->moved_at = r->now;
-            send_append(r, p, NULL, 0, 0);
-        }
+    raft_progress_shown(p, last, r->now);
+    if (raft_progress_is_stuck(p, r->now > wait ? r->now - wait : 0)) {
+        /* An empty APPEND asks at no cost, behind all that was sent: it is
+         * accepted if this arrived, and refused if some of it was lost. Only
+         * a refusal makes us send entries again. */
+        p->moved_at = r->now;
+        send_append(r, p, NULL, 0, 0);
     }
     raft_send_entries(r, p);
 }

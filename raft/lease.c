@@ -9,7 +9,11 @@
  * own clock. With a majority of such promises no other leader can arise before
  * the fastest of these clocks has counted E; ours may be the slowest: hence
  * the factor (6.4). The end rests on the newest S that a majority has echoed,
- * each peer by its own newest echo, so that two of one peer are one. */
+ * each peer by its own newest echo, so that two of one peer are one.
+ *
+ * The E of a promise is the follower's, that of the lease ours: all voters run
+ * with the same one. A restart with a shorter one does not shorten what was
+ * promised before (raft_options.promise). */
 #include "raft/core.h"
 
 static uint64_t heard_of(const struct raft_peer *p)

@@ -72,6 +72,18 @@ static void set_members(struct raft *r, const struct raft_config *config)
     }
 }
 
+/* For how long an earlier run's word may bind: whoever it answered counts on
+ * the election timeout of that time. Rounded up. A timeout beyond DURATION_MAX
+ * was never accepted. */
+static px_ns quiet_time(const struct raft_options *o)
+{
+    px_ns e = o->promise > o->election ? o->promise : o->election;
+
+    if (e > DURATION_MAX)
+        e = DURATION_MAX;
+    return e + (e * o->clock_drift_ppm + PPM - 1) / PPM;
+}
+
 static void set_times(struct raft *r, const struct raft_options *o)
 {
     struct px_rand attempts;
@@ -82,10 +94,9 @@ static void set_times(struct raft *r, const struct raft_options *o)
     r->lease =
         o->election * (PPM - o->clock_drift_ppm) / (PPM + o->clock_drift_ppm);
     r->now = o->now;
-    /* Rounded up. A sole voter can have promised nothing to anybody. */
+    /* A sole voter can have promised nothing to anybody. */
     if (!o->is_first_boot && !is_alone)
-        r->quiet_until = o->now + o->election +
-                         (o->election * o->clock_drift_ppm + PPM - 1) / PPM;
+        r->quiet_until = o->now + quiet_time(o);
     px_rand_init(&r->rand, o->seed);
     raft_election_restart(r);
     if (is_alone)

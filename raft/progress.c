@@ -29,6 +29,7 @@ void raft_progress_probe(struct raft_peer *p, raft_index next)
     p->next = next;
     p->is_waiting = false;
     p->sent_at = 0;
+    p->shown = 0;
     p->told = 0; /* the commits told may have been lost along the way */
     forget_inflight(p);
 }
@@ -78,6 +79,14 @@ bool raft_progress_accepted(struct raft_peer *p, raft_index match, px_ns now)
     if (p->next <= p->match)
         p->next = p->match + 1;
     return is_news;
+}
+
+void raft_progress_shown(struct raft_peer *p, raft_index last, px_ns now)
+{
+    if (last <= p->shown)
+        return;
+    p->shown = last;
+    p->moved_at = now;
 }
 
 bool raft_progress_has_room(const struct raft_peer *p, uint64_t *bytes_out)

@@ -32,7 +32,9 @@ struct raft_peer {
     raft_index next;  /* the first to be sent */
     bool is_waiting;  /* PROBE: a message is out */
     px_ns sent_at;    /* PROBE: when; 0: it is known to be lost */
-    px_ns moved_at;   /* STREAM: when match last moved, or had no reason to */
+    raft_index shown; /* the highest end of its log, since the last PROBE */
+    px_ns moved_at;   /* STREAM: when match or shown last grew, or the peer was
+                         asked, or nothing was owed */
 
     struct raft_inflight inflight[RAFT_INFLIGHT_MSGS_MAX]; /* a ring */
     unsigned inflight_first;
@@ -63,6 +65,8 @@ void raft_progress_sent(struct raft_peer *p, raft_index last, uint64_t bytes,
                         px_ns now);
 /* The peer holds everything up to @match. True if that is news. */
 bool raft_progress_accepted(struct raft_peer *p, raft_index match, px_ns now);
+/* The peer's log ends at @last, durable there or not: growth is movement. */
+void raft_progress_shown(struct raft_peer *p, raft_index last, px_ns now);
 /* May one more message be sent, and with how many bytes of entries? */
 bool raft_progress_has_room(const struct raft_peer *p, uint64_t *bytes_out);
 /* Has the peer not moved since @since, though it was sent entries? */

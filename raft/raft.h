@@ -45,9 +45,15 @@ struct raft_options {
     struct raft_config config; /* the initial one; holds @id, or not */
 
     /* Durations. election >= 4 x heartbeat. The timeout is drawn from
-     * [election, 2 x election). */
+     * [election, 2 x election). All voters run with the same @election: a
+     * leader's lease counts on its followers' promises to be as long as its
+     * own (lease.c). The core can't see what others run with: the caller has
+     * to refuse peers that differ. */
     px_ns election;
     px_ns heartbeat;
+    /* The longest election timeout that this node has ever run with, kept
+     * durably by the caller; 0: @election. */
+    px_ns promise;
     uint32_t clock_drift_ppm; /* rho, the bound on clock rates; 10000 = 1 % */
 
     /* What the log holds, all durable. Runs ascend in term and index; none:
@@ -60,7 +66,7 @@ struct raft_options {
 
     /* The log is empty and was never anything else: no earlier run can have
      * supported a lease. Otherwise the replica neither votes nor campaigns
-     * for election x (1 + rho) from @now (6.4, hardened). */
+     * for max(promise, election) x (1 + rho) from @now (6.4, hardened). */
     bool is_first_boot;
     px_ns now;
 };
@@ -86,8 +92,12 @@ enum raft_in_type {
     RAFT_IN_DURABLE,     /* a write, and all before it, is durable */
     RAFT_IN_APPLIED,     /* the state machine has applied up to an index */
     RAFT_IN_FETCHED,     /* entries read from disk for a follower */
-    RAFT_IN_UNREACHABLE, /* a peer's connection broke: what was in flight may
-                            be lost */
+    RAFT_IN_UNREACHABLE, /* an APPEND to a peer was, or may have been, lost:
+                            the connection that carries them broke, or the
+                            caller dropped one (it is not connected, or its
+                            queue is full). Losses that nobody reports are
+                            noticed too, but late: after 4 x election without
+                            a sign of movement */
 };
 
 struct raft_in {

@@ -20,9 +20,6 @@
  * its commit index may be behind what an earlier leader has acknowledged. */
 #include "raft/core.h"
 
-/* Attempts are made anew after so many heartbeats without an answer. */
-#define RETRY_HEARTBEATS 2
-
 static void ready(struct raft *r, uint64_t id, raft_index index)
 {
     px_assert(id > r->reads.done); /* R10 */
@@ -165,11 +162,12 @@ void raft_on_read_reply(struct raft *r, const struct raft_msg *m)
     advance_follower(r);
 }
 
+/* An attempt made anew voids the answer that may be on its way: patience has
+ * to outlast the round trip. Where this is longer than E no leader lasts. */
 px_ns raft_reads_retry_at(const struct raft *r)
 {
-    return r->reads.attempt == 0
-               ? PX_NS_NEVER
-               : r->reads.attempt_at + RETRY_HEARTBEATS * r->heartbeat;
+    return r->reads.attempt == 0 ? PX_NS_NEVER
+                                 : r->reads.attempt_at + r->election;
 }
 
 void raft_reads_retry(struct raft *r)

@@ -123,7 +123,8 @@ struct raft_msg_heartbeat {
 struct raft_msg_heartbeat_reply {
     px_ns stamp; /* echoed */
     uint64_t round;
-    raft_index last; /* of the follower's log: shows the leader lost appends */
+    raft_index last; /* of the follower's log: shows the leader that appends
+                        arrive, though not acknowledged yet */
 };
 
 /* READ, READ_REPLY: a follower's batch of reads asks for an index. */

@@ -15,9 +15,20 @@
 #include "base/err.h"
 #include "store/state_core.h"
 
-/* Chunks and extents touched, after which a transaction is committed before
- * the next entry. One entry adds less than as many again. */
+/* Work (apply.h) after which a transaction is committed before the next entry.
+ * One entry adds less than twice as much. */
 #define WORK_MAX 65536u
+
+/* The most is a cut of the largest file to its first bytes. */
+#define EXTENTS_MAX \
+    (PX_FILE_BYTES_MAX / STORE_CHUNK_BYTES / STORE_EXTENT_CHUNKS + 1)
+static_assert(EXTENTS_MAX + STORE_EXTENT_CHUNKS +
+                      PX_FUSE_WRITE_BYTES_MAX / STORE_CHUNK_BYTES + 2 <
+                  2 * WORK_MAX,
+              "a cut, and a write behind it");
+static_assert(2 * PX_REAP_CHUNKS_MAX < 2 * WORK_MAX &&
+                  STORE_RESULT_SLOTS < 2 * WORK_MAX,
+              "a release, a reap, the end of a session");
 
 /* ---- One transaction ---- */
 

@@ -15,6 +15,7 @@
 struct session {
     uint64_t number;
     uint64_t incarnation;
+    uint64_t nonce;
     uint64_t floor;
     size_t node_size;
     char node[PX_NODE_ID_BYTES_MAX];
@@ -33,7 +34,9 @@ struct apply {
     struct store_orphans *orphans; /* the caller's */
     raft_index index;              /* of the entry being applied */
     int64_t now;                   /* the log's time */
-    uint64_t work; /* chunks and extents touched in this transaction */
+    uint64_t work; /* records met in this transaction, of the kinds that one
+                      command meets many of: chunks, extents, results,
+                      directories above a place */
     uint8_t chunk[STORE_CHUNK_BYTES];
 };
 
@@ -61,10 +64,12 @@ void store_data_write(struct apply *a, struct inode *f, uint64_t offset,
 /* Makes the file @size bytes long, shorter or longer. Deletes at most one
  * extent's chunks; further extents become garbage. */
 void store_data_resize(struct apply *a, struct inode *f, uint64_t size);
-/* All data of an inode that goes: deleted if *budget (in chunks) allows, else
- * garbage. */
-void store_data_drop(struct apply *a, struct inode *f, uint64_t *budget);
-/* Deletes the garbage under @data, if there is any and *budget allows. */
+/* Drops data of an inode that goes, as far as *budget allows: a unit for each
+ * chunk deleted and each extent turned into garbage. Returns whether all of it
+ * is gone; if not, the inode is to be saved, and dropped further later. */
+bool store_data_drop(struct apply *a, struct inode *f, uint64_t *budget);
+/* Deletes the garbage under @data, if there is any and *budget (in chunks)
+ * allows. */
 void store_data_reap(struct apply *a, uint64_t data, uint64_t *budget);
 /* Copies what lies in the file; holes as zeros. Returns the bytes. */
 size_t store_data_read(struct store_kv *kv, const struct inode *f,

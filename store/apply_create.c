@@ -114,7 +114,8 @@ int store_file_open(struct apply *a, const struct command *c,
      * than its look: on ESTALE it looks again, and follows. */
     if (!S_ISREG(there.type))
         return -ESTALE;
-    if (!store_inode_load(&a->kv, there.inode, file_out)) {
+    if (!store_inode_load(&a->kv, there.inode, file_out) ||
+        !S_ISREG(file_out->rec.mode) || file_out->rec.links == 0) {
         store_kv_fail(&a->kv, -PX_ECORRUPT);
         return -ENOENT;
     }

@@ -36,6 +36,14 @@ static int load_parents(struct apply *a, const struct command *c,
     return store_dir_load(a, c->new_parent, m->to);
 }
 
+/* The inode behind a name, which is one of its links. */
+static bool load_named(struct store_kv *kv, const struct name_record *name,
+                       struct inode *inode_out)
+{
+    return store_inode_load(kv, name->inode, inode_out) &&
+           inode_out->rec.links > 0;
+}
+
 static int load(struct apply *a, const struct command *c, struct rename *m)
 {
     struct store_kv *kv = &a->kv;
@@ -50,8 +58,8 @@ static int load(struct apply *a, const struct command *c, struct rename *m)
         return -ENOENT;
     if (m->has_target && (c->flags & COMMAND_NOREPLACE) != 0)
         return -EEXIST;
-    if (!store_inode_load(kv, m->source.inode, &m->moved) ||
-        (m->has_target && !store_inode_load(kv, m->target.inode, &m->other))) {
+    if (!load_named(kv, &m->source, &m->moved) ||
+        (m->has_target && !load_named(kv, &m->target, &m->other))) {
         store_kv_fail(kv, -PX_ECORRUPT);
         return -ENOENT;
     }
@@ -69,6 +77,7 @@ static int check_above(struct apply *a, const struct inode *place,
             return -EINVAL;
         if (above.number == STORE_ROOT_INODE)
             return 0;
+        a->work++;
         if (!store_inode_load(&a->kv, above.rec.dir.parent, &above)) {
             store_kv_fail(&a->kv, -PX_ECORRUPT);
             return -ENOENT;

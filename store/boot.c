@@ -5,15 +5,25 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "store/key_format.h"
 
 #define NOTE_NAME "boot"
 #define NOTE_NAME_NEW "boot.new"
 #define NOTE_BYTES_MAX 128
+#define NOTE_START "phalanx-state "
+
+static int note_print(const struct store_boot *note, char *text, size_t size)
+{
+    return snprintf(text, size, NOTE_START "%" PRIu32 " %s %s\n",
+                    STORE_STATE_FORMAT, note->is_clean ? "clean" : "dirty",
+                    note->id);
+}
 
 static bool id_is_sound(const char *id)
 {
@@ -27,20 +37,38 @@ static bool id_is_sound(const char *id)
     return true;
 }
 
+/* The number that a note begins with, of whatever version the rest is; 0 for
+ * what begins otherwise. */
+static uint32_t format_parse(const char *text)
+{
+    size_t start = sizeof NOTE_START - 1;
+    uint32_t format;
+    char again[NOTE_BYTES_MAX];
+
+    if (strncmp(text, NOTE_START, start) != 0 ||
+        sscanf(text + start, "%9" SCNu32, &format) != 1)
+        return 0;
+    (void)snprintf(again, sizeof again, NOTE_START "%" PRIu32 " ", format);
+    return strncmp(text, again, strlen(again)) == 0 ? format : 0;
+}
+
 static int note_parse(const char *text, struct store_boot *note_out)
 {
-    struct store_boot note = {0};
+    struct store_boot note = {.format = format_parse(text)};
     char word[6], again[NOTE_BYTES_MAX];
 
-    static_assert(STORE_BOOT_ID_BYTES_MAX == 63, "the width in the format");
-    if (sscanf(text, "phalanx-state 1 %5s %63s", word, note.id) != 2)
+    if (note.format > STORE_STATE_FORMAT) {
+        *note_out = note;
         return -PX_EFORMAT;
+    }
+    static_assert(STORE_BOOT_ID_BYTES_MAX == 63, "the width in the format");
+    if (sscanf(text, NOTE_START "%*u %5s %63s", word, note.id) != 2)
+        return -PX_ECORRUPT;
     note.is_clean = strcmp(word, "clean") == 0;
     /* Whatever sscanf is lenient about, a note of ours is not. */
-    (void)snprintf(again, sizeof again, "phalanx-state 1 %s %s\n",
-                   note.is_clean ? "clean" : "dirty", note.id);
+    (void)note_print(&note, again, sizeof again); /* it fits: ids are bounded */
     if (strcmp(text, again) != 0)
-        return -PX_EFORMAT;
+        return -PX_ECORRUPT;
     *note_out = note;
     return 0;
 }
@@ -98,8 +126,7 @@ int store_boot_write(const char *dir, const struct store_boot *note)
 
     if (!id_is_sound(note->id))
         return -EINVAL;
-    size = snprintf(text, sizeof text, "phalanx-state 1 %s %s\n",
-                    note->is_clean ? "clean" : "dirty", note->id);
+    size = note_print(note, text, sizeof text);
     dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dirfd < 0)
         return -errno;

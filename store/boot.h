@@ -3,6 +3,9 @@
  *
  *   STATE_DIR/boot:  "phalanx-state 1 dirty <boot id>\n"
  *
+ * The number is the format of the database, which a program must know before
+ * it judges, removes or opens what a newer one has written.
+ *
  * Commits are not synced. What the page cache had is right after the process
  * died, and anything at all after the machine did. So the note says "dirty"
  * and the boot id, durably, before the first byte of the database is written,
@@ -11,15 +14,18 @@
 #define STORE_BOOT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define STORE_BOOT_ID_BYTES_MAX 63
 
 struct store_boot {
+    uint32_t format; /* only read: what is written is STORE_STATE_FORMAT */
     bool is_clean;
     char id[STORE_BOOT_ID_BYTES_MAX + 1];
 };
 
-/* -ENOENT: there is none. -PX_EFORMAT: not a note of this version. */
+/* -ENOENT: there is none. -PX_ECORRUPT: not a note. -PX_EFORMAT: of a newer
+ * program; note_out->format says which, the rest of it is empty. */
 int store_boot_read(const char *dir, struct store_boot *note_out);
 /* Durable on return. -EINVAL for an id that is empty, too long or has blanks.*/
 int store_boot_write(const char *dir, const struct store_boot *note);

@@ -66,9 +66,10 @@ struct command_name {
  * Times are nanoseconds since 1970. */
 struct command {
     enum command_op op;
-    uint32_t flags;   /* enum command_flags */
-    uint64_t session; /* 0 only for SESSION_OPEN */
-    uint64_t sequence;
+    uint32_t flags;    /* enum command_flags */
+    uint64_t session;  /* 0 only for SESSION_OPEN */
+    uint64_t sequence; /* SESSION_OPEN: a nonce, drawn at random by each start
+                          of the node; see session.c */
     uint64_t floor; /* every sequence below it has been answered: results kept
                        for them may go */
     int64_t time;   /* wall time of the proposer */

@@ -1,6 +1,7 @@
 /* The data folder is made in an order that leaves no doubt after a crash:
  *
- *   folder ─▶ lock, taken ─▶ log/, state/ ─▶ identity
+ *   folder ─▶ lock, taken ─▶ log/, state/ ─▶ identity ─▶ the log's first
+ *                                             segment ─▶ has_log
  *
  * So where there is an identity there is a log/, and where there is none, log/
  * and state/ are empty: anything else is a folder that has lost a part, and is
@@ -150,6 +151,21 @@ static int check_empty(const struct store_folder *f, struct px_text *why)
     return 0;
 }
 
+static int check_log(const struct store_folder *f,
+                     const struct store_identity *id, struct px_text *why)
+{
+    int rc = id->has_log ? has_content(f, "log") : 1;
+
+    if (rc < 0)
+        return say_errno(why, f->path, rc);
+    if (rc > 0 && faccessat(f->fd, "log", F_OK, 0) == 0)
+        return 0;
+    return store_say(why, -PX_ECORRUPT,
+                     "the data folder %s has an identity but no log: restore "
+                     "it, or use an empty folder and a new node id",
+                     f->path);
+}
+
 /* A folder with an identity: it has to be ours, and complete. */
 static int check_ours(const struct store_folder *f,
                       const struct store_identity *id, const char *node,
@@ -166,13 +182,7 @@ static int check_ours(const struct store_folder *f,
                          ", this node is of cluster %016" PRIx64
                          ": are PEERS or CLUSTER not what they were?",
                          f->path, id->cluster, cluster);
-    if (faccessat(f->fd, "log", F_OK, 0) < 0 && errno == ENOENT)
-        return store_say(why, -PX_ECORRUPT,
-                         "the data folder %s has an identity but no log/: "
-                         "restore it, or use an empty folder and a new node "
-                         "id",
-                         f->path);
-    return 0;
+    return check_log(f, id, why);
 }
 
 static int read_identity(const struct store_folder *f,
@@ -320,6 +330,12 @@ int store_folder_open(const char *dir, const char *node, uint64_t cluster,
 fail:
     store_folder_close(f);
     return rc;
+}
+
+int store_folder_update(struct store_folder *f,
+                        const struct store_identity *identity)
+{
+    return identity_write(f->fd, identity);
 }
 
 void store_folder_close(struct store_folder *f)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/limits.h"
+#include "base/time.h"
 
 #define STORE_FORMAT_VERSION 1
 
@@ -21,6 +22,8 @@ struct store_identity {
     char node[PX_NODE_ID_BYTES_MAX + 1];
     uint64_t cluster;     /* cluster id */
     uint64_t incarnation; /* 1 at the first start, one more at each start */
+    bool has_log;  /* log/ has been begun: an empty one is damage from now on */
+    px_ns promise; /* the longest election timeout it ever ran with */
 };
 
 struct store_folder;
@@ -35,6 +38,10 @@ int store_folder_open(const char *dir, const char *node, uint64_t cluster,
                       struct store_folder **folder_out,
                       struct store_identity *identity_out, bool *is_new_out,
                       char *why, size_t why_size);
+/* Replaces the identity, durable on return. Errors: -errno; there is the old
+ * one, or the new one. */
+int store_folder_update(struct store_folder *f,
+                        const struct store_identity *identity);
 void store_folder_close(struct store_folder *f);
 /* Paths inside, owned by @f. */
 const char *store_folder_log(const struct store_folder *f);

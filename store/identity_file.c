@@ -1,6 +1,7 @@
 /* The identity as text:
  *
- *   {"cluster":"00ab..","format":1,"incarnation":3,"node":"a","checksum":".."}
+ *   {"checksum":"..","cluster":"00ab..","format":1,"has_log":true,
+ *    "incarnation":3,"node":"a","promise":4000000000}     (on one line)
  *
  * where the checksum is XXH3 of the same text without it, keys sorted. */
 #include "store/identity_file.h"
@@ -60,9 +61,11 @@ static char *identity_encode(const struct store_identity *id)
     json_t *root;
 
     hex_text(id->cluster, cluster);
-    root = json_pack("{s:I, s:s, s:s, s:I}", "format", (json_int_t)id->format,
-                     "node", id->node, "cluster", cluster, "incarnation",
-                     (json_int_t)id->incarnation);
+    root =
+        json_pack("{s:I, s:s, s:s, s:I, s:b, s:I}", "format",
+                  (json_int_t)id->format, "node", id->node, "cluster", cluster,
+                  "incarnation", (json_int_t)id->incarnation, "has_log",
+                  id->has_log, "promise", (json_int_t)id->promise);
     if (root == NULL)
         return NULL;
     text = canonical_text(root);
@@ -99,12 +102,18 @@ static int take_fields(json_t *root, struct store_identity *id)
     const char *node = json_string_value(json_object_get(root, "node"));
     json_int_t incarnation =
         json_integer_value(json_object_get(root, "incarnation"));
+    const json_t *has_log = json_object_get(root, "has_log");
+    const json_t *promise = json_object_get(root, "promise");
 
     if (node == NULL || strlen(node) > PX_NODE_ID_BYTES_MAX ||
-        incarnation < 1 || !hex_value(root, "cluster", &id->cluster))
+        incarnation < 1 || !json_is_boolean(has_log) ||
+        !json_is_integer(promise) || json_integer_value(promise) < 0 ||
+        !hex_value(root, "cluster", &id->cluster))
         return -PX_ECORRUPT;
     (void)snprintf(id->node, sizeof id->node, "%s", node); /* it fits */
     id->incarnation = (uint64_t)incarnation;
+    id->has_log = json_is_true(has_log);
+    id->promise = (px_ns)json_integer_value(promise);
     return 0;
 }
 

@@ -102,9 +102,10 @@ static_assert(sizeof(struct meta_record) == 80, "no padding");
 
 struct session_record {
     uint64_t incarnation;
+    uint64_t nonce; /* the sequence of the SESSION_OPEN that made it */
     uint64_t floor; /* sequences below it are no longer answered */
 };
-static_assert(sizeof(struct session_record) == 16, "no padding");
+static_assert(sizeof(struct session_record) == 24, "no padding");
 
 struct result_record {
     uint64_t sequence;

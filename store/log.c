@@ -341,6 +341,7 @@ static int set_up(struct store_log *log,
                          LOG_SEGMENT_BYTES_MIN, LOG_SEGMENT_BYTES_MAX);
     log->segment_bytes = (uint32_t)bytes;
     log->stamp = options->stamp;
+    log->applied = options->applied;
     log->dir = strdup(options->dir);
     log->batch = calloc(1, sizeof *log->batch);
     if (log->dir == NULL || log->batch == NULL)

@@ -29,6 +29,10 @@ struct store_log_options {
     uint64_t segment_bytes; /* 0: the default, 64 MiB */
     uint64_t stamp;         /* identity of cluster and node, in every segment's
                                header: a file of another one is refused */
+    raft_index applied; /* the state holds entries up to here, so all of them
+                           were durable once: a log that ends before is damaged
+                           (-PX_ECORRUPT), and nothing in it is changed. 0: not
+                           known */
 };
 
 /* What open found. Runs belong to the log, good until it is closed. */

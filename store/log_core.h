@@ -56,6 +56,7 @@ struct store_log {
     int dir_fd;
     uint32_t segment_bytes;
     uint64_t stamp;
+    raft_index applied; /* durable once, by what the state says */
     struct store_log_info found;
     struct raft_term_run *found_runs;
 

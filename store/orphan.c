@@ -8,6 +8,10 @@
  *                                                                    ▼
  *                         data beyond one command's budget: garbage, REAPed
  *
+ * Of a file with more extents than the budget, only some become garbage; the
+ * rest stays with the inode, an orphan that nobody holds, for REAP to go on
+ * with.
+ *
  * An orphan is read and written by its number like any other inode. All living
  * sessions are noted as holders, because only each node knows what it has
  * open; the one that removed the name says so by a RELEASE too. */
@@ -99,8 +103,10 @@ void store_orphan_add(struct apply *a, const struct inode *i)
 
 /* ---- Going ---- */
 
+/* Data that is over the budget keeps it: as an orphan without holders. */
 static void orphan_destroy(struct apply *a, uint64_t number, uint64_t *budget)
 {
+    const struct holders nobody = {.count = 0};
     struct store_key key;
     struct inode i;
 
@@ -108,8 +114,11 @@ static void orphan_destroy(struct apply *a, uint64_t number, uint64_t *budget)
         store_kv_fail(&a->kv, -PX_ECORRUPT);
         return;
     }
-    if (!inode_is_dir(&i))
-        store_data_drop(a, &i, budget);
+    if (!inode_is_dir(&i) && !store_data_drop(a, &i, budget)) {
+        store_inode_save(&a->kv, &i);
+        holders_save(&a->kv, number, &nobody);
+        return;
+    }
     store_key_number(&key, STORE_TAG_INODE, number);
     store_kv_del(&a->kv, &key);
     a->meta.inodes--;

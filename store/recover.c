@@ -26,6 +26,9 @@
  *   - An end record says that another segment was made after all of this one
  *     was durable. If that is not there, it is missing: -PX_ECORRUPT.
  *
+ * And a log that ends before what the state has applied is damaged, whatever
+ * its tail looks like: only what was durable is applied.
+ *
  * What remains. Damage to the very last batch, with nothing behind it, looks
  * like a tear, and is cut although it was acknowledged; here the other members
  * have to make good what one disk has lost. The time this can happen in is
@@ -301,6 +304,20 @@ static int settle(struct recovery *r, uint64_t garbage_end, bool is_rewritten)
     return rc;
 }
 
+/* What was applied was durable: it can't be a tear that ends the log before. */
+static int check_applied(const struct recovery *r)
+{
+    const struct store_log *log = r->log;
+
+    if (log->index.last >= log->applied)
+        return 0;
+    return store_say(r->why, -PX_ECORRUPT,
+                     "%s: the log ends with entry %" PRIu64
+                     ", but entry %" PRIu64
+                     " was durable once and has been applied: entries are lost",
+                     log->dir, log->index.last, log->applied);
+}
+
 static int take_tail(struct recovery *r)
 {
     struct store_log *log = r->log;
@@ -315,6 +332,8 @@ static int take_tail(struct recovery *r)
     if (rc < 0)
         return say_failed(r, r->sequence, rc);
     rc = check_torn(r, on_disk);
+    if (rc == 0)
+        rc = check_applied(r);
     if (rc < 0)
         return rc;
     rc = find_cached(r, &cached);
@@ -353,6 +372,8 @@ int log_recover(struct store_log *log, struct px_text *why)
         goto fail;
     if (count > 0) {
         rc = take_all(&r, sequences, count);
+    } else if (log->applied > 0) {
+        rc = check_applied(&r);
     } else {
         rc = log_begin_segment(log, 0);
         if (rc < 0)

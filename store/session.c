@@ -3,6 +3,17 @@
  *   SESSION_OPEN ─▶ living ─▶ the same node opens with a higher incarnation:
  *                             ended, its results and holds go
  *
+ *   same incarnation, same nonce       the same session: the command was sent
+ *                                      twice
+ *   same incarnation, another nonce    -PX_ESESSION: another process
+ *   a lower incarnation                -PX_ESESSION
+ *
+ * The nonce is SESSION_OPEN's sequence, drawn at random by each start of a
+ * node. A node that came back with an incarnation it had used before (its disk
+ * was wiped, or is a copy) counts its sequences from the start again: it must
+ * not be given the session whose kept answers belong to another life's
+ * commands.
+ *
  *   sequence   < floor                    -EALREADY, nobody waits for it
  *              kept                       the kept answer, no effect
  *              <= floor + INFLIGHT_MAX    applied, and the answer kept
@@ -30,6 +41,7 @@ static bool session_parse(const MDB_val *key, const MDB_val *value,
     memcpy(&rec, value->mv_data, sizeof rec);
     s->number = store_key_first(key->mv_data);
     s->incarnation = rec.incarnation;
+    s->nonce = rec.nonce;
     s->floor = rec.floor;
     s->node_size = value->mv_size - sizeof rec;
     memcpy(s->node, (const uint8_t *)value->mv_data + sizeof rec, s->node_size);
@@ -87,8 +99,8 @@ static struct session *session_of_node(struct apply *a,
 
 static void session_save(struct apply *a, const struct session *s)
 {
-    struct session_record rec = {.incarnation = s->incarnation,
-                                 .floor = s->floor};
+    struct session_record rec = {
+        .incarnation = s->incarnation, .nonce = s->nonce, .floor = s->floor};
     struct store_key key;
     uint8_t *room;
 
@@ -115,8 +127,10 @@ static void session_end(struct apply *a, struct session *s)
     store_kv_del(&a->kv, &key);
     store_key_number(&key, STORE_TAG_RESULT, s->number);
     for (bool more = store_kv_first(&a->kv, &key, key.size, &found, &value);
-         more; more = store_kv_next(&a->kv, &key, key.size, &found, &value))
+         more; more = store_kv_next(&a->kv, &key, key.size, &found, &value)) {
         store_kv_del_current(&a->kv);
+        a->work++;
+    }
     a->sessions.count--;
     memmove(s, s + 1, (a->sessions.count - place) * sizeof *s);
 }
@@ -126,11 +140,12 @@ int store_session_open(struct apply *a, const struct command *c,
 {
     struct session *s = session_of_node(a, c->name);
 
-    if (s != NULL && s->incarnation == c->incarnation) {
+    if (s != NULL && s->incarnation == c->incarnation &&
+        s->nonce == c->sequence) {
         r->inode = s->number;
         return 0;
     }
-    if (s != NULL && s->incarnation > c->incarnation)
+    if (s != NULL && s->incarnation >= c->incarnation)
         return -PX_ESESSION;
     if (s == NULL && a->sessions.count == PX_SESSIONS_MAX)
         return -ENOSPC;
@@ -141,6 +156,7 @@ int store_session_open(struct apply *a, const struct command *c,
     s = &a->sessions.list[a->sessions.count++];
     *s = (struct session){.number = a->meta.next_session++,
                           .incarnation = c->incarnation,
+                          .nonce = c->sequence,
                           .node_size = c->name.size};
     memcpy(s->node, c->name.data, c->name.size);
     session_save(a, s);

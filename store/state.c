@@ -6,6 +6,7 @@
  *   dirty, ours     any           KEPT: the process died, the cache did not
  *   dirty, another  any           DISTRUSTED: the machine went down
  *   none, damaged   there         DISTRUSTED
+ *   a newer format  any           refused, and nothing is touched
  *
  * Distrusted files are removed before anything else happens; the log brings
  * everything back. So does a database that LMDB itself refuses to open. */
@@ -55,20 +56,29 @@ static const char *doubt(const struct store_state_options *options, int note_rc,
     return NULL;
 }
 
+static int refuse_format(uint32_t format, char *why, size_t why_size)
+{
+    (void)snprintf(why, why_size,
+                   "the state has format %u, this program knows %u", format,
+                   STORE_STATE_FORMAT); /* may be cut */
+    return -PX_EFORMAT;
+}
+
 static int judge(const struct store_state_options *options,
                  struct store_boot *note, enum store_state_origin *origin_out,
                  char *why, size_t why_size)
 {
     const char *reason;
     int exists = database_exists(options->dir);
-    int note_rc;
+    int note_rc = store_boot_read(options->dir, note);
 
     if (exists < 0)
         return exists;
+    if (note_rc == -PX_EFORMAT)
+        return refuse_format(note->format, why, why_size);
     *origin_out = STORE_STATE_NEW;
     if (exists == 0)
         return 0;
-    note_rc = store_boot_read(options->dir, note);
     *origin_out = STORE_STATE_KEPT;
     reason = doubt(options, note_rc, note);
     if (reason == NULL)
@@ -134,10 +144,7 @@ static int check_format(const struct store_state *s, char *why, size_t why_size)
 {
     if (s->apply.meta.format == STORE_STATE_FORMAT)
         return 0;
-    (void)snprintf(why, why_size,
-                   "the state has format %u, this program knows %u",
-                   s->apply.meta.format, STORE_STATE_FORMAT); /* may be cut */
-    return -PX_EFORMAT;
+    return refuse_format(s->apply.meta.format, why, why_size);
 }
 
 static int open_database(struct store_state *s, uint64_t map_bytes, char *why,

@@ -45,8 +45,8 @@ enum store_state_origin {
     STORE_STATE_DISTRUSTED, /* the machine crashed, or asked for: emptied */
 };
 
-/* Errors: -PX_EFORMAT (written by a newer program; left as it was), -EINVAL (no
- *         boot id), -errno; @why says it in a sentence. On success @why says
+/* Errors: -PX_EFORMAT (written by a newer program; left as it was, even if
+ *         told to distrust it), -EINVAL (no boot id), -errno; @why says it in a sentence. On success @why says
  *         why the state is distrusted, or is empty. */
 int store_state_open(const struct store_state_options *options,
                      struct store_state **state_out,
@@ -64,7 +64,8 @@ struct raft_pos store_state_applied(const struct store_state *s);
  *
  *   -PX_EFORMAT   the entry is no command
  *   -PX_ESESSION  the session never was, or has ended; SESSION_OPEN: a higher
- *                 incarnation of the node has opened one
+ *                 incarnation of the node has opened one, or this incarnation
+ *                 with another nonce
  *   -EALREADY     the sequence is below the session's floor: its answer was
  *                 seen, nobody waits for this one
  *   -EINVAL       the sequence is beyond the floor + PX_SESSION_INFLIGHT_MAX;

@@ -135,7 +135,7 @@ static void answers_to_a_hello_round_trip(void **state)
     assert_true(ok_back.from == UINT64_MAX);
     net_frame_free(f);
 
-    for (int reason = NET_REFUSED_VERSION; reason <= NET_REFUSED_UNKNOWN_NODE;
+    for (int reason = NET_REFUSED_VERSION; reason <= NET_REFUSED_ELECTION;
          reason++) {
         enum net_refusal back;
 
@@ -156,7 +156,7 @@ static void a_refusal_without_a_known_reason_is_refused(void **state)
 
     (void)state;
     assert_int_equal(net_decode_hello_refused(&in, &back), -EPROTO);
-    head[1] = NET_REFUSED_UNKNOWN_NODE + 1;
+    head[1] = NET_REFUSED_ELECTION + 1;
     assert_int_equal(net_decode_hello_refused(&in, &back), -EPROTO);
 }
 

@@ -121,6 +121,16 @@ static void an_unknown_node_is_refused(void **state)
     is_refused(hello, NET_REFUSED_UNKNOWN_NODE);
 }
 
+/* Leases rest on one election timeout for all. */
+static void another_election_timeout_is_refused(void **state)
+{
+    struct net_hello hello = good_hello();
+
+    (void)state;
+    hello.election++;
+    is_refused(hello, NET_REFUSED_ELECTION);
+}
+
 /* ---- Bad frames ---- */
 
 struct bad {
@@ -404,6 +414,7 @@ int main(void)
         cmocka_unit_test(another_cluster_is_refused),
         cmocka_unit_test(who_believes_to_reach_another_node_is_refused),
         cmocka_unit_test(an_unknown_node_is_refused),
+        cmocka_unit_test(another_election_timeout_is_refused),
         cmocka_unit_test(garbage_closes_the_connection),
         cmocka_unit_test(a_message_before_the_hello_closes_the_connection),
         cmocka_unit_test(a_stranger_cannot_ask_for_memory),

@@ -53,14 +53,14 @@ static void free_msg(struct world_msg *m)
     free(m);
 }
 
-static void io_send(void *ctx, const struct raft_msg *msg)
+static int io_send(void *ctx, const struct raft_msg *msg)
 {
     struct world_msg *m = new_msg(ctx, msg->to);
     size_t count = msg->type == RAFT_MSG_APPEND ? msg->append.count : 0;
 
     m->raft = *msg;
     if (count == 0)
-        return;
+        return 0;
     m->entries = calloc(count, sizeof *m->entries);
     assert_non_null(m->entries);
     for (size_t i = 0; i < count; i++) {
@@ -68,6 +68,7 @@ static void io_send(void *ctx, const struct raft_msg *msg)
         (void)px_slice_ref(m->entries[i].data);
     }
     m->raft.append.entries = m->entries;
+    return 0;
 }
 
 static int io_forward(void *ctx, raft_id to, const struct net_forward *f)
@@ -156,6 +157,7 @@ void world_start(struct world *w, size_t number)
     char name[16];
     struct replica_options options = {.node = name,
                                       .incarnation = ++n->incarnation,
+                                      .start = px_rand_next(&w->rand),
                                       .request_timeout = REQUEST_TIMEOUT,
                                       .view = n->view};
     struct replica_io io = {

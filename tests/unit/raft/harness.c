@@ -139,6 +139,28 @@ static struct raft_write disk_do_one(struct disk *d)
     return w.write;
 }
 
+/* ---- Losses ---- */
+
+/* @p, of which its sender's connection knows that it is lost. */
+static void lose(struct cluster *c, struct parcel *p)
+{
+    if (p->msg.type == RAFT_MSG_APPEND)
+        c->nodes[p->msg.from - 1].is_lost[p->msg.to - 1] = true;
+    parcel_free(p);
+}
+
+static void report_losses(struct cluster *c, struct node *n)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        struct raft_in in = {.type = RAFT_IN_UNREACHABLE, .unreachable = i + 1};
+
+        if (!n->is_lost[i])
+            continue;
+        n->is_lost[i] = false;
+        (void)cluster_step(c, n, in); /* can't fail */
+    }
+}
+
 /* ---- Steps ---- */
 
 static void send_all(struct cluster *c, struct node *n)
@@ -155,7 +177,7 @@ static void send_all(struct cluster *c, struct node *n)
         oracle_on_send(c, n, &p.msg);
         parcels_remove(&n->held, i);
         if (c->is_cut[n->id - 1][p.msg.to - 1]) {
-            parcel_free(&p);
+            lose(c, &p);
             continue;
         }
         parcels_add(&c->network, &p.msg, 0);
@@ -226,12 +248,14 @@ void cluster_deliver(struct cluster *c, size_t i)
     struct node *to = &c->nodes[p.msg.to - 1];
 
     parcels_remove(&c->network, i);
-    if (to->raft != NULL && !to->is_paused &&
-        !c->is_cut[p.msg.from - 1][p.msg.to - 1])
-        (void)cluster_step(/* a message has no rc but ENOMEM: lost */
-                           c, to,
-                           (struct raft_in){.type = RAFT_IN_MSG,
-                                            .msg = &p.msg});
+    if (to->raft == NULL || to->is_paused ||
+        c->is_cut[p.msg.from - 1][p.msg.to - 1]) {
+        lose(c, &p);
+        return;
+    }
+    (void)cluster_step(/* a message has no rc but ENOMEM: lost */
+                       c, to,
+                       (struct raft_in){.type = RAFT_IN_MSG, .msg = &p.msg});
     parcel_free(&p);
 }
 
@@ -311,6 +335,7 @@ void cluster_crash(struct cluster *c, struct node *n, size_t kept,
     c->now += PX_NS_PER_US; /* two runs never start at the same time */
     parcels_clear(&n->held);
     n->fetch_count = 0;
+    memset(n->is_lost, 0, sizeof n->is_lost);
     n->read_count = 0;
     n->applied = applied;
 }
@@ -409,6 +434,7 @@ void cluster_settle(struct cluster *c)
 
             if (n->raft == NULL || n->is_paused)
                 continue;
+            report_losses(c, n);
             is_busy |= n->disk.write_count > 0 || n->fetch_count > 0;
             cluster_sync(c, n, SIZE_MAX);
             if (n->fetch_count > 0)

@@ -72,6 +72,7 @@ struct node {
     struct parcels held;
     struct raft_fetch fetches[RAFT_MEMBERS_MAX];
     size_t fetch_count;
+    bool is_lost[NODES_MAX]; /* an APPEND to it was; not yet reported */
     raft_index applied;
     raft_index commit; /* as of the last step */
     px_ns deadline;    /* on its own clock */
@@ -123,7 +124,10 @@ void cluster_free(struct cluster *c);
 int cluster_step(struct cluster *c, struct node *n, struct raft_in in);
 px_ns cluster_clock(const struct cluster *c, const struct node *n);
 
-/* The network: a message of the list, delivered, doubled or dropped. */
+/* The network: a message of the list, delivered, doubled or dropped. An APPEND
+ * that a cut, a crash or a pause loses is reported to its sender as
+ * RAFT_IN_UNREACHABLE when the cluster settles next; one that is dropped is
+ * reported to nobody. */
 void cluster_deliver(struct cluster *c, size_t i);
 void cluster_double(struct cluster *c, size_t i);
 void cluster_drop(struct cluster *c, size_t i);

@@ -609,6 +609,53 @@ static void a_restarted_node_does_not_campaign_for_e_and_the_drift(void **s)
     }
 }
 
+/* Is a vote granted @after the restart of a node with @promise? */
+static bool votes_after_restart(px_ns promise, px_ns after)
+{
+    struct rig g;
+    bool is_granted;
+
+    rig_init(&g, 3);
+    rig_log(&g, (raft_term[]){4, 0});
+    g.options.promise = promise;
+    rig_open(&g);
+    assert_true(g.raft->election_at >= g.raft->quiet_until);
+    g.now += after;
+    rig_msg(&g, rig_vote(2, 7, POS(4, 9)));
+    is_granted = rig_any(&g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted;
+    rig_close(&g);
+    return is_granted;
+}
+
+/* The fault: a restart with a shorter timeout broke a promise that a leader's
+ * lease still rested on. */
+static void a_promise_made_under_a_longer_timeout_outlives_the_restart(void **s)
+{
+    px_ns quiet = 4 * (RIG_E + RIG_E / 100);
+
+    (void)s;
+    assert_false(votes_after_restart(4 * RIG_E, quiet - 1));
+    assert_true(votes_after_restart(4 * RIG_E, quiet));
+}
+
+static void a_promise_shorter_than_e_does_not_shorten_the_quiet(void **s)
+{
+    px_ns quiet = RIG_E + RIG_E / 100;
+
+    (void)s;
+    assert_false(votes_after_restart(RIG_E / 2, quiet - 1));
+    assert_true(votes_after_restart(RIG_E / 2, quiet));
+}
+
+static void a_promise_beyond_all_timeouts_ends_with_the_longest(void **s)
+{
+    px_ns hour = UINT64_C(3600) * PX_NS_PER_S;
+
+    (void)s;
+    assert_false(votes_after_restart(UINT64_MAX, hour + hour / 100 - 1));
+    assert_true(votes_after_restart(UINT64_MAX, hour + hour / 100));
+}
+
 static void a_first_boot_of_an_empty_disk_may_vote_at_once(void **s)
 {
     struct rig g;
@@ -675,6 +722,9 @@ int main(void)
         unit(timeout_now_makes_its_leaders_follower_campaign_at_once),
         unit(a_restarted_node_does_not_vote_for_e_and_the_drift),
         unit(a_restarted_node_does_not_campaign_for_e_and_the_drift),
+        unit(a_promise_made_under_a_longer_timeout_outlives_the_restart),
+        unit(a_promise_shorter_than_e_does_not_shorten_the_quiet),
+        unit(a_promise_beyond_all_timeouts_ends_with_the_longest),
         unit(a_first_boot_of_an_empty_disk_may_vote_at_once),
         unit(a_sole_voter_leads_as_soon_as_its_vote_is_durable),
     };

@@ -362,7 +362,9 @@ static void heartbeat_answered(struct rig *g, raft_id from, raft_index last)
                                    last));
 }
 
-static void lost_appends_are_sent_again_when_a_heartbeat_shows_it(void **s)
+/* The fault: heartbeats overtake bulk, and a batch on the wire for longer than
+ * one was sent again with every one of them. */
+static void entries_on_a_slow_wire_are_not_sent_again(void **s)
 {
     struct rig g;
 
@@ -370,15 +372,88 @@ static void lost_appends_are_sent_again_when_a_heartbeat_shows_it(void **s)
     lead(&g, 3);
     rig_propose(&g, "x", 1);
     rig_propose(&g, "y", 1);
-    heartbeat_answered(&g, 2, 1); /* too early to tell */
-    assert_int_equal(count_sent(&g, 2), 0);
+    for (px_ns sent_at = g.now; g.now + RIG_H < sent_at + 4 * RIG_E;) {
+        rig_pass(&g, RIG_H);
+        heartbeat_answered(&g, 3, 1); /* a majority, for a leader to stay */
+        heartbeat_answered(&g, 2, 1);
+        assert_int_equal(count_sent(&g, 2), 0);
+    }
+    assert_string_equal(rig_peer(&g, 2).state, "stream");
+    assert_int_equal(rig_peer(&g, 2).next, 4);
+    rig_close(&g);
+}
+
+/* Time passes, at each heartbeat of which peer 2 says that its log ends at
+ * @last, up to one in which it is sent something. For how long? */
+static px_ns pass_until_asked(struct rig *g, raft_index last)
+{
+    px_ns from = g->now;
+
+    do {
+        assert_true(g->now < from + 100 * RIG_E);
+        rig_pass(g, RIG_H);
+        heartbeat_answered(g, 2, last);
+    } while (count_sent(g, 2) == 0);
+    return g->now - from;
+}
+
+static void a_log_that_grows_shows_that_the_wire_moves(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
+    for (int i = 0; i < 4; i++)
+        rig_propose(&g, "x", 1);
+    for (raft_index last = 2; last < 5; last++) {
+        for (int i = 0; i < 39; i++) { /* one less than 4 E */
+            rig_pass(&g, RIG_H);
+            heartbeat_answered(&g, 2, last);
+            assert_int_equal(count_sent(&g, 2), 0);
+        }
+    }
+    rig_close(&g);
+}
+
+static void a_loss_that_nobody_reported_is_asked_about_and_made_good(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
     rig_pass(&g, RIG_H);
     heartbeat_answered(&g, 2, 1);
+    rig_propose(&g, "x", 1);
+    rig_propose(&g, "y", 1);
+    assert_int_equal(pass_until_asked(&g, 1), 4 * RIG_E);
+    assert_int_equal(sent(&g, 2)->prev.index, 3); /* have you got these? */
+    assert_int_equal(sent(&g, 2)->count, 0);
+    assert_string_equal(rig_peer(&g, 2).state, "stream");
+    rig_msg(&g, rig_refusal(2, 1, 3, POS(0, 2)));
+    assert_string_equal(rig_peer(&g, 2).state, "probe");
     assert_int_equal(sent(&g, 2)->prev.index, 1);
     assert_int_equal(sent(&g, 2)->count, 2);
-    assert_string_equal(rig_peer(&g, 2).state, "probe");
     rig_accept(&g, 2, 3);
     assert_string_equal(rig_peer(&g, 2).state, "stream");
+    rig_close(&g);
+}
+
+static void entries_that_were_only_late_are_not_sent_twice(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    lead(&g, 3);
+    rig_propose(&g, "x", 1);
+    rig_propose(&g, "y", 1);
+    (void)pass_until_asked(&g, 1); /* how long: proven above */
+    rig_accept(&g, 2, 2);
+    assert_int_equal(count_sent(&g, 2), 0);
+    rig_accept(&g, 2, 3);
+    assert_int_equal(count_sent(&g, 2), 0);
+    rig_accept(&g, 2, 3); /* to the question */
+    assert_int_equal(count_sent(&g, 2), 0);
+    assert_int_equal(rig_peer(&g, 2).match, 3);
     rig_close(&g);
 }
 
@@ -389,6 +464,9 @@ static void a_lost_acknowledgement_is_asked_for_again(void **s)
     (void)s;
     lead(&g, 3);
     rig_propose(&g, "x", 1);
+    rig_pass(&g, RIG_H);
+    heartbeat_answered(&g, 2, 2); /* it has just arrived */
+    assert_int_equal(count_sent(&g, 2), 0);
     rig_pass(&g, RIG_H);
     heartbeat_answered(&g, 2, 2); /* it holds all, and has not said so */
     assert_int_equal(sent(&g, 2)->prev.index, 2);
@@ -605,7 +683,10 @@ int main(void)
         unit(a_refusal_never_goes_behind_what_the_peer_holds),
         unit(a_doubled_refusal_moves_a_probe_once),
         unit(an_acknowledgement_beyond_our_log_is_not_believed),
-        unit(lost_appends_are_sent_again_when_a_heartbeat_shows_it),
+        unit(entries_on_a_slow_wire_are_not_sent_again),
+        unit(a_log_that_grows_shows_that_the_wire_moves),
+        unit(a_loss_that_nobody_reported_is_asked_about_and_made_good),
+        unit(entries_that_were_only_late_are_not_sent_twice),
         unit(a_lost_acknowledgement_is_asked_for_again),
         unit(a_lost_probe_is_sent_again),
         unit(a_peer_that_has_all_is_left_alone),

@@ -78,6 +78,20 @@ static void a_peer_is_stuck_when_what_was_sent_brings_no_news(void **s)
     assert_false(raft_progress_is_stuck(&p, 9000));
 }
 
+static void a_peer_whose_log_is_seen_to_grow_is_not_stuck(void **s)
+{
+    struct raft_peer p = streaming(1);
+
+    (void)s;
+    raft_progress_sent(&p, 2, 10, 2000);
+    raft_progress_sent(&p, 3, 10, 2000);
+    raft_progress_shown(&p, 2, 3000);
+    assert_false(raft_progress_is_stuck(&p, 2999));
+    raft_progress_shown(&p, 2, 4000); /* no more than before */
+    raft_progress_shown(&p, 1, 5000); /* late */
+    assert_true(raft_progress_is_stuck(&p, 3000));
+}
+
 static void going_back_to_probe_forgets_what_was_in_flight(void **s)
 {
     struct raft_peer p = streaming(1);
@@ -108,6 +122,7 @@ int main(void)
         unit(streaming_runs_ahead_and_answers_make_room),
         unit(room_in_bytes_is_what_is_left_and_a_batch_at_most),
         unit(a_peer_is_stuck_when_what_was_sent_brings_no_news),
+        unit(a_peer_whose_log_is_seen_to_grow_is_not_stuck),
         unit(going_back_to_probe_forgets_what_was_in_flight),
         unit(states_have_names),
     };

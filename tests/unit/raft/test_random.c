@@ -209,8 +209,11 @@ static void check_progress(struct cluster *c)
 
     heal_all(c);
     leader = cluster_run_to_leader(c);
-    cluster_run(c, 3 * CLUSTER_E);
+    cluster_run(c, 6 * CLUSTER_E); /* 4 for losses that nobody reported */
     leader = cluster_run_to_leader(c);
+    /* Before the next proposal, whose refusal would show what was lost. */
+    if (!is_everywhere(c))
+        oracle_fail(c, "an idle cluster did not make good what it had lost");
     commit = c->commit;
     if (cluster_propose(c, leader, 1, leader->id) != 0)
         oracle_fail(c, "a proposal was refused after all had healed");

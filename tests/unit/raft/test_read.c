@@ -367,14 +367,40 @@ static void an_attempt_without_an_answer_is_made_anew_with_a_fresh_id(void **s)
     rig_follow(&g, 2, 1);
     rig_read(&g, 1);
     first = asked(&g, 2);
-    assert_true(g.out.deadline <= g.now + 2 * RIG_H);
-    rig_pass(&g, 2 * RIG_H);
+    assert_true(g.out.deadline <= g.now + RIG_E);
+    g.now += RIG_E - 1;
+    rig_msg(&g, rig_heartbeat(2, 1, POS(0, 0), 0, 2)); /* it still leads */
+    assert_int_equal(asked(&g, 2), 0);
+    rig_pass(&g, 1);
     second = asked(&g, 2);
     assert_true(second != 0 && second != first);
     answer(&g, 2, first, 9); /* late: says nothing of this attempt */
     assert_int_equal(g.out.reads.id, 0);
     answer(&g, 2, second, 9);
     assert_int_equal(g.out.reads.id, 1);
+    rig_close(&g);
+}
+
+/* The fault: where the round trip took longer than the patience, each answer
+ * came to an attempt that had been given up, and reads never ended. */
+static void a_round_trip_of_many_heartbeats_ends_a_read(void **s)
+{
+    struct rig g;
+    uint64_t first;
+
+    (void)s;
+    rig_start(&g, 3);
+    rig_follow(&g, 2, 1);
+    rig_read(&g, 1);
+    first = asked(&g, 2);
+    for (uint64_t round = 2; round < 11; round++) {
+        rig_pass(&g, RIG_H);
+        rig_msg(&g, rig_heartbeat(2, 1, POS(0, 0), 0, round));
+        assert_int_equal(asked(&g, 2), 0);
+    }
+    answer(&g, 2, first, 9);
+    assert_int_equal(g.out.reads.id, 1);
+    assert_int_equal(g.out.reads.index, 9);
     rig_close(&g);
 }
 
@@ -445,6 +471,7 @@ int main(void)
         unit(a_followers_reads_ask_the_leader_one_batch_at_a_time),
         unit(reads_wait_for_a_leader_to_be_known),
         unit(an_attempt_without_an_answer_is_made_anew_with_a_fresh_id),
+        unit(a_round_trip_of_many_heartbeats_ends_a_read),
         unit(a_new_leader_is_asked_anew),
         unit(attempts_after_a_restart_have_other_ids_than_before),
     };

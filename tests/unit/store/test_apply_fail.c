@@ -209,6 +209,28 @@ static void a_batch_that_deletes_very_much_is_several_transactions(void **state)
     assert_int_equal(lookup(fx, ROOT, "after"), results[1 + count].inode);
 }
 
+/* Each rename walks up from where its directory goes: work, like chunks. */
+static void a_batch_of_deep_renames_is_several_transactions(void **state)
+{
+    enum { DEPTH = 4000, RENAMES = 18 };
+    struct fixture *fx = *state;
+    struct raft_entry entries[RENAMES];
+    struct store_result results[RENAMES];
+    uint64_t deep = ROOT, sides[2];
+
+    for (int i = 0; i < DEPTH; i++)
+        deep = do_mkdir(fx, deep, "d");
+    sides[0] = do_mkdir(fx, deep, "x");
+    sides[1] = do_mkdir(fx, deep, "y");
+    (void)do_mkdir(fx, sides[0], "m");
+    for (int i = 0; i < RENAMES; i++)
+        entries[i] = next_entry(
+            fx, make_rename(sides[i % 2], "m", sides[1 - i % 2], "m", 0));
+    commits = 0;
+    apply_all(fx, entries, RENAMES, results);
+    assert_int_equal(commits, 2); /* 18 * 4001 steps are more than 65536 */
+}
+
 int main(void)
 {
 #define T(name) \
@@ -217,6 +239,7 @@ int main(void)
         T(every_failure_leaves_the_state_before_the_batch),
         T(a_full_map_is_met_at_any_call_and_costs_nothing),
         T(a_batch_that_deletes_very_much_is_several_transactions),
+        T(a_batch_of_deep_renames_is_several_transactions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

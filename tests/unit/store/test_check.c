@@ -61,28 +61,34 @@ struct tree {
     struct inode_record file_rec, dir_rec;
 };
 
-static void read_record(struct tree *t, uint64_t inode,
-                        struct inode_record *rec)
+static void read_value(struct fixture *fx, const struct store_key *key,
+                       void *value, size_t size)
 {
     MDB_env *env;
     MDB_txn *txn;
     MDB_dbi dbi;
-    struct store_key key;
-    MDB_val k, v;
+    MDB_val k = {key->size, (void *)(uintptr_t)key->bytes}, v;
 
-    store_key_number(&key, STORE_TAG_INODE, inode);
-    k = (MDB_val){key.size, key.bytes};
-    fixture_close(&t->fx);
+    fixture_close(fx);
     assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_open(env, t->fx.dir, MDB_RDONLY, 0600), 0);
+    assert_int_equal(mdb_env_open(env, fx->dir, MDB_RDONLY, 0600), 0);
     assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
     assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
     assert_int_equal(mdb_get(txn, dbi, &k, &v), 0);
-    assert_int_equal(v.mv_size, sizeof *rec);
-    memcpy(rec, v.mv_data, sizeof *rec);
+    assert_int_equal(v.mv_size, size);
+    memcpy(value, v.mv_data, size);
     mdb_txn_abort(txn);
     mdb_env_close(env);
-    fixture_reopen(&t->fx, "boot-1", false, STORE_STATE_KEPT);
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
+}
+
+static void read_record(struct tree *t, uint64_t inode,
+                        struct inode_record *rec)
+{
+    struct store_key key;
+
+    store_key_number(&key, STORE_TAG_INODE, inode);
+    read_value(&t->fx, &key, rec, sizeof *rec);
 }
 
 /* /dir/file of two extents, /hard the same, an orphan, some garbage. */
@@ -333,12 +339,75 @@ static void names_without_their_inode_are_errors(void **state)
     uproot(&t);
 }
 
+static void a_name_of_a_file_that_leads_to_a_directory_is_an_error(void **state)
+{
+    struct name_record name;
+    struct store_key k;
+    struct command c;
+    struct tree t;
+
+    (void)state;
+    plant(&t);
+    store_key_name(&k, ROOT, name_of_text("hard"));
+    read_value(&t.fx, &k, &name, sizeof name);
+    name.inode = t.dir; /* its type still says: a regular file */
+    damage(&t.fx, &k, &name, sizeof name);
+    assert_int_equal(apply_rc(&t.fx, make_create(&t.fx, ROOT, "hard")),
+                     -PX_ECORRUPT);
+    c = make_write(fresh(&t.fx), 0, "x", 1, COMMAND_CREATES);
+    c.parent = ROOT;
+    c.name = name_of_text("hard");
+    assert_int_equal(apply_rc(&t.fx, c), -PX_ECORRUPT);
+    uproot(&t);
+}
+
+static void a_rename_of_or_over_an_inode_without_links_is_an_error(void **state)
+{
+    struct tree t;
+
+    (void)state;
+    plant(&t);
+    (void)do_create(&t.fx, ROOT, "other");
+    t.file_rec.links = 0;
+    put_inode(&t, t.file, &t.file_rec);
+    assert_int_equal(
+        apply_rc(&t.fx, make_rename(ROOT, "other", ROOT, "hard", 0)),
+        -PX_ECORRUPT);
+    assert_int_equal(apply_rc(&t.fx, make_rename(ROOT, "hard", ROOT, "x", 0)),
+                     -PX_ECORRUPT);
+    uproot(&t);
+}
+
+static void data_numbers_that_ran_out_are_an_error(void **state)
+{
+    struct meta_record meta;
+    struct store_key k;
+    struct tree t;
+
+    (void)state;
+    plant(&t);
+    store_key_start(&k, STORE_TAG_META);
+    read_value(&t.fx, &k, &meta, sizeof meta);
+    meta.next_data = STORE_DATA_END;
+    damage(&t.fx, &k, &meta, sizeof meta);
+    assert_int_equal(apply_rc(&t.fx, make_write(t.file, 0, "x", 1, 0)), 0);
+    t.fx.last++;
+    assert_int_equal(apply_rc(&t.fx, make_write(t.file, 2 * EXTENT, "x", 1, 0)),
+                     -PX_ECORRUPT);
+    uproot(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_of_damage_is_caught),
         cmocka_unit_test(records_that_do_not_parse_are_errors_not_answers),
         cmocka_unit_test(names_without_their_inode_are_errors),
+        cmocka_unit_test(
+            a_name_of_a_file_that_leads_to_a_directory_is_an_error),
+        cmocka_unit_test(
+            a_rename_of_or_over_an_inode_without_links_is_an_error),
+        cmocka_unit_test(data_numbers_that_ran_out_are_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

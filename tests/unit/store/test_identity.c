@@ -277,7 +277,24 @@ static void an_identity_without_a_log_is_refused(void **state)
     close_ours(t);
     run("rm -r", t->dir, "log");
     assert_int_equal(try_open(t, "node-1", CLUSTER), -PX_ECORRUPT);
-    assert_non_null(strstr(t->why, "no log/"));
+    assert_non_null(strstr(t->why, "no log"));
+}
+
+/* It has lost votes and entries that others may count on. */
+static void an_emptied_log_is_refused_once_it_was_begun(void **state)
+{
+    struct folder_test *t = *state;
+
+    open_ours(t);
+    t->id.has_log = true;
+    assert_int_equal(store_folder_update(t->folder, &t->id), 0);
+    close_ours(t);
+    assert_int_equal(try_open(t, "node-1", CLUSTER), -PX_ECORRUPT);
+    assert_non_null(strstr(t->why, "no log"));
+    store(t, "log/0000000001.log", "x", 1);
+    open_ours(t);
+    assert_true(t->id.has_log);
+    assert_int_equal(t->id.incarnation, 2);
 }
 
 static void a_start_that_was_cut_short_is_begun_anew(void **state)
@@ -330,6 +347,7 @@ int main(void)
         TEST(any_damaged_byte_of_the_identity_is_refused),
         TEST(data_without_an_identity_is_not_adopted),
         TEST(an_identity_without_a_log_is_refused),
+        TEST(an_emptied_log_is_refused_once_it_was_begun),
         TEST(a_start_that_was_cut_short_is_begun_anew),
         TEST(nonsense_is_refused),
         TEST(a_file_in_the_folders_place_is_named),

@@ -194,6 +194,87 @@ static void one_release_deletes_a_bounded_number_of_chunks(void **state)
     assert_int_equal(usage_of(fx).data_bytes, 0);
 }
 
+/* A byte in each of extents 1 .. @count. */
+static uint64_t make_sparse(struct fixture *fx, const char *name,
+                            uint64_t count)
+{
+    uint64_t f = do_create(fx, ROOT, name);
+
+    for (uint64_t n = 1; n <= count; n++)
+        do_write(fx, f, n * EXTENT, "x", 1);
+    return f;
+}
+
+#define MANY (PX_REAP_CHUNKS_MAX + 700)
+
+/* Two files of more extents than one command's budget: each command turns a
+ * budget's worth into garbage, and what is left waits with its inode. */
+static void a_file_of_very_many_extents_goes_in_steps(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t files[2] = {make_sparse(fx, "a", MANY),
+                         make_sparse(fx, "b", MANY)};
+    uint64_t left = 2 * (uint64_t)MANY; /* extents and garbage */
+
+    assert_int_equal(run(fx, make_unlink(ROOT, "a")).rc, 0);
+    assert_int_equal(run(fx, make_unlink(ROOT, "b")).rc, 0);
+    assert_int_equal(run(fx, make_release(files, 2)).rc, 0);
+    assert_int_equal(usage_of(fx).orphans, 2 + PX_REAP_CHUNKS_MAX);
+    assert_int_equal(usage_of(fx).data_bytes, left); /* none is deleted yet */
+    assert_int_equal(stat_of(fx, files[0]).links, 0);
+    check(fx);
+
+    assert_int_equal(run(fx, make_reap(files, 2, 0)).rc, 0);
+    assert_int_equal(stat_rc(fx, files[0]), -ENOENT);
+    assert_int_equal(stat_of(fx, files[1]).links, 0);
+    assert_int_equal(usage_of(fx).orphans, 1 + 2 * PX_REAP_CHUNKS_MAX);
+    check(fx);
+
+    fixture_close(fx);
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
+    reap_all(fx); /* finds them by itself */
+    assert_int_equal(stat_rc(fx, files[1]), -ENOENT);
+    assert_int_equal(usage_of(fx).inodes, 1);
+    assert_int_equal(usage_of(fx).orphans, 0);
+    assert_int_equal(usage_of(fx).data_bytes, 0);
+}
+
+/* Chunks that were deleted leave less for extents. */
+static void chunks_and_extents_share_one_budget(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t chunks = 4 * (uint64_t)PX_MIB / CHUNK + 1; /* of a full file */
+    uint64_t files[2] = {do_create(fx, ROOT, "full"),
+                         make_sparse(fx, "sparse", PX_REAP_CHUNKS_MAX)};
+
+    fill(fx, files[0], 4 * (uint64_t)PX_MIB);
+    assert_int_equal(run(fx, make_unlink(ROOT, "full")).rc, 0);
+    assert_int_equal(run(fx, make_unlink(ROOT, "sparse")).rc, 0);
+    assert_int_equal(run(fx, make_release(files, 2)).rc, 0);
+    assert_int_equal(stat_rc(fx, files[0]), -ENOENT);
+    assert_int_equal(usage_of(fx).orphans, 1 + PX_REAP_CHUNKS_MAX - chunks);
+    check(fx);
+    reap_all(fx);
+    assert_int_equal(usage_of(fx).data_bytes, 0);
+    assert_int_equal(usage_of(fx).inodes, 1);
+}
+
+/* Who holds it is not asked again: what is half gone goes. */
+static void a_forced_reap_that_stops_half_way_is_continued(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t f = make_sparse(fx, "f", MANY), found[4];
+
+    assert_int_equal(run(fx, make_unlink(ROOT, "f")).rc, 0);
+    assert_int_equal(held(fx, fx->session, 0, found, 4), 1);
+    assert_int_equal(run(fx, make_reap(&f, 1, COMMAND_FORCE)).rc, 0);
+    assert_int_equal(stat_rc(fx, f), 0);
+    assert_int_equal(held(fx, fx->session, 0, found, 4), 0);
+    reap_all(fx);
+    assert_int_equal(stat_rc(fx, f), -ENOENT);
+    assert_int_equal(usage_of(fx).data_bytes, 0);
+}
+
 static void a_number_whose_data_is_garbage_is_not_given_again(void **state)
 {
     struct fixture *fx = *state;
@@ -257,6 +338,9 @@ int main(void)
         T(a_removed_directory_lists_nothing_and_takes_nothing),
         T(a_large_file_goes_in_steps),
         T(one_release_deletes_a_bounded_number_of_chunks),
+        T(a_file_of_very_many_extents_goes_in_steps),
+        T(chunks_and_extents_share_one_budget),
+        T(a_forced_reap_that_stops_half_way_is_continued),
         T(a_number_whose_data_is_garbage_is_not_given_again),
         T(every_reapable_orphan_is_found_in_the_end),
     };

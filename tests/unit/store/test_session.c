@@ -154,6 +154,56 @@ static void opening_again_gives_the_same_session(void **state)
     assert_int_equal(open_session(fx, "node-1", 5), one);
 }
 
+static struct command open_of(const char *node, uint64_t incarnation,
+                              uint64_t nonce)
+{
+    return (struct command){.op = COMMAND_SESSION_OPEN,
+                            .name = name_of_text(node),
+                            .incarnation = incarnation,
+                            .sequence = nonce};
+}
+
+/* A node whose disk was wiped, or is a copy, starts with an incarnation that
+ * was used before, and with sequences from 1: it must not be answered with
+ * what another life's commands did. */
+static void an_incarnation_used_again_does_not_get_old_answers(void **state)
+{
+    struct fixture *fx = *state;
+    struct command first = open_of("node-1", 5, 111),
+                   again = open_of("node-1", 5, 222),
+                   higher = open_of("node-1", 6, 222), c;
+    uint64_t old = run_bare(fx, &first).inode, new;
+    struct store_result r;
+
+    c = mkdir_once(old, 1, 1, (old << 40) + 256, "one");
+    assert_int_equal(run_bare(fx, &c).rc, 0);
+    r = run_bare(fx, &again);
+    assert_int_equal(r.rc, -PX_ESESSION);
+    assert_int_equal(r.inode, 0);
+    assert_int_equal(run_bare(fx, &first).inode, old); /* it goes on living */
+    new = run_bare(fx, &higher).inode;
+    assert_int_not_equal(new, old);
+    c = mkdir_once(new, 1, 1, (new << 40) + 256, "two");
+    assert_int_equal(run_bare(fx, &c).rc, 0);
+    assert_int_equal(lookup(fx, ROOT, "two"), (new << 40) + 256);
+}
+
+static void the_nonce_of_a_session_survives_a_restart(void **state)
+{
+    struct fixture *fx = *state;
+    struct command first = open_of("node-1", 5, UINT64_MAX),
+                   again = open_of("node-1", 5, 1), c;
+    uint64_t session = run_bare(fx, &first).inode;
+
+    c = mkdir_once(session, 9, 9, (session << 40) + 256, "floor-of-9");
+    assert_int_equal(run_bare(fx, &c).rc, 0); /* the record is written again */
+    fixture_close(fx);
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
+    assert_int_equal(run_bare(fx, &first).rc, 0);
+    assert_int_equal(run_bare(fx, &first).inode, session);
+    assert_int_equal(run_bare(fx, &again).rc, -PX_ESESSION);
+}
+
 static void a_higher_incarnation_ends_the_old_session(void **state)
 {
     struct fixture *fx = *state;
@@ -244,6 +294,8 @@ int main(void)
         T(a_full_window_is_answered_to_the_last),
         T(answers_survive_a_restart),
         T(opening_again_gives_the_same_session),
+        T(an_incarnation_used_again_does_not_get_old_answers),
+        T(the_nonce_of_a_session_survives_a_restart),
         T(a_higher_incarnation_ends_the_old_session),
         T(a_lower_incarnation_is_refused),
         T(an_unknown_session_is_never_made_silently),

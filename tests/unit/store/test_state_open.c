@@ -116,7 +116,9 @@ static void a_damaged_note_is_not_believed(void **state)
         "phalanx-state 1 clean boot-1",
         "phalanx-state 1 clean boot-1 \n",
         "phalanx-state  1 clean boot-1\n",
-        "phalanx-state 2 clean boot-1\n",
+        "phalanx-state 0 clean boot-1\n",
+        "phalanx-state 02 clean boot-1\n",
+        "phalanx-state 2",
         "phalanx-state 1 cleaner boot-1\n",
         "phalanx-state 1 fresh boot-1\n",
         "rubbish\n",
@@ -197,6 +199,48 @@ static void a_newer_format_is_refused_and_left_as_it_was(void **state)
     assert_int_equal(store_boot_read(fx->dir, &note), 0);
     assert_true(note.is_clean);
     fx->s = NULL;
+}
+
+/* Whatever else would be a reason to empty the folder: another boot without a
+ * clean close, a request. */
+static void a_note_of_a_newer_format_keeps_everything_as_it_was(void **state)
+{
+    static const char *const notes[] = {
+        "phalanx-state 2 clean boot-1\n",
+        "phalanx-state 2 dirty another-boot\n",
+        "phalanx-state 17 whatever that writes\nin more lines\n",
+    };
+    struct fixture *fx = *state;
+    struct store_state_options options = {.dir = fx->dir, .boot_id = "boot-1"};
+    uint64_t f = do_create(fx, ROOT, "f");
+    enum store_state_origin origin;
+    struct store_boot note;
+    char why[128], path[128], found[128];
+    ssize_t size;
+    int fd;
+
+    fixture_close(fx);
+    for (size_t i = 0; i < 2 * (sizeof notes / sizeof notes[0]); i++) {
+        const char *text = notes[i / 2];
+
+        overwrite(fx, "boot", text);
+        options.distrust = i % 2 == 1;
+        assert_int_equal(
+            store_state_open(&options, &fx->s, &origin, why, sizeof why),
+            -PX_EFORMAT);
+        assert_non_null(strstr(why, i < 4 ? "format 2," : "format 17,"));
+        assert_int_equal(store_boot_read(fx->dir, &note), -PX_EFORMAT);
+        (void)snprintf(path, sizeof path, "%s/boot", fx->dir);
+        fd = open(path, O_RDONLY);
+        assert_true(fd >= 0);
+        size = read(fd, found, sizeof found);
+        close(fd);
+        assert_int_equal(size, strlen(text));
+        assert_memory_equal(found, text, strlen(text));
+    }
+    overwrite(fx, "boot", "phalanx-state 1 clean boot-1\n");
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
+    assert_int_equal(lookup(fx, ROOT, "f"), f); /* the database was kept */
 }
 
 static void a_missing_folder_is_an_error_with_a_sentence(void **state)
@@ -402,6 +446,7 @@ int main(void)
         T(a_database_without_a_note_is_not_believed),
         T(a_database_that_is_none_is_rebuilt_and_said),
         T(a_newer_format_is_refused_and_left_as_it_was),
+        T(a_note_of_a_newer_format_keeps_everything_as_it_was),
         cmocka_unit_test(a_missing_folder_is_an_error_with_a_sentence),
         T(bad_boot_ids_are_refused),
         cmocka_unit_test(the_map_grows_when_it_is_full),

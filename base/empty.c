@@ -1,1 +1,0 @@
-typedef int px_empty_translation_unit; /* removed once the folder has sources */
