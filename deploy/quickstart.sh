@@ -239,7 +239,7 @@ demo_writer() {
     local n
     for ((n = 1; ; n++)); do
         [ ! -e "$2" ] || return 0
-        if { echo "$n" >"$1/demo/$n"; } 2>/dev/null; then echo "$n"; fi
+        if { echo "$n" >"$1/.quickstart-demo/$n"; } 2>/dev/null; then echo "$n"; fi
     done
 }
 
@@ -247,7 +247,7 @@ demo_writer() {
 demo_check() {
     local n value
     while read -r n; do
-        read -r value <"$(mount_of "$2")/demo/$n" || value=nothing
+        read -r value <"$(mount_of "$2")/.quickstart-demo/$n" || value=nothing
         [ "$value" = "$n" ] ||
             fail "write $n was acknowledged, but node-$2 shows $value"
     done <"$1"
@@ -257,11 +257,11 @@ demo() {
     local i first second survivors=() acked=$run/acknowledged end=$run/demo-end
     say
     say "a value written on node-0 ..."
-    say "    echo 'hello from node-0' > run/node-0/mnt/greeting"
-    echo 'hello from node-0' >"$(mount_of 0)/greeting"
+    say "    echo 'hello from node-0' > run/node-0/mnt/.quickstart-hello"
+    echo 'hello from node-0' >"$(mount_of 0)/.quickstart-hello"
     say "... is there on all others:"
     for i in 1 2 3 4; do
-        say "    cat run/node-$i/mnt/greeting    $(cat "$(mount_of "$i")/greeting")"
+        say "    cat run/node-$i/mnt/.quickstart-hello    $(cat "$(mount_of "$i")/.quickstart-hello")"
     done
 
     first=$(leader)
@@ -269,8 +269,8 @@ demo() {
     for i in "${nodes[@]}"; do
         [ "$i" = "$first" ] || [ "$i" = "$second" ] || survivors+=("$i")
     done
-    rm -rf "$end" "$(mount_of 0)/demo"
-    mkdir "$(mount_of 0)/demo"
+    rm -rf "$end" "$(mount_of 0)/.quickstart-demo"
+    mkdir "$(mount_of 0)/.quickstart-demo"
     say
     say "while a writer runs on node-${survivors[0]}, kill -9 the leader, node-$first, and node-$second"
     demo_writer "$(mount_of "${survivors[0]}")" "$end" >"$acked" 9>&- &
@@ -300,7 +300,7 @@ demo() {
         demo_check "$acked" "$i"
         say "    node-$i: all $all readable"
     done
-    rm -rf "$(mount_of 0)/demo" "$end" "$acked"
+    rm -rf "$(mount_of 0)/.quickstart-demo" "$end" "$acked"
 }
 
 hints() {
