@@ -32,7 +32,7 @@
 
 struct node {
     pid_t pid; /* 0: down */
-    char name[16];
+    char name[24];
     unsigned grpc_port;
     unsigned debug_port;
     char mount[GUARD_PATH_MAX];

@@ -15,7 +15,7 @@ struct server {
     struct guard *guard;
     int slot; /* the guard's */
     pid_t pid;
-    char name[16];
+    char name[24];
     char grpc_addr[32];
     char debug_addr[32];
     unsigned grpc_port;
