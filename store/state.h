@@ -57,7 +57,8 @@ int store_state_open(const struct store_state_options *options,
  * machine restarts. */
 int store_state_close(struct store_state *s);
 
-/* The last entry applied. Thread: any. */
+/* The last entry applied: a view begun after this call shows it, or a later
+ * one. A view may show an entry before this says so. Thread: any. */
 struct raft_pos store_state_applied(const struct store_state *s);
 
 /* The answer to one command. A refused command has changed nothing.
