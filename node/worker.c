@@ -83,6 +83,16 @@ void worker_give(struct worker *w, struct px_list *jobs)
     uv_cond_signal(&w->wake); /* outside: who wakes finds the mutex free */
 }
 
+bool worker_is_waiting(struct worker *w)
+{
+    bool is_waiting;
+
+    uv_mutex_lock(&w->mutex);
+    is_waiting = !px_list_empty(&w->in);
+    uv_mutex_unlock(&w->mutex);
+    return is_waiting;
+}
+
 void worker_stop(struct worker *w)
 {
     if (!w->is_started)

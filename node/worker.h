@@ -33,6 +33,8 @@ int worker_start(struct worker *w, uv_loop_t *loop, void *ctx,
                  void (*done)(void *ctx, struct px_list *jobs));
 /* Takes all of @jobs. Thread: loop. */
 void worker_give(struct worker *w, struct px_list *jobs);
+/* Are there jobs that the thread has not taken up yet? Thread: loop. */
+bool worker_is_waiting(struct worker *w);
 /* Ends the thread after the jobs it is at; what it had not begun stays in the
  * list `in`, what it has done in `out`. The async handle is being closed: run
  * the loop once more. Thread: loop. */
