@@ -1,0 +1,84 @@
+/* A snapshot: the whole replicated state at one applied index, in one file.
+ *
+ *   store_snapshot_save ─▶ "0000000000000123.snap", durable
+ *   store_snapshot_load ─▶ an environment of its own, to be opened as a state
+ *
+ * The file is the state's records in key order, in blocks of at most 1 MiB,
+ * each compressed (zstd) and with a checksum, behind a head (format, cluster,
+ * position, configuration) and before a foot (counts, the hash of the state, a
+ * checksum over all). It holds what is replicated and nothing local, so
+ * that replicas write the same bytes at the same index.
+ *
+ * It is written under another name and gets its own once it is durable:
+ *
+ *   write snapshot.new ─▶ sync ─▶ rename ─▶ sync_dir ─▶ remove older ones
+ *
+ * so a file with a snapshot's name is whole, or was damaged later.
+ *
+ * Thread: any; one save and one load at a time. */
+#ifndef STORE_SNAPSHOT_H
+#define STORE_SNAPSHOT_H
+
+#include <stdbool.h>
+
+#include "raft/types.h"
+#include "store/disk.h"
+#include "store/state.h"
+
+#define STORE_SNAPSHOT_NAME_BYTES 32
+
+/* "0000000000000123.snap": of the index, decimal. */
+void store_snapshot_name(raft_index index,
+                         char name[STORE_SNAPSHOT_NAME_BYTES]);
+
+struct store_snapshot_info {
+    struct raft_pos pos;
+    struct raft_config config;
+    uint64_t bytes; /* of the file */
+    uint64_t state_hash;
+};
+
+struct store_snapshot_save_options {
+    struct store_disk *disk; /* of the folder for snapshots */
+    uint64_t stamp;          /* identity of the cluster: in the head */
+    struct raft_config config;
+    /* Asked between blocks: true ends the save with -ECANCELED. */
+    bool (*is_cancelled)(void *ctx);
+    void *ctx;
+};
+
+/* Saves what the state holds now, from one consistent read, while it goes on
+ * changing. A long read keeps LMDB from reusing pages: when the database has
+ * grown by more than a quarter (and 64 MiB) meanwhile, the save begins anew,
+ * twice at most.
+ * Errors: -ECANCELED, -ENOSPC, -EIO and others of the disk, -ENOMEM: there is
+ *         no new snapshot then, and the older ones are as they were. */
+int store_snapshot_save(struct store_state *s,
+                        const struct store_snapshot_save_options *options,
+                        struct store_snapshot_info *info_out);
+
+/* The newest whole snapshot (head, foot and length are sound; blocks are
+ * checked when they are read). What an interrupted save or transfer left is
+ * removed. -ENOENT: there is none. @why says what is wrong with those that
+ * were passed over, or is empty. */
+int store_snapshot_find(struct store_disk *disk, uint64_t stamp,
+                        struct store_snapshot_info *info_out, char *why,
+                        size_t why_size);
+
+/* Checks every block and the whole. -PX_ECORRUPT, -PX_EFORMAT, -PX_ECLUSTER;
+ * @why says which file, at which offset. */
+int store_snapshot_verify(struct store_disk *disk, const char *name,
+                          uint64_t stamp, struct store_snapshot_info *info_out,
+                          char *why, size_t why_size);
+
+/* Builds a state in @dir, which exists and is empty, from snapshot @name;
+ * synced, and noted as clean, on return: store_state_open then opens it at the
+ * snapshot's position. All checks of verify are made on the way.
+ * @progress, if any, is called now and then with bytes of the file. */
+int store_snapshot_load(struct store_disk *disk, const char *name,
+                        uint64_t stamp, const char *dir, const char *boot_id,
+                        void (*progress)(void *ctx, uint64_t done,
+                                         uint64_t bytes),
+                        void *ctx, char *why, size_t why_size);
+
+#endif
