@@ -9,10 +9,13 @@
  * else goes to the apply thread. After an apply on the loop that took longer
  * than APPLY_HERE_NS_MAX (the kernel throttles writers when much is dirty), all
  * go to the thread for APPLY_HERE_PAUSE_FACTOR times as long, so that a slow
- * disk holds the loop for a small share of the time at most. A follower learns
- * of a commit with the next entry; the entry's write goes first: where the log
- * thread waits for this processor it is let on, and the disk works while we
- * apply (a whole-file write through the leader takes 7 % less by that).
+ * disk holds the loop for a small share of the time at most. A batch that
+ * deletes much is applied here in part, and the rest of it there.
+ *
+ * A follower learns of a commit with the next entry. That entry's write goes
+ * first: where the log thread waits for this processor it is let on, and the
+ * disk works while we apply (a whole-file write through the leader takes 7 %
+ * less by that).
  *
  * Old entries, for peers far behind, are read on libuv's pool. */
 #include <errno.h>
@@ -24,6 +27,7 @@
 #include "node/node_core.h"
 
 #define APPLY_HERE_BYTES_MAX (64u * PX_KIB)
+#define APPLY_HERE_WORK_MAX 2048u /* records: some milliseconds */
 #define APPLY_HERE_NS_MAX (5 * PX_NS_PER_MS)
 #define APPLY_HERE_PAUSE_FACTOR 20
 
@@ -104,16 +108,18 @@ static int read_job(struct node *n, struct replica_apply *job)
     return 0;
 }
 
-static int apply_job(struct node *n, struct replica_apply *job)
+static int apply_job(struct node *n, struct replica_apply *job,
+                     uint64_t work_max)
 {
-    if (job->from_log) {
-        int rc = read_job(n, job);
+    int rc = job->from_log ? read_job(n, job) : 0;
 
-        if (rc < 0)
-            return rc;
-    }
-    return store_apply(n->state, job->entries, job->count, job->results,
-                       &job->orphans);
+    if (rc < 0)
+        return rc;
+    rc = store_apply_some(n->state, job->entries, job->count, work_max,
+                          job->results, &job->orphans);
+    if (rc > 0)
+        job->applied = (size_t)rc;
+    return rc;
 }
 
 /* Apply thread. */
@@ -123,7 +129,7 @@ static void apply_work(void *ctx, struct px_list *jobs)
 
     px_assert(px_list_entry(jobs->next, struct replica_apply, link) ==
               n->apply_job);
-    n->apply_rc = apply_job(n, n->apply_job);
+    n->apply_rc = apply_job(n, n->apply_job, UINT64_MAX);
 }
 
 static void apply_done(void *ctx, struct px_list *jobs)
@@ -146,11 +152,11 @@ static void apply_here(struct node *n, struct replica_apply *job)
     if (worker_is_waiting(&n->log_worker))
         (void)sched_yield(); /* never fails on Linux */
     begun = node_now();
-    rc = apply_job(n, job);
+    rc = apply_job(n, job, APPLY_HERE_WORK_MAX);
     ended = node_now();
 
     n->applied_here++;
-    if (ended - begun > APPLY_HERE_NS_MAX)
+    if (ended - begun > APPLY_HERE_NS_MAX || job->applied < job->count)
         n->apply_here_after = ended + APPLY_HERE_PAUSE_FACTOR * (ended - begun);
     replica_on_applied(n->replica, job, rc);
 }

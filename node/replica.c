@@ -219,6 +219,7 @@ static void fill_job(struct replica *r)
     job->count = raft_committed(r->raft, job->first, job->entries, max);
     job->from_log = job->count == 0;
     job->bytes = 0;
+    job->applied = 0;
     job->orphans.count = 0;
     for (size_t i = 0; i < job->count; i++) {
         (void)px_slice_ref(job->entries[i].data); /* until it is applied */
@@ -253,15 +254,15 @@ void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
     px_assert(r->is_applying && job == r->apply_job); /* N4 */
     r->is_applying = false;
     if (rc >= 0) {
-        px_assert(job->count > 0);
+        px_assert(job->applied > 0 && job->applied <= job->count);
         px_assert(job->entries[0].pos.index == r->applied + 1);
-        r->applied += job->count;
+        r->applied += job->applied;
         px_assert(r->applied <= r->commit);
-        r->counters.entries_applied += job->count;
+        r->counters.entries_applied += job->applied;
         r->counters.batches_applied++;
         in.applied = r->applied;
         (void)replica_step(r, &in); /* it has no error to report */
-        for (size_t i = 0; i < job->count; i++)
+        for (size_t i = 0; i < job->applied; i++)
             commands_on_result(r, &job->results[i]);
         orphans_add(r, &job->orphans); /* a session may just have opened */
         reads_on_applied(r);

@@ -43,8 +43,9 @@ struct replica_write {
     struct raft_entry entries[];
 };
 
-/* Entries to apply. With from_log, [first, last] are still to be read from
- * the log, as many as fit a batch. The rest is filled by whoever applies. */
+/* Entries to apply, the first of them at least. With from_log, [first, last]
+ * are still to be read from the log, as many as fit a batch. The rest is filled
+ * by whoever applies. */
 struct replica_apply {
     struct px_list link;
     bool from_log;
@@ -52,6 +53,7 @@ struct replica_apply {
     raft_index last;
     size_t bytes; /* of data, when not from_log */
     size_t count;
+    size_t applied; /* <= count; what is left comes again in the next job */
     struct raft_entry entries[PX_BATCH_ENTRIES_MAX]; /* referenced */
     struct store_result results[PX_BATCH_ENTRIES_MAX];
     struct store_orphans orphans;

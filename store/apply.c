@@ -10,6 +10,7 @@
  * A batch is one transaction, unless its entries delete so much that the
  * transaction would grow beyond WORK_MAX: then it is several, each whole. */
 #include <errno.h>
+#include <limits.h>
 
 #include "base/assert.h"
 #include "base/err.h"
@@ -173,25 +174,19 @@ static void apply_entry(struct store_state *s, const struct raft_entry *e,
 
 /* ---- A batch ---- */
 
-/* Applies entries within one transaction; *done_out says how many. */
-static int apply_some(struct store_state *s, const struct raft_entry *entries,
-                      size_t count, struct store_result *results,
-                      size_t *done_out)
+/* Applies entries within one transaction, which is not committed; how many. */
+static size_t apply_within(struct store_state *s,
+                           const struct raft_entry *entries, size_t count,
+                           uint64_t work_max, struct store_result *results)
 {
     struct apply *a = &s->apply;
     size_t done = 0;
-    int rc = store_apply_begin(s);
 
-    if (rc < 0)
-        return rc;
-    while (done < count && a->work < WORK_MAX && a->kv.rc == 0) {
+    while (done < count && a->work < work_max && a->kv.rc == 0) {
         apply_entry(s, &entries[done], &results[done]);
         done++;
     }
-    rc = store_apply_commit(s);
-    if (rc == 0)
-        *done_out = done;
-    return rc;
+    return done;
 }
 
 static void publish(struct store_state *s)
@@ -202,26 +197,47 @@ static void publish(struct store_state *s)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+int store_apply_some(struct store_state *s, const struct raft_entry *entries,
+                     size_t count, uint64_t work_max,
+                     struct store_result *results,
+                     struct store_orphans *orphans)
+{
+    size_t orphans_before = orphans->count;
+
+    px_assert(count > 0 && count <= INT_MAX);
+    s->apply.orphans = orphans;
+    for (;;) {
+        size_t done;
+        int rc = store_apply_begin(s);
+
+        if (rc < 0)
+            return rc;
+        done = apply_within(s, entries, count,
+                            work_max < WORK_MAX ? work_max : WORK_MAX, results);
+        rc = store_apply_commit(s);
+        if (rc == 0) {
+            publish(s);
+            return (int)done;
+        }
+        orphans->count = orphans_before;
+        if (!s->apply.kv.is_map_full || store_env_grow(&s->env) < 0)
+            return rc;
+    }
+}
+
 int store_apply(struct store_state *s, const struct raft_entry *entries,
                 size_t count, struct store_result *results,
                 struct store_orphans *orphans)
 {
     size_t done = 0;
 
-    s->apply.orphans = orphans;
     while (done < count) {
-        size_t orphans_before = orphans->count;
-        size_t part = 0;
-        int rc =
-            apply_some(s, entries + done, count - done, results + done, &part);
+        int n = store_apply_some(s, entries + done, count - done, WORK_MAX,
+                                 results + done, orphans);
 
-        if (rc < 0) {
-            orphans->count = orphans_before;
-            if (!s->apply.kv.is_map_full || store_env_grow(&s->env) < 0)
-                return rc;
-        }
-        done += part;
-        publish(s);
+        if (n < 0)
+            return n;
+        done += (size_t)n;
     }
     return 0;
 }

@@ -108,6 +108,14 @@ struct store_orphans {
 int store_apply(struct store_state *s, const struct raft_entry *entries,
                 size_t count, struct store_result *results,
                 struct store_orphans *orphans);
+/* The same in one transaction, which ends after the entry by which it has met
+ * @work_max records: for a thread that must not be held up, because a few bytes
+ * of commands can ask for the deletion of very many chunks. Returns how many
+ * were applied, at least one of @count >= 1. */
+int store_apply_some(struct store_state *s, const struct raft_entry *entries,
+                     size_t count, uint64_t work_max,
+                     struct store_result *results,
+                     struct store_orphans *orphans);
 
 /* ---- Views: one consistent look at the state ---- */
 

@@ -103,6 +103,7 @@ static void io_write(void *ctx, struct px_list *writes)
 static void io_apply(void *ctx, struct replica_apply *job)
 {
     struct world_node *n = ctx;
+    int rc;
 
     if (job->from_log) {
         for (raft_index i = job->first;
@@ -112,9 +113,12 @@ static void io_apply(void *ctx, struct replica_apply *job)
             (void)px_slice_ref(job->entries[job->count++].data);
         }
     }
-    replica_on_applied(n->replica, job,
-                       store_apply(n->state, job->entries, job->count,
-                                   job->results, &job->orphans));
+    /* In the smallest parts that there are. */
+    rc = store_apply_some(n->state, job->entries, job->count, 1, job->results,
+                          &job->orphans);
+    assert_true(rc > 0);
+    job->applied = (size_t)rc;
+    replica_on_applied(n->replica, job, rc);
 }
 
 static void io_fetch(void *ctx, struct replica_fetch *job)

@@ -333,6 +333,55 @@ static void unlink_and_rmdir_know_what_they_remove(void **state)
 
 /* ---- Time ---- */
 
+/* Truncations of files of 100 chunks each, and no more than 150 at a time. */
+static void a_part_of_a_batch_ends_by_the_work_it_met(void **state)
+{
+    enum { FILES = 4, CHUNKS = 100 };
+    struct fixture *fx = *state;
+    static uint8_t data[CHUNKS * STORE_CHUNK_BYTES];
+    struct raft_entry entries[FILES];
+    struct store_result results[FILES];
+    uint64_t files[FILES];
+    raft_index before;
+    int parts[FILES];
+    int count = 0;
+    int done = 0;
+
+    for (int i = 0; i < FILES; i++) {
+        char name[] = {'f', (char)('0' + i), '\0'};
+
+        files[i] = do_create(fx, ROOT, name);
+        do_write(fx, files[i], 0, data, sizeof data);
+    }
+    before = fx->last;
+    for (int i = 0; i < FILES; i++) {
+        struct command c = make_truncate(files[i], 0);
+
+        c.session = fx->session;
+        c.sequence = c.floor = ++fx->sequence;
+        entries[i].pos = (struct raft_pos){.term = 1, .index = ++fx->last};
+        entries[i].kind = RAFT_ENTRY_COMMAND;
+        assert_int_equal(command_encode(&c, &entries[i].data), 0);
+    }
+    while (done < FILES) {
+        parts[count] =
+            store_apply_some(fx->s, entries + done, (size_t)(FILES - done), 150,
+                             results + done, &fx->orphans);
+        assert_true(parts[count] > 0);
+        done += parts[count++];
+        assert_int_equal(store_state_applied(fx->s).index,
+                         before + (raft_index)done);
+    }
+    assert_int_equal(count, 2);
+    assert_int_equal(parts[0], 2);
+    assert_int_equal(parts[1], 2);
+    for (int i = 0; i < FILES; i++) {
+        assert_int_equal(results[i].rc, 0);
+        px_slice_unref(&entries[i].data);
+    }
+    assert_int_equal(usage_of(fx).data_bytes, 0);
+}
+
 static void the_time_of_the_log_never_runs_backwards(void **state)
 {
     struct fixture *fx = *state;
@@ -371,6 +420,7 @@ int main(void)
         T(links_are_bounded),
         T(subdirectories_are_bounded),
         T(unlink_and_rmdir_know_what_they_remove),
+        T(a_part_of_a_batch_ends_by_the_work_it_met),
         T(the_time_of_the_log_never_runs_backwards),
     };
 
