@@ -193,8 +193,14 @@ static int open_log(struct node *n, char *why, size_t why_size)
         .applied = store_state_applied(n->state).index,
     };
     struct store_log_info info;
-    int rc = store_log_open(&options, &n->log, why, why_size);
+    int rc = store_disk_open(options.dir, &n->log_disk);
 
+    if (rc < 0) {
+        open_why(why, why_size, options.dir, rc);
+        return rc;
+    }
+    options.disk = n->log_disk;
+    rc = store_log_open(&options, &n->log, why, why_size);
     if (rc < 0)
         return rc;
     store_log_info(n->log, &info);
@@ -501,6 +507,7 @@ static void close_store(struct node *n)
     }
     if (n->log != NULL)
         store_log_close(n->log);
+    store_disk_close(n->log_disk);
     if (n->folder != NULL)
         store_folder_close(n->folder);
 }

@@ -32,6 +32,7 @@ struct node {
     struct store_identity identity;
 
     struct store_folder *folder;
+    struct store_disk *log_disk;
     struct store_log *log;
     struct store_state *state;
     struct store_view *view;

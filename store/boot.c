@@ -4,11 +4,9 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "store/key_format.h"
@@ -73,68 +71,25 @@ static int note_parse(const char *text, struct store_boot *note_out)
     return 0;
 }
 
-int store_boot_read(const char *dir, struct store_boot *note_out)
+int store_boot_read(struct store_disk *disk, struct store_boot *note_out)
 {
     char text[NOTE_BYTES_MAX];
-    ssize_t size;
-    int fd, rc = 0;
-    int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ssize_t size = store_disk_load(disk, NOTE_NAME, text, sizeof text - 1);
 
-    if (dirfd < 0)
-        return -errno;
-    fd = openat(dirfd, NOTE_NAME, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        rc = -errno;
-    (void)close(dirfd); /* was only read */
-    if (rc < 0)
-        return rc;
-    size = read(fd, text, sizeof text - 1);
     if (size < 0)
-        rc = -errno;
-    (void)close(fd); /* was only read */
-    if (rc < 0)
-        return rc;
+        return (int)size;
     text[size] = '\0';
     return note_parse(text, note_out);
 }
 
-static int write_synced(int dirfd, const char *text, size_t size)
-{
-    int fd = openat(dirfd, NOTE_NAME_NEW,
-                    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    ssize_t written;
-    int rc = 0;
-
-    if (fd < 0)
-        return -errno;
-    written = write(fd, text, size);
-    if (written < 0)
-        rc = -errno;
-    else if ((size_t)written != size)
-        rc = -ENOSPC;
-    if (rc == 0 && fsync(fd) < 0)
-        rc = -errno;
-    if (close(fd) < 0 && rc == 0)
-        rc = -errno;
-    return rc;
-}
-
-int store_boot_write(const char *dir, const struct store_boot *note)
+int store_boot_write(struct store_disk *disk, const struct store_boot *note)
 {
     char text[NOTE_BYTES_MAX];
-    int dirfd, rc, size;
+    int size;
 
     if (!id_is_sound(note->id))
         return -EINVAL;
     size = note_print(note, text, sizeof text);
-    dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dirfd < 0)
-        return -errno;
-    rc = write_synced(dirfd, text, (size_t)size);
-    if (rc == 0 && renameat(dirfd, NOTE_NAME_NEW, dirfd, NOTE_NAME) < 0)
-        rc = -errno;
-    if (rc == 0 && fsync(dirfd) < 0)
-        rc = -errno;
-    (void)close(dirfd); /* synced above */
-    return rc;
+    return store_disk_replace(disk, NOTE_NAME, NOTE_NAME_NEW, text,
+                              (size_t)size);
 }

@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/disk.h"
+
 #define STORE_BOOT_ID_BYTES_MAX 63
 
 struct store_boot {
@@ -24,10 +26,11 @@ struct store_boot {
     char id[STORE_BOOT_ID_BYTES_MAX + 1];
 };
 
-/* -ENOENT: there is none. -PX_ECORRUPT: not a note. -PX_EFORMAT: of a newer
+/* @disk: of the state's folder.
+ * -ENOENT: there is none. -PX_ECORRUPT: not a note. -PX_EFORMAT: of a newer
  * program; note_out->format says which, the rest of it is empty. */
-int store_boot_read(const char *dir, struct store_boot *note_out);
+int store_boot_read(struct store_disk *disk, struct store_boot *note_out);
 /* Durable on return. -EINVAL for an id that is empty, too long or has blanks.*/
-int store_boot_write(const char *dir, const struct store_boot *note);
+int store_boot_write(struct store_disk *disk, const struct store_boot *note);
 
 #endif

@@ -33,14 +33,14 @@ enum store_disk_open {
     STORE_DISK_UNCACHED = 1 << 3, /* read what the disk holds, not the page
                                      cache; offsets, sizes and addresses are
                                      multiples of 4096. -EINVAL where it can't
-                                     be had */
+                                     be had, at the open or at the first read */
 };
 
 struct store_disk {
     /* Names hold no '/'. */
     int (*open)(struct store_disk *d, const char *name, unsigned how);
     void (*close)(struct store_disk *d, int file);
-    /* As much as there is, at most @size; interruptions are dealt with. */
+    /* As much as there is, at most @size: less only where the file ends. */
     ssize_t (*read)(struct store_disk *d, int file, void *data, size_t size,
                     uint64_t offset);
     /* All of it, or an error: then any part may be there. @iov may be changed.
@@ -53,6 +53,7 @@ struct store_disk {
     int (*size)(struct store_disk *d, int file, uint64_t *bytes_out);
     int (*sync)(struct store_disk *d, int file);
 
+    /* -ENOENT, like open: there is none of that name. */
     int (*rename)(struct store_disk *d, const char *from, const char *to);
     int (*remove)(struct store_disk *d, const char *name);
     /* Every name that is no folder, in no order; stops when @each returns an
@@ -68,5 +69,15 @@ struct store_disk {
 int store_disk_open(const char *dir, struct store_disk **disk_out);
 /* All files have been closed. NULL is accepted. */
 void store_disk_close(struct store_disk *d);
+
+/* Small files, whole, on any disk: disk_file.c. */
+
+/* Reads up to @size bytes from the beginning of @name; returns how many. */
+ssize_t store_disk_load(struct store_disk *d, const char *name, void *data,
+                        size_t size);
+/* Replaces @name, by way of @name_new; durable on return, and so are all names
+ * in the folder. An error: there is the old one, or the new one. */
+int store_disk_replace(struct store_disk *d, const char *name,
+                       const char *name_new, const void *data, size_t size);
 
 #endif

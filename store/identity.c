@@ -5,7 +5,10 @@
  *
  * So where there is an identity there is a log/, and where there is none, log/
  * and state/ are empty: anything else is a folder that has lost a part, and is
- * refused rather than adopted. */
+ * refused rather than adopted.
+ *
+ * The folders and the lock are the kernel's, which no simulator stands in for;
+ * the identity itself is written through a store_disk. */
 #include "store/identity.h"
 
 #include <dirent.h>
@@ -26,6 +29,7 @@
 struct store_folder {
     int fd;
     int lock_fd;
+    struct store_disk *disk; /* the same folder, for the identity */
     char *path;
     char *log;
     char *state;
@@ -188,7 +192,7 @@ static int check_ours(const struct store_folder *f,
 static int read_identity(const struct store_folder *f,
                          struct store_identity *id, struct px_text *why)
 {
-    int rc = identity_read(f->fd, id);
+    int rc = identity_read(f->disk, id);
 
     if (rc == -PX_EFORMAT)
         return store_say(why, rc,
@@ -244,7 +248,7 @@ static int write_folder(const struct store_folder *f,
     if (rc == 0)
         rc = make_folder(f->state);
     if (rc == 0)
-        rc = identity_write(f->fd, id);
+        rc = identity_write(f->disk, id);
     return rc < 0 ? say_errno(why, f->path, rc) : 0;
 }
 
@@ -257,6 +261,9 @@ static int open_locked(struct store_folder *f, struct px_text *why)
     f->fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (f->fd < 0)
         return say_errno(why, f->path, -errno);
+    rc = store_disk_open(f->path, &f->disk);
+    if (rc < 0)
+        return say_errno(why, f->path, rc);
     return take_lock(f, why);
 }
 
@@ -335,7 +342,7 @@ fail:
 int store_folder_update(struct store_folder *f,
                         const struct store_identity *identity)
 {
-    return identity_write(f->fd, identity);
+    return identity_write(f->disk, identity);
 }
 
 void store_folder_close(struct store_folder *f)
@@ -344,6 +351,7 @@ void store_folder_close(struct store_folder *f)
         return;
     if (f->lock_fd >= 0)
         (void)close(f->lock_fd); /* gives the lock back */
+    store_disk_close(f->disk);
     if (f->fd >= 0)
         (void)close(f->fd); /* a folder */
     free(f->path);

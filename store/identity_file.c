@@ -7,13 +7,11 @@
 #include "store/identity_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/err.h"
@@ -135,56 +133,23 @@ static int identity_decode(const char *text, size_t size,
     return rc;
 }
 
-int identity_read(int dir_fd, struct store_identity *id)
+int identity_read(struct store_disk *disk, struct store_identity *id)
 {
     char text[IDENTITY_BYTES_MAX];
-    int fd = openat(dir_fd, "identity", O_RDONLY | O_CLOEXEC);
-    ssize_t n;
-    int rc;
+    ssize_t n = store_disk_load(disk, "identity", text, sizeof text);
 
-    if (fd < 0)
-        return -errno;
-    n = read(fd, text, sizeof text);
-    rc = n < 0 ? -errno : 0;
-    (void)close(fd); /* only read */
-    return rc < 0 ? rc : identity_decode(text, (size_t)n, id);
+    return n < 0 ? (int)n : identity_decode(text, (size_t)n, id);
 }
 
-static int write_new(int dir_fd, const char *text)
-{
-    size_t size = strlen(text);
-    int fd = openat(dir_fd, "identity.new",
-                    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    ssize_t n;
-    int rc = 0;
-
-    if (fd < 0)
-        return -errno;
-    n = write(fd, text, size);
-    if (n < 0)
-        rc = -errno;
-    else if ((size_t)n < size)
-        rc = -ENOSPC; /* the only reason for a short write to a file */
-    if (rc == 0 && fsync(fd) < 0)
-        rc = -errno;
-    (void)close(fd); /* flushed, or given up */
-    return rc;
-}
-
-int identity_write(int dir_fd, const struct store_identity *id)
+int identity_write(struct store_disk *disk, const struct store_identity *id)
 {
     char *text = identity_encode(id);
     int rc;
 
     if (text == NULL)
         return -ENOMEM;
-    rc = write_new(dir_fd, text);
+    rc = store_disk_replace(disk, "identity", "identity.new", text,
+                            strlen(text));
     free(text);
-    if (rc == 0 && renameat(dir_fd, "identity.new", dir_fd, "identity") < 0)
-        rc = -errno;
-    if (rc == 0 && fsync(dir_fd) < 0)
-        rc = -errno;
-    if (rc < 0)
-        (void)unlinkat(dir_fd, "identity.new", 0); /* it does no harm */
     return rc;
 }

@@ -2,12 +2,13 @@
 #ifndef STORE_IDENTITY_FILE_H
 #define STORE_IDENTITY_FILE_H
 
+#include "store/disk.h"
 #include "store/identity.h"
 
 /* -ENOENT: there is none. -PX_EFORMAT: newer than we know. -PX_ECORRUPT. */
-int identity_read(int dir_fd, struct store_identity *id);
+int identity_read(struct store_disk *disk, struct store_identity *id);
 /* Replaces the file; durable on return, and so are all names in the folder.
  * -errno: there is the old one, or the new one. */
-int identity_write(int dir_fd, const struct store_identity *id);
+int identity_write(struct store_disk *disk, const struct store_identity *id);
 
 #endif

@@ -1,10 +1,10 @@
 /* The log thread's side: a batch of entries becomes records, the records one
- * pwritev, and the bytes durable.
+ * write, and the bytes durable.
  *
- *   store_log_write ─▶ stage, a record at a time ─▶ write_staged: pwritev
+ *   store_log_write ─▶ stage, a record at a time ─▶ write_staged: one write
  *                        │ the segment is full        ▲
  *                        └──▶ write_staged ─▶ roll ───┘
- *   store_log_sync  ─▶ fdatasync
+ *   store_log_sync  ─▶ one sync
  *
  * Roll: flush the segment, make the next one, then note in the old one that it
  * exists (an end record), so that the loss of the newest file is noticed. The
@@ -13,18 +13,16 @@
  * Zeros ahead. A segment is preallocated, but its extents are unwritten, and a
  * journalling filesystem commits a transaction at the flush that follows the
  * first write to each. So a write that crosses the zeroed mark takes zeros up
- * to the next multiple of ZERO_STEP with it, in the same pwritev: on ext4 the
+ * to the next multiple of ZERO_STEP with it, in the same write: on ext4 the
  * slowest hundredth of flushes went from 390 to 170 us by that, and zeroing a
  * whole segment at once would hold up one write for 50 ms. A write larger than
  * a step is left alone: zeros would only make it longer. */
 #include "store/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/err.h"
@@ -36,7 +34,7 @@
 /* Each record is at most two pieces: the padding of the one before with its
  * head, and its body. The last padding and the zeros ahead are one more. */
 #define STAGED_MAX 511u
-static_assert(2 * STAGED_MAX + 1 <= IOV_MAX, "one pwritev takes them all");
+static_assert(2 * STAGED_MAX + 1 <= IOV_MAX, "one write takes them all");
 
 /* LOG_ALIGN zeros, of which the record before takes as many as its body lacks,
  * and a head behind them: one piece. */
@@ -96,16 +94,16 @@ int log_begin_segment(struct store_log *log, uint32_t room)
         .last = {log_index_last_term(&log->index), log->index.last},
         .hard = log->hard,
     };
-    int fd;
+    int file;
 
-    px_assert(log->fd < 0);
+    px_assert(log->file < 0);
     if (bytes < log->segment_bytes)
         bytes = log->segment_bytes;
     head.bytes = (bytes + LOG_BLOCK_BYTES - 1) & ~(LOG_BLOCK_BYTES - 1ull);
-    fd = segment_create(log->dir_fd, &head);
-    if (fd < 0)
-        return fd;
-    log->fd = fd;
+    file = segment_create(log->disk, &head);
+    if (file < 0)
+        return file;
+    log->file = file;
     log->sequence = head.sequence;
     log->segment_size = (uint32_t)head.bytes;
     log->end = log->durable = log->zeroed = LOG_BLOCK_BYTES;
@@ -169,7 +167,8 @@ static int write_staged(struct store_log *log)
     if (rc < 0)
         return rc;
     piece(b, zeros, (size_t)(b->padding + ahead));
-    rc = segment_writev(log->fd, b->pieces, b->piece_count, log->end);
+    rc = log->disk->write(log->disk, log->file, b->pieces, b->piece_count,
+                          log->end);
     if (rc < 0)
         return rc;
     for (size_t i = 0; i < b->count; i++) {
@@ -189,12 +188,14 @@ static int write_staged(struct store_log *log)
 
 static int flush(struct store_log *log)
 {
+    int rc;
+
     if (log->durable == log->end)
         return 0;
-    if (fdatasync(log->fd) < 0)
-        return -errno;
-    log->durable = log->end;
-    return 0;
+    rc = log->disk->sync(log->disk, log->file);
+    if (rc == 0)
+        log->durable = log->end;
+    return rc;
 }
 
 /* Goes on in a new segment, which takes a record of @record_bytes. */
@@ -207,21 +208,21 @@ static int roll(struct store_log *log, uint32_t record_bytes)
                              .chain = log->chain,
                              .body_sum = log_body_sum(NULL, 0)};
     uint8_t bytes[LOG_HEAD_BYTES];
-    struct iovec iov = {bytes, sizeof bytes};
-    int old_fd = log->fd;
+    struct store_disk *d = log->disk;
+    int old = log->file;
     int rc;
 
     rc = flush(log);
     if (rc < 0)
         return rc;
     log_record_encode(&end, log->stamp, bytes);
-    log->fd = -1;
+    log->file = -1;
     rc = log_begin_segment(log, record_bytes);
     if (rc == 0)
-        rc = segment_writev(old_fd, &iov, 1, end.offset);
-    if (rc == 0 && fdatasync(old_fd) < 0)
-        rc = -errno;
-    (void)close(old_fd); /* flushed, or the log has failed */
+        rc = segment_write(d, old, bytes, sizeof bytes, end.offset);
+    if (rc == 0)
+        rc = d->sync(d, old);
+    d->close(d, old); /* flushed, or the log has failed */
     return rc;
 }
 
@@ -342,14 +343,11 @@ static int set_up(struct store_log *log,
     log->segment_bytes = (uint32_t)bytes;
     log->stamp = options->stamp;
     log->applied = options->applied;
+    log->disk = options->disk;
     log->dir = strdup(options->dir);
     log->batch = calloc(1, sizeof *log->batch);
     if (log->dir == NULL || log->batch == NULL)
         return store_say(why, -ENOMEM, "out of memory");
-    log->dir_fd = open(options->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (log->dir_fd < 0)
-        return store_say(why, -errno, "%s: %s", options->dir,
-                         px_strerror(-errno));
     return 0;
 }
 
@@ -363,7 +361,7 @@ int store_log_open(const struct store_log_options *options,
     px_text_init(&text, why, why_size);
     if (log == NULL)
         return store_say(&text, -ENOMEM, "out of memory");
-    log->dir_fd = log->fd = -1;
+    log->file = -1;
     (void)pthread_mutex_init(&log->lock, NULL); /* can't fail on Linux */
     rc = set_up(log, options, &text);
     if (rc < 0)
@@ -400,13 +398,11 @@ void store_log_close(struct store_log *log)
 {
     if (log == NULL)
         return;
-    if (log->fd >= 0)
+    if (log->file >= 0)
         seal(log);
-    if (log->fd >= 0)
-        (void)close(log->fd); /* flushed, or failed and said so */
-    if (log->dir_fd >= 0)
-        (void)close(log->dir_fd);            /* a folder */
-    (void)pthread_mutex_destroy(&log->lock); /* nobody holds it */
+    if (log->file >= 0)
+        log->disk->close(log->disk, log->file); /* flushed, or has failed */
+    (void)pthread_mutex_destroy(&log->lock);    /* nobody holds it */
     log_index_fini(&log->index);
     free(log->found_runs);
     free(log->batch);

@@ -3,15 +3,15 @@
  * A record is written with the checksum of its header, of its body, and of the
  * record before it, so that a lost, torn, misplaced or stale record is told
  * from a good one (log_format.h draws the bytes). Segments are preallocated
- * and zeroed ahead; a write is one pwritev, made durable by one fdatasync.
+ * and zeroed ahead; a write is one write of the disk, made durable by one sync.
  *
  *   store_log_open ─▶ store_log_info ─▶ (store_log_write* ─▶ store_log_sync)*
  *                                       store_log_read, from any thread
  *
  * A torn last batch, which nobody can have been told of, is cut at open, and
  * the cut is durable before open returns. At open the tail segment is read past
- * the page cache (O_DIRECT; where a filesystem lacks it, its live part is
- * written anew and flushed), so that what is recovered is what the disk holds
+ * the page cache (where the disk can't do that, its live part is written anew
+ * and flushed), so that what is recovered is what the disk holds
  * and not what a failed flush left in memory. Damage anywhere else is
  * -PX_ECORRUPT, and names the file, the offset and the index.
  *
@@ -21,13 +21,16 @@
 
 #include "raft/raft.h"
 #include "raft/types.h"
+#include "store/disk.h"
 
 struct store_log;
 
 struct store_log_options {
-    const char *dir;        /* exists; the log owns it */
-    uint64_t segment_bytes; /* 0: the default, 64 MiB */
-    uint64_t stamp;         /* identity of cluster and node, in every segment's
+    struct store_disk *disk; /* of a folder that the log has for itself; the
+                                caller's, open until the log is closed */
+    const char *dir;         /* that folder, for messages */
+    uint64_t segment_bytes;  /* 0: the default, 64 MiB */
+    uint64_t stamp;          /* identity of cluster and node, in every segment's
                                header: a file of another one is refused */
     raft_index applied; /* the state holds entries up to here, so all of them
                            were durable once: a log that ends before is damaged
@@ -46,7 +49,7 @@ struct store_log_info {
     uint64_t torn_bytes; /* cut from the tail at open */
 };
 
-/* Opens or creates the log in options->dir.
+/* Opens or creates the log on options->disk.
  * Errors: -PX_ECORRUPT, -PX_EFORMAT, -PX_ECLUSTER (another stamp), -errno of
  *         the disk, -EINVAL (segment_bytes: 8 KiB to 2 GiB); @why says in one
  *         sentence which file, offset and index. */

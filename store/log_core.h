@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 
+#include "store/disk.h"
 #include "store/log.h"
 #include "store/log_format.h"
 #include "store/say.h"
@@ -53,7 +54,7 @@ struct log_batch; /* log.c: records on their way to one pwritev */
 struct store_log {
     /* Fixed at open. */
     char *dir; /* for messages */
-    int dir_fd;
+    struct store_disk *disk;
     uint32_t segment_bytes;
     uint64_t stamp;
     raft_index applied; /* durable once, by what the state says */
@@ -61,7 +62,7 @@ struct store_log {
     struct raft_term_run *found_runs;
 
     /* The log thread's. */
-    int fd;                /* the current segment */
+    int file;              /* the current segment */
     uint32_t sequence;     /* its number */
     uint32_t segment_size; /* its bytes */
     uint64_t end;          /* of its records */

@@ -2,10 +2,8 @@
  * replayed. The places of a run of entries are copied under the lock; the bytes
  * are then read without it, for they never change: a cut only adds a record,
  * and what was cut stays where it was. A reader opens the segment it needs, so
- * it shares no descriptor with the log thread. */
+ * it shares no file with the log thread. */
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/err.h"
@@ -61,18 +59,19 @@ static int read_group(const struct store_log *log,
 {
     size_t size = (size_t)(place_end(last) - first->offset);
     struct px_buf *buf = px_buf_new(size);
+    struct store_disk *d = log->disk;
     ssize_t n;
-    int fd;
+    int file;
 
     if (buf == NULL)
         return -ENOMEM;
-    fd = segment_open(log->dir_fd, first->sequence, O_RDONLY);
-    if (fd < 0) {
+    file = segment_open(d, first->sequence, STORE_DISK_READ);
+    if (file < 0) {
         px_buf_unref(buf);
-        return fd;
+        return file;
     }
-    n = segment_read(fd, buf->data, size, first->offset);
-    (void)close(fd); /* only read */
+    n = d->read(d, file, buf->data, size, first->offset);
+    d->close(d, file);
     if (n < 0 || (size_t)n < size) {
         px_buf_unref(buf);
         return n < 0 ? (int)n : -PX_ECORRUPT;

@@ -1,11 +1,8 @@
 #include "store/log_scan.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "store/segment.h"
@@ -17,12 +14,12 @@ static_assert(WINDOW_BYTES >=
               "the largest record fits, wherever in a block it begins");
 
 /* Pages of its own: aligned, and none is touched that a short file leaves. */
-int log_scan_init(struct log_scan *s)
+int log_scan_init(struct log_scan *s, struct store_disk *disk)
 {
     void *window = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    *s = (struct log_scan){.fd = -1};
+    *s = (struct log_scan){.disk = disk, .file = -1};
     if (window == MAP_FAILED)
         return -errno;
     s->window = window;
@@ -39,9 +36,9 @@ void log_scan_fini(struct log_scan *s)
 
 void log_scan_close(struct log_scan *s)
 {
-    if (s->fd >= 0)
-        (void)close(s->fd); /* only read */
-    s->fd = -1;
+    if (s->file >= 0)
+        s->disk->close(s->disk, s->file);
+    s->file = -1;
 }
 
 /* Fills the window from the block that holds @offset on. Whole blocks are
@@ -51,51 +48,46 @@ static int fill(struct log_scan *s, uint64_t offset)
     uint64_t base = offset - offset % LOG_BLOCK_BYTES;
     uint64_t left = s->file_bytes - base;
     size_t wanted = WINDOW_BYTES;
+    ssize_t n;
 
     if (left < wanted)
         wanted =
             ((size_t)left + LOG_BLOCK_BYTES - 1) & ~(LOG_BLOCK_BYTES - 1ul);
     s->base = base;
     s->filled = 0;
-    while (s->filled < wanted && base + s->filled < s->file_bytes) {
-        ssize_t n = pread(s->fd, s->window + s->filled, wanted - s->filled,
-                          (off_t)(base + s->filled));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            return -EIO; /* it was longer when it was opened */
-        s->filled += (size_t)n;
-    }
+    n = s->disk->read(s->disk, s->file, s->window, wanted, base);
+    if (n < 0)
+        return (int)n;
+    if ((size_t)n < wanted && base + (size_t)n < s->file_bytes)
+        return -EIO; /* it was longer when it was opened */
+    s->filled = (size_t)n;
     return 0;
 }
 
-static int open_with(struct log_scan *s, int dir_fd, uint32_t sequence,
-                     int flags)
+static int open_with(struct log_scan *s, uint32_t sequence, unsigned how)
 {
-    struct stat st;
+    int rc;
 
     log_scan_close(s);
-    s->fd = segment_open(dir_fd, sequence, O_RDONLY | flags);
-    if (s->fd < 0)
-        return s->fd;
-    if (fstat(s->fd, &st) < 0)
-        return -errno;
-    s->is_direct = flags != 0;
-    s->file_bytes = (uint64_t)st.st_size;
+    s->file = segment_open(s->disk, sequence, how);
+    if (s->file < 0)
+        return s->file;
+    rc = s->disk->size(s->disk, s->file, &s->file_bytes);
+    if (rc < 0)
+        return rc;
+    s->is_direct = (how & STORE_DISK_UNCACHED) != 0;
     return fill(s, 0);
 }
 
-int log_scan_open(struct log_scan *s, int dir_fd, uint32_t sequence,
-                  bool past_cache)
+int log_scan_open(struct log_scan *s, uint32_t sequence, bool past_cache)
 {
-    int rc = open_with(s, dir_fd, sequence, past_cache ? O_DIRECT : 0);
+    int rc = -EINVAL;
 
-    /* Filesystems without direct I/O refuse the open or the first read. */
-    if (past_cache && rc == -EINVAL)
-        rc = open_with(s, dir_fd, sequence, 0);
+    if (past_cache)
+        rc = open_with(s, sequence, STORE_DISK_READ | STORE_DISK_UNCACHED);
+    /* Disks without such reads refuse the open or the first read. */
+    if (rc == -EINVAL)
+        rc = open_with(s, sequence, STORE_DISK_READ);
     return rc;
 }
 

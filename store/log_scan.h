@@ -4,10 +4,12 @@
 #ifndef STORE_LOG_SCAN_H
 #define STORE_LOG_SCAN_H
 
+#include "store/disk.h"
 #include "store/log_format.h"
 
 struct log_scan {
-    int fd; /* -1: closed */
+    struct store_disk *disk;
+    int file; /* -1: closed */
     bool is_direct;
     uint64_t file_bytes;
     uint8_t *window; /* aligned for direct I/O */
@@ -15,13 +17,12 @@ struct log_scan {
     size_t filled;
 };
 
-int log_scan_init(struct log_scan *s);
+int log_scan_init(struct log_scan *s, struct store_disk *disk);
 void log_scan_fini(struct log_scan *s);
 
-/* Turns to segment @sequence. @past_cache: read it with O_DIRECT, if the
- * filesystem lets us; is_direct says whether it does. */
-int log_scan_open(struct log_scan *s, int dir_fd, uint32_t sequence,
-                  bool past_cache);
+/* Turns to segment @sequence. @past_cache: read it past the page cache, if the
+ * disk lets us; is_direct says whether it does. */
+int log_scan_open(struct log_scan *s, uint32_t sequence, bool past_cache);
 void log_scan_close(struct log_scan *s);
 
 /* @size bytes at @offset, good until the next call; NULL in @bytes_out where

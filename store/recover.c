@@ -45,11 +45,9 @@
  * flush at the end is owed in any case: what a crashed process wrote may have
  * reached no more than the cache of the drive. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/err.h"
@@ -234,7 +232,7 @@ static int take_segment(struct recovery *r, uint32_t sequence, bool is_last)
     if (sequence != before + 1)
         return say_missing(r, before + 1);
     r->sequence = sequence;
-    rc = log_scan_open(&r->scan, r->log->dir_fd, sequence, is_last);
+    rc = log_scan_open(&r->scan, sequence, is_last);
     if (rc < 0)
         return say_failed(r, sequence, rc);
     rc = read_head(r, &r->head);
@@ -274,7 +272,7 @@ static int check_torn(struct recovery *r, uint64_t garbage_end)
 /* How far the page cache holds bytes behind the stop. */
 static int find_cached(struct recovery *r, uint64_t *end_out)
 {
-    int rc = log_scan_open(&r->scan, r->log->dir_fd, r->sequence, false);
+    int rc = log_scan_open(&r->scan, r->sequence, false);
 
     if (rc < 0)
         return rc;
@@ -286,22 +284,22 @@ static int find_cached(struct recovery *r, uint64_t *end_out)
 static int settle(struct recovery *r, uint64_t garbage_end, bool is_rewritten)
 {
     struct store_log *log = r->log;
-    int rc = segment_open(log->dir_fd, r->sequence, O_RDWR);
+    struct store_disk *d = log->disk;
+    int rc = segment_open(d, r->sequence, STORE_DISK_READ | STORE_DISK_WRITE);
 
     if (rc < 0)
         return rc;
-    log->fd = rc;
-    if (r->scan.file_bytes < r->head.bytes) {
-        rc = segment_extend(log->fd, r->head.bytes);
-        if (rc < 0)
-            return rc;
-    }
-    rc = segment_zero(log->fd, r->stop, garbage_end);
+    log->file = rc;
+    rc = 0;
+    if (r->scan.file_bytes < r->head.bytes)
+        rc = d->allocate(d, log->file, r->head.bytes);
+    if (rc == 0)
+        rc = segment_zero(d, log->file, r->stop, garbage_end);
     if (rc == 0 && is_rewritten)
-        rc = segment_rewrite(log->fd, r->stop);
-    if (rc == 0 && (fdatasync(log->fd) < 0 || fsync(log->dir_fd) < 0))
-        rc = -errno;
-    return rc;
+        rc = segment_rewrite(d, log->file, r->stop);
+    if (rc == 0)
+        rc = d->sync(d, log->file);
+    return rc < 0 ? rc : d->sync_dir(d);
 }
 
 /* What was applied was durable: it can't be a tear that ends the log before. */
@@ -364,10 +362,10 @@ int log_recover(struct store_log *log, struct px_text *why)
     size_t count = 0;
     int rc;
 
-    rc = log_scan_init(&r.scan);
+    rc = log_scan_init(&r.scan, log->disk);
     if (rc < 0)
         goto fail;
-    rc = segment_list(log->dir_fd, &sequences, &count);
+    rc = segment_list(log->disk, &sequences, &count);
     if (rc < 0)
         goto fail;
     if (count > 0) {

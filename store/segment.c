@@ -1,22 +1,16 @@
 /* A segment is made under another name, and gets its own once its head is
  * durable:
  *
- *   create segment.new ─▶ fallocate ─▶ write head ─▶ fsync ─▶ rename ─▶ fsync
- *                                                             of the folder
+ *   create segment.new ─▶ allocate ─▶ write head ─▶ sync ─▶ rename ─▶ sync_dir
  * so a crash between any two of these leaves a file that is removed at the
  * next open, or a good segment, and never a segment with half a head. */
 #include "store/segment.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 
@@ -49,196 +43,113 @@ static int compare_sequences(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-static int list_add(uint32_t **list, size_t *count, uint32_t sequence)
+struct list {
+    uint32_t *sequences;
+    size_t count;
+};
+
+static int list_add(void *ctx, const char *name)
 {
-    if ((*count & (*count - 1)) == 0) { /* 0 or a power of two: full */
-        size_t capacity = *count > 0 ? 2 * *count : 1;
-        uint32_t *grown = realloc(*list, capacity * sizeof **list);
+    struct list *l = ctx;
+    uint32_t sequence = sequence_of(name);
+
+    if (sequence == 0)
+        return 0;
+    if ((l->count & (l->count - 1)) == 0) { /* 0 or a power of two: full */
+        size_t capacity = l->count > 0 ? 2 * l->count : 1;
+        uint32_t *grown =
+            realloc(l->sequences, capacity * sizeof *l->sequences);
 
         if (grown == NULL)
             return -ENOMEM;
-        *list = grown;
+        l->sequences = grown;
     }
-    (*list)[(*count)++] = sequence;
+    l->sequences[l->count++] = sequence;
     return 0;
 }
 
-static int list_dir(DIR *dir, uint32_t **list, size_t *count)
+int segment_list(struct store_disk *d, uint32_t **sequences_out,
+                 size_t *count_out)
 {
-    const struct dirent *d;
+    struct list list = {0};
+    int rc = d->remove(d, SEGMENT_NEW);
 
-    for (;;) {
-        uint32_t sequence;
-        int rc;
-
-        errno = 0;
-        d = readdir(dir);
-        if (d == NULL)
-            return -errno;
-        sequence = sequence_of(d->d_name);
-        if (sequence == 0)
-            continue;
-        rc = list_add(list, count, sequence);
-        if (rc < 0)
-            return rc;
-    }
-}
-
-int segment_list(int dir_fd, uint32_t **sequences_out, size_t *count_out)
-{
-    uint32_t *list = NULL;
-    size_t count = 0;
-    DIR *dir = NULL;
-    int fd;
-    int rc;
-
-    if (unlinkat(dir_fd, SEGMENT_NEW, 0) < 0 && errno != ENOENT)
-        return -errno;
-    fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    dir = fdopendir(fd);
-    if (dir == NULL) {
-        rc = -errno;
-        (void)close(fd); /* only read */
+    if (rc < 0 && rc != -ENOENT)
         return rc;
-    }
-    rc = list_dir(dir, &list, &count);
-    (void)closedir(dir); /* only read */
+    rc = d->list(d, list_add, &list);
     if (rc < 0) {
-        free(list);
+        free(list.sequences);
         return rc;
     }
-    if (count > 0)
-        qsort(list, count, sizeof *list, compare_sequences);
-    *sequences_out = list;
-    *count_out = count;
+    if (list.count > 0)
+        qsort(list.sequences, list.count, sizeof *list.sequences,
+              compare_sequences);
+    *sequences_out = list.sequences;
+    *count_out = list.count;
     return 0;
 }
 
-int segment_extend(int fd, uint64_t bytes)
-{
-    int rc;
-
-    do {
-        rc = posix_fallocate(fd, 0, (off_t)bytes);
-    } while (rc == EINTR);
-    return -rc;
-}
-
-static int fill_new(int fd, const struct log_segment_head *head)
+static int fill_new(struct store_disk *d, int file,
+                    const struct log_segment_head *head)
 {
     uint8_t block[LOG_BLOCK_BYTES];
-    struct iovec iov = {block, sizeof block};
-    int rc;
+    int rc = d->allocate(d, file, head->bytes);
 
-    rc = segment_extend(fd, head->bytes);
     if (rc < 0)
         return rc;
     log_segment_head_encode(head, block);
-    rc = segment_writev(fd, &iov, 1, 0);
-    if (rc < 0)
-        return rc;
-    return fsync(fd) < 0 ? -errno : 0;
+    rc = segment_write(d, file, block, sizeof block, 0);
+    return rc < 0 ? rc : d->sync(d, file);
 }
 
-int segment_create(int dir_fd, const struct log_segment_head *head)
+int segment_create(struct store_disk *d, const struct log_segment_head *head)
 {
     char name[SEGMENT_NAME_BYTES];
+    int file;
     int rc;
-    int fd;
 
     px_assert(head->bytes % LOG_BLOCK_BYTES == 0);
     px_assert(head->bytes <= LOG_SEGMENT_BYTES_MAX);
-    fd = openat(dir_fd, SEGMENT_NEW, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
-                0600);
-    if (fd < 0)
-        return -errno;
-    rc = fill_new(fd, head);
+    file = d->open(d, SEGMENT_NEW,
+                   STORE_DISK_READ | STORE_DISK_WRITE | STORE_DISK_CREATE);
+    if (file < 0)
+        return file;
+    rc = fill_new(d, file, head);
     if (rc < 0)
         goto fail;
     segment_name(head->sequence, name);
-    if (renameat(dir_fd, SEGMENT_NEW, dir_fd, name) < 0 || fsync(dir_fd) < 0) {
-        rc = -errno;
+    rc = d->rename(d, SEGMENT_NEW, name);
+    if (rc == 0)
+        rc = d->sync_dir(d);
+    if (rc < 0)
         goto fail;
-    }
-    return fd;
+    return file;
 fail:
     /* Best effort: what stays is removed at the next open. */
-    (void)unlinkat(dir_fd, SEGMENT_NEW, 0);
-    (void)close(fd);
+    (void)d->remove(d, SEGMENT_NEW);
+    d->close(d, file);
     return rc;
 }
 
-int segment_open(int dir_fd, uint32_t sequence, int flags)
+int segment_open(struct store_disk *d, uint32_t sequence, unsigned how)
 {
     char name[SEGMENT_NAME_BYTES];
-    int fd;
 
     segment_name(sequence, name);
-    fd = openat(dir_fd, name, flags | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return d->open(d, name, how);
 }
 
-/* Takes @done bytes off the front of @iov. */
-static void iov_advance(struct iovec **iov, size_t *count, size_t done)
+int segment_write(struct store_disk *d, int file, const void *data, size_t size,
+                  uint64_t offset)
 {
-    while (*count > 0 && done >= (*iov)->iov_len) {
-        done -= (*iov)->iov_len;
-        (*iov)++;
-        (*count)--;
-    }
-    if (*count == 0)
-        return;
-    (*iov)->iov_base = (uint8_t *)(*iov)->iov_base + done;
-    (*iov)->iov_len -= done;
+    struct iovec iov = {(void *)(uintptr_t)data, size}; /* only read from */
+
+    return d->write(d, file, &iov, 1, offset);
 }
 
-int segment_writev(int fd, struct iovec *iov, size_t count, uint64_t offset)
+int segment_zero(struct store_disk *d, int file, uint64_t from, uint64_t to)
 {
-    px_assert(count <= IOV_MAX);
-    while (count > 0) {
-        ssize_t n = pwritev(fd, iov, (int)count, (off_t)offset);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : -EIO;
-        offset += (uint64_t)n;
-        iov_advance(&iov, &count, (size_t)n);
-    }
-    return 0;
-}
-
-ssize_t segment_read(int fd, void *data, size_t size, uint64_t offset)
-{
-    size_t done = 0;
-
-    while (done < size) {
-        ssize_t n = pread(fd, (uint8_t *)data + done, size - done,
-                          (off_t)(offset + done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
-}
-
-static int write_all(int fd, void *data, size_t size, uint64_t offset)
-{
-    struct iovec iov = {data, size};
-
-    return segment_writev(fd, &iov, 1, offset);
-}
-
-int segment_zero(int fd, uint64_t from, uint64_t to)
-{
-    uint8_t zeros[LOG_BLOCK_BYTES] = {0};
+    static const uint8_t zeros[LOG_BLOCK_BYTES];
 
     while (from < to) {
         size_t size = sizeof zeros;
@@ -246,7 +157,7 @@ int segment_zero(int fd, uint64_t from, uint64_t to)
 
         if (size > to - from)
             size = (size_t)(to - from);
-        rc = write_all(fd, zeros, size, from);
+        rc = segment_write(d, file, zeros, size, from);
         if (rc < 0)
             return rc;
         from += size;
@@ -254,7 +165,7 @@ int segment_zero(int fd, uint64_t from, uint64_t to)
     return 0;
 }
 
-int segment_rewrite(int fd, uint64_t end)
+int segment_rewrite(struct store_disk *d, int file, uint64_t end)
 {
     uint8_t *copy = malloc(COPY_BYTES);
     uint64_t at = 0;
@@ -264,14 +175,14 @@ int segment_rewrite(int fd, uint64_t end)
         return -ENOMEM;
     while (at < end && rc == 0) {
         size_t size = end - at < COPY_BYTES ? (size_t)(end - at) : COPY_BYTES;
-        ssize_t n = segment_read(fd, copy, size, at);
+        ssize_t n = d->read(d, file, copy, size, at);
 
         if (n < 0)
             rc = (int)n;
         else if ((size_t)n < size)
             rc = -EIO; /* it was longer a moment ago */
         else
-            rc = write_all(fd, copy, size, at);
+            rc = segment_write(d, file, copy, size, at);
         at += size;
     }
     free(copy);

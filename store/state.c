@@ -64,13 +64,14 @@ static int refuse_format(uint32_t format, char *why, size_t why_size)
     return -PX_EFORMAT;
 }
 
-static int judge(const struct store_state_options *options,
+static int judge(struct store_state *s,
+                 const struct store_state_options *options,
                  struct store_boot *note, enum store_state_origin *origin_out,
                  char *why, size_t why_size)
 {
     const char *reason;
     int exists = database_exists(options->dir);
-    int note_rc = store_boot_read(options->dir, note);
+    int note_rc = store_boot_read(s->disk, note);
 
     if (exists < 0)
         return exists;
@@ -193,6 +194,7 @@ static void state_free(struct store_state *s)
     if (s == NULL)
         return;
     store_env_close(&s->env);
+    store_disk_close(s->disk);
     command_scratch_free(s->scratch);
     (void)pthread_mutex_destroy(&s->lock); /* nobody holds it any more */
     free(s->boot_id);
@@ -227,7 +229,7 @@ static int note_boot(const struct store_state *s, bool is_clean)
     if (strlen(s->boot_id) > STORE_BOOT_ID_BYTES_MAX)
         return -EINVAL;
     memcpy(note.id, s->boot_id, strlen(s->boot_id));
-    return store_boot_write(s->dir, &note);
+    return store_boot_write(s->disk, &note);
 }
 
 int store_state_open(const struct store_state_options *options,
@@ -244,14 +246,16 @@ int store_state_open(const struct store_state_options *options,
         why[0] = '\0';
     if (s == NULL)
         return -ENOMEM;
-    rc = judge(options, &before, &origin, why, why_size);
+    rc = store_disk_open(options->dir, &s->disk);
+    if (rc == 0)
+        rc = judge(s, options, &before, &origin, why, why_size);
     if (rc == 0)
         rc = note_boot(s, false);
     if (rc == 0)
         rc = open_or_rebuild(s, options, &origin, why, why_size);
     /* A newer program's database was only looked at: it stays clean. */
     if (rc == -PX_EFORMAT && before.is_clean)
-        (void)store_boot_write(options->dir, &before); /* rc says enough */
+        (void)store_boot_write(s->disk, &before); /* rc says enough */
     if (rc < 0)
         goto fail;
     *state_out = s;

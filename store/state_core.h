@@ -3,11 +3,13 @@
 #define STORE_STATE_CORE_H
 
 #include "store/apply.h"
+#include "store/disk.h"
 #include "store/env.h"
 
 struct store_state {
     struct store_env env;
     char *dir;
+    struct store_disk *disk; /* the same folder, for the note of the boot */
     char *boot_id;
     struct command_scratch *scratch;
     struct apply apply; /* of the one thread that applies */

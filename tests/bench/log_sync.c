@@ -103,6 +103,8 @@ static void measure(const char *dir, size_t rounds)
     int floor_fd = open_floor(dir, rounds * RECORD_BYTES);
 
     memset(bytes, 7, sizeof bytes);
+    if (store_disk_open(dir, &options.disk) < 0)
+        die("the folder can't be opened");
     if (store_log_open(&options, &log, why, sizeof why) < 0)
         die(why);
     for (size_t i = 0; i < rounds; i++) {
@@ -110,6 +112,7 @@ static void measure(const char *dir, size_t rounds)
         of_log[i] = time_log(log, bytes, i);
     }
     store_log_close(log);
+    store_disk_close(options.disk);
     (void)close(floor_fd); /* it has no name */
 }
 

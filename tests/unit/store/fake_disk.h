@@ -1,19 +1,12 @@
-/* A disk that fails as told, and that can lose its power. The calls of the log
- * go through it (linked with --wrap) to a real folder; it counts them, makes
- * the one it was told to fail, and keeps apart what was flushed and what was
- * not.
- *
- * After a loss of power each sector of 512 bytes holds either what was there at
- * the last flush of the file or what was written since, by chance; so do names,
- * until the folder is flushed. Calls fail from then on. */
+/* System calls that fail as told. The calls of the log go through here (linked
+ * with --wrap) to a real folder; they are counted, and the one that is told to
+ * fails. */
 #ifndef FAKE_DISK_H
 #define FAKE_DISK_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "base/rand.h"
 
 enum disk_call {
     DISK_OPENAT,
@@ -34,7 +27,6 @@ struct disk_plan {
     bool refuses_direct;          /* O_DIRECT is EINVAL */
     const char *direct_dir;       /* what O_DIRECT finds instead of what the
                                      page cache holds; NULL: the same */
-    unsigned power_fails_at;      /* any call, counted from 1; 0: never */
 };
 
 struct disk_counts {
@@ -44,19 +36,10 @@ struct disk_counts {
     uint64_t bytes_written;
 };
 
-/* Starts over: what is in @dir counts as flushed. */
-void disk_start(const char *dir, const struct disk_plan *plan);
-/* Another plan for the same disk, power on: what was flushed stays so, what
- * wasn't is still in the page cache. As when a process dies, and not the
- * machine. */
-void disk_go_on(const struct disk_plan *plan);
-/* From here on calls pass by, uncounted; images are still to be had. */
-void disk_pause(void);
+/* Starts over, with nothing counted. */
+void disk_start(const struct disk_plan *plan);
 /* Back to a disk that just works. */
 void disk_stop(void);
 const struct disk_counts *disk_counts(void);
-bool disk_has_power(void);
-/* Fills @to, an empty folder, with what the disk may hold now. */
-void disk_image(const char *to, struct px_rand *rand);
 
 #endif

@@ -64,7 +64,7 @@ int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
 
-    store_log_close(f->log);
+    fixture_close(f);
     remove_dir(f->root);
     free(f);
     return 0;
@@ -77,11 +77,16 @@ int fixture_try_open(struct fixture *f)
     int rc;
 
     assert_null(f->log);
+    if (f->given == NULL)
+        assert_int_equal(store_disk_open(f->dir, &f->disk), 0);
+    options.disk = f->given != NULL ? f->given : f->disk;
     rc = store_log_open(&options, &f->log, f->why, sizeof f->why);
-    if (rc == 0)
+    if (rc == 0) {
         store_log_info(f->log, &f->info);
-    else
+    } else {
         assert_true(f->why[0] != '\0');
+        fixture_close(f);
+    }
     return rc;
 }
 
@@ -96,7 +101,9 @@ void fixture_open(struct fixture *f)
 void fixture_close(struct fixture *f)
 {
     store_log_close(f->log);
+    store_disk_close(f->disk);
     f->log = NULL;
+    f->disk = NULL;
 }
 
 static void copy_file(const char *from, const char *to)

@@ -37,6 +37,8 @@ struct fixture {
     unsigned dirs;      /* made so far */
     uint64_t segment_bytes;
     uint64_t stamp;
+    struct store_disk *given; /* instead of the kernel's, of dir */
+    struct store_disk *disk;  /* the kernel's, while the log is open */
     struct store_log *log;
     struct store_log_info info; /* of the last open */
     char why[512];

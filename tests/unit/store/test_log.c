@@ -187,15 +187,6 @@ static void segments_out_of_range_are_refused(void **state)
     assert_int_equal(fixture_try_open(f), -EINVAL);
 }
 
-static void a_folder_that_is_not_there_is_named(void **state)
-{
-    struct fixture *f = *state;
-
-    (void)strncat(f->dir, "/nowhere", sizeof f->dir - strlen(f->dir) - 1);
-    assert_int_equal(fixture_try_open(f), -ENOENT);
-    assert_non_null(strstr(f->why, "/nowhere"));
-}
-
 static void a_damaged_entry_is_not_read(void **state)
 {
     struct fixture *f = *state;
@@ -394,7 +385,6 @@ int main(void)
         TEST(the_largest_entry_fits_whatever_a_segment_holds),
         TEST(a_batch_larger_than_one_pwritev_is_whole),
         TEST(segments_out_of_range_are_refused),
-        TEST(a_folder_that_is_not_there_is_named),
         TEST(a_damaged_entry_is_not_read),
         cmocka_unit_test(any_run_of_writes_cuts_and_reopens_equals_the_model),
         TEST(readers_see_whole_entries_while_the_log_is_written),

@@ -1,5 +1,5 @@
-/* store/log.c, segment.c, recover.c on a disk that fails, is full, or loses
- * its power at any call. */
+/* store/log.c, segment.c, recover.c and disk.c: how many system calls they make,
+ * and what they do where one fails. */
 #include "tests/unit/store/fake_disk.h"
 #include "tests/unit/store/log_fixture.h"
 
@@ -31,7 +31,7 @@ static void a_batch_is_one_pwritev_and_one_fdatasync(void **state)
     struct raft_entry entries[20];
 
     fixture_open(f);
-    disk_start(f->dir, &plan);
+    disk_start(&plan);
     for (int i = 0; i < 20; i++) {
         model_add(&f->model, 1, 100);
         entries[i] = model_entry_of(&f->model, f->model.last);
@@ -52,7 +52,7 @@ static void a_sync_of_nothing_is_no_call(void **state)
     struct disk_plan plan = {0};
 
     fixture_open(f);
-    disk_start(f->dir, &plan);
+    disk_start(&plan);
     fixture_sync(f);
     assert_int_equal(store_log_write(f->log, NULL, NULL, 0), 0);
     fixture_sync(f);
@@ -67,7 +67,7 @@ static void zeros_go_ahead_of_small_writes_only(void **state)
 
     f->segment_bytes = 4u << 20;
     fixture_open(f);
-    disk_start(f->dir, &plan);
+    disk_start(&plan);
     fixture_write(f, 1, 1, 1, 256); /* up to the first 128 KiB of the file */
     assert_int_equal(disk_counts()->bytes_written, (128 << 10) - 4096);
     before = disk_counts()->bytes_written;
@@ -86,7 +86,7 @@ static void a_failed_sync_is_an_error_for_ever(void **state)
     struct disk_plan plan = {.fail_at = {[DISK_FDATASYNC] = 1}, .error = EIO};
 
     fixture_open(f);
-    disk_start(f->dir, &plan);
+    disk_start(&plan);
     fixture_write(f, 1, 1, 1, 100);
     assert_int_equal(store_log_sync(f->log), -EIO);
     assert_int_equal(store_log_sync(f->log), -EIO);
@@ -104,7 +104,7 @@ static void short_and_interrupted_writes_go_on(void **state)
         .fail_at = {[DISK_PWRITEV] = 3}, .error = EINTR, .write_bytes_max = 97};
 
     fixture_open(f);
-    disk_start(f->dir, &plan);
+    disk_start(&plan);
     fixture_write(f, 1, 1, 5, 333);
     fixture_sync(f);
     disk_stop();
@@ -126,7 +126,7 @@ static void a_full_disk_is_said_and_nothing_durable_is_lost(void **state)
     fixture_write(f, 1, 1, 3, 100);
     fixture_sync(f);
     durable = f->model;
-    disk_start(f->dir, &plan);
+    disk_start(&plan);
     /* 400 bytes of it go out: two records of 164, and a part of the third. */
     assert_int_equal(fixture_try_write(f, 4, 1, 5, 100), -ENOSPC);
     assert_int_equal(store_log_sync(f->log), -ENOSPC);
@@ -151,7 +151,7 @@ static void a_full_disk_at_a_new_segment_leaves_nothing_behind(void **state)
     fixture_write(f, 1, 1, 3, 1000);
     fixture_sync(f);
     durable = f->model.last;
-    disk_start(f->dir, &plan);
+    disk_start(&plan);
     assert_int_equal(fixture_try_write(f, 4, 1, 2, 1000), -ENOSPC);
     disk_stop();
     assert_int_equal(file_count(f), 1);
@@ -178,7 +178,7 @@ static void every_failing_call_of_an_open_is_an_error_without_harm(void **state)
             int rc;
 
             plan.fail_at[call] = n;
-            disk_start(f->dir, &plan);
+            disk_start(&plan);
             rc = fixture_try_open(f);
             reached = calls((enum disk_call)call);
             disk_stop();
@@ -208,7 +208,7 @@ static void the_tail_is_read_past_the_page_cache(void **state)
     fixture_write(f, 1, 1, 3, 100);
     fixture_sync(f);
     fixture_crash(f);
-    disk_start(f->dir, &plan);
+    disk_start(&plan);
     fixture_open(f);
     assert_int_equal(disk_counts()->direct_opens, 1);
     assert_int_equal(disk_counts()->bytes_written, 0);
@@ -226,7 +226,7 @@ static void without_direct_io_the_tail_is_written_anew(void **state)
     fixture_write(f, 1, 1, 3, 104);
     fixture_sync(f);
     fixture_crash(f);
-    disk_start(f->dir, &plan);
+    disk_start(&plan);
     fixture_open(f);
     assert_int_equal(disk_counts()->bytes_written, 4096 + 3 * 168);
     assert_int_equal(calls(DISK_FDATASYNC), 1);
@@ -256,7 +256,7 @@ static void what_only_the_page_cache_holds_is_not_taken(void **state)
     fixture_crash(f);
 
     plan.direct_dir = disk.dir;
-    disk_start(f->dir, &plan);
+    disk_start(&plan);
     fixture_open(f);
     f->model.last = durable.last;
     fixture_expect(f, &f->model);
@@ -269,235 +269,6 @@ static void what_only_the_page_cache_holds_is_not_taken(void **state)
     fixture_open(f);
     fixture_expect(f, &f->model);
     assert_int_equal(f->info.torn_bytes, 0);
-}
-
-/* ---- Power ---- */
-
-#define STATES_MAX 256
-
-/* The states that the log may have after a loss of power: the last one that
- * was flushed, and one more for each record written since. */
-struct possible {
-    size_t count;
-    struct model list[STATES_MAX];
-};
-
-static struct possible possible;
-
-static void possible_add(const struct model *m)
-{
-    assert_true(possible.count < STATES_MAX);
-    possible.list[possible.count++] = *m;
-}
-
-static int write_random(struct fixture *f, struct px_rand *r, raft_term *term)
-{
-    struct model *m = &f->model;
-    struct raft_entry entries[6];
-    size_t count = px_rand_below(r, 6);
-    bool has_hard = px_rand_below(r, 4) == 0;
-    int rc;
-
-    if (has_hard) {
-        m->hard = (struct raft_hard_state){++*term, px_rand_below(r, 5)};
-        possible_add(m);
-    }
-    if (count > 0 && m->last > 0 && px_rand_below(r, 4) == 0) {
-        ++*term;
-        model_cut(m, 1 + px_rand_below(r, m->last));
-        possible_add(m);
-    }
-    for (size_t i = 0; i < count; i++) {
-        model_add(m, *term, (uint32_t)px_rand_below(r, 900));
-        entries[i] = model_entry_of(m, m->last);
-        possible_add(m);
-    }
-    rc = store_log_write(f->log, has_hard ? &m->hard : NULL, entries, count);
-    for (size_t i = 0; i < count; i++)
-        px_slice_unref(&entries[i].data);
-    return rc;
-}
-
-/* Writes until the power fails, or for a while. */
-static void write_until_dark(struct fixture *f, struct px_rand *rand)
-{
-    raft_term term = 1;
-    int rc = fixture_try_open(f);
-
-    possible.count = 0;
-    possible_add(&f->model);
-    for (int i = 0; i < 20 && rc == 0; i++) {
-        rc = write_random(f, rand, &term);
-        if (rc == 0 && px_rand_below(rand, 2) == 0) {
-            rc = store_log_sync(f->log);
-            if (rc == 0) {
-                possible.count = 0;
-                possible_add(&f->model);
-            }
-        }
-    }
-    fixture_close(f);
-}
-
-static void expect_possible(struct fixture *f, const char *when, uint64_t seed,
-                            unsigned call)
-{
-    for (size_t i = 0; i < possible.count; i++) {
-        if (fixture_holds(f, &possible.list[i]))
-            return;
-    }
-    fail_msg("%s: PX_SEED=%llu call %u: last %llu is none of %zu states", when,
-             (unsigned long long)seed, call, (unsigned long long)f->info.last,
-             possible.count);
-}
-
-/* Power fails again at each call of the recovery; then it is left alone. */
-static void recover_in_the_dark(struct fixture *f, struct px_rand *rand,
-                                uint64_t seed, unsigned call)
-{
-    for (unsigned at = 1;; at++) {
-        struct disk_plan plan = {.power_fails_at = at};
-        bool is_done;
-
-        disk_start(f->dir, &plan);
-        is_done = fixture_try_open(f) == 0 && disk_has_power();
-        if (is_done) {
-            disk_stop();
-            expect_possible(f, "recovered", seed, call);
-            return;
-        }
-        if (disk_has_power())
-            fail_msg("PX_SEED=%llu call %u: %s", (unsigned long long)seed, call,
-                     f->why);
-        fixture_close(f);
-        fixture_new_dir(f);
-        disk_image(f->dir, rand);
-        disk_stop();
-    }
-}
-
-/* One loss of power at @call; false when the run ends before. */
-static bool lose_power(uint64_t seed, unsigned call)
-{
-    struct disk_plan plan = {.power_fails_at = call};
-    struct fixture *f;
-    struct px_rand rand;
-    bool is_dark;
-    void *own;
-
-    fixture_setup(&own);
-    f = own;
-    f->segment_bytes = 8192;
-    px_rand_init(&rand, seed);
-    disk_start(f->dir, &plan);
-    write_until_dark(f, &rand);
-    is_dark = !disk_has_power();
-
-    px_rand_init(&rand, seed * 1000 + call);
-    fixture_new_dir(f);
-    disk_image(f->dir, &rand);
-    disk_stop();
-    recover_in_the_dark(f, &rand, seed, call);
-
-    /* And life goes on. */
-    f->model = (struct model){.hard = f->info.hard, .salts = 9000};
-    fixture_write(f, 1, 1000, 2, 50);
-    fixture_sync(f);
-    fixture_crash(f);
-    fixture_open(f);
-    fixture_expect(f, &f->model);
-    fixture_teardown(&own);
-    return is_dark;
-}
-
-static void power_lost_at_any_call_loses_nothing_that_was_durable(void **state)
-{
-    const char *only = getenv("PX_SEED");
-    uint64_t first = only != NULL ? strtoull(only, NULL, 10) : 1;
-    uint64_t last = only != NULL ? first : 4;
-
-    (void)state;
-    for (uint64_t seed = first; seed <= last; seed++) {
-        unsigned call = 1;
-
-        while (lose_power(seed, call))
-            call++;
-        print_message("PX_SEED=%llu: %u calls\n", (unsigned long long)seed,
-                      call);
-        assert_true(call > 30);
-    }
-}
-
-/* Whatever is lost with the power, the log is @m. */
-static void expect_kept(struct fixture *f, const struct model *m,
-                        struct px_rand *rand, const char *when, unsigned call)
-{
-    for (int i = 0; i < 4; i++) {
-        struct fixture after = *f;
-
-        fixture_new_dir(&after);
-        f->dirs = after.dirs;
-        after.log = NULL;
-        disk_image(after.dir, rand);
-        fixture_open(&after);
-        if (!fixture_holds(&after, m))
-            fail_msg("%s, call %u: last %llu is now %llu", when, call,
-                     (unsigned long long)m->last,
-                     (unsigned long long)after.info.last);
-        fixture_close(&after);
-    }
-}
-
-/* The process dies at @call, its files stay as they are, and the next one opens
- * them; then the power fails. What open has found, raft counts as durable, and
- * so does it what is flushed from then on. False when the run ends before. */
-static bool die_then_lose_power(uint64_t seed, unsigned call)
-{
-    struct disk_plan dying = {.power_fails_at = call};
-    struct disk_plan plan = {0};
-    struct fixture *f;
-    struct px_rand rand;
-    bool is_dead;
-    void *own;
-
-    fixture_setup(&own);
-    f = own;
-    f->segment_bytes = 8192;
-    px_rand_init(&rand, seed);
-    disk_start(f->dir, &dying);
-    write_until_dark(f, &rand);
-    is_dead = !disk_has_power();
-    disk_go_on(&plan);
-    fixture_open(f);
-    expect_possible(f, "reopened", seed, call);
-    for (size_t i = 0; i < possible.count; i++) {
-        if (fixture_holds(f, &possible.list[i]))
-            f->model = possible.list[i];
-    }
-    disk_pause();
-    expect_kept(f, &f->model, &rand, "found at open", call);
-
-    disk_go_on(&plan);
-    f->model.salts = 9000;
-    fixture_write(f, f->model.last + 1, 1000, 1, 50);
-    fixture_sync(f);
-    disk_pause();
-    expect_kept(f, &f->model, &rand, "flushed after open", call);
-    disk_stop();
-    fixture_teardown(&own);
-    return is_dead;
-}
-
-static void what_open_has_found_survives_a_loss_of_power(void **state)
-{
-    (void)state;
-    for (uint64_t seed = 1; seed <= 2; seed++) {
-        unsigned call = 1;
-
-        while (die_then_lose_power(seed, call))
-            call++;
-        assert_true(call > 30);
-    }
 }
 
 #define TEST(name) \
@@ -517,8 +288,6 @@ int main(void)
         TEST(the_tail_is_read_past_the_page_cache),
         TEST(without_direct_io_the_tail_is_written_anew),
         TEST(what_only_the_page_cache_holds_is_not_taken),
-        cmocka_unit_test(power_lost_at_any_call_loses_nothing_that_was_durable),
-        cmocka_unit_test(what_open_has_found_survives_a_loss_of_power),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,28 @@ static int try_open(struct fixture *fx, const char *boot_id,
     return store_state_open(&options, &fx->s, origin, why, why_size);
 }
 
+static int read_note(const struct fixture *fx, struct store_boot *note_out)
+{
+    struct store_disk *disk;
+    int rc;
+
+    assert_int_equal(store_disk_open(fx->dir, &disk), 0);
+    rc = store_boot_read(disk, note_out);
+    store_disk_close(disk);
+    return rc;
+}
+
+static int write_note(const struct fixture *fx, const struct store_boot *note)
+{
+    struct store_disk *disk;
+    int rc;
+
+    assert_int_equal(store_disk_open(fx->dir, &disk), 0);
+    rc = store_boot_write(disk, note);
+    store_disk_close(disk);
+    return rc;
+}
+
 /* What is left when the process dies: nothing is synced or noted. */
 static void die(struct fixture *fx)
 {
@@ -26,10 +48,10 @@ static void die(struct fixture *fx)
      * process; closing it writes nothing. The note stays as it is. */
     struct store_boot note;
 
-    assert_int_equal(store_boot_read(fx->dir, &note), 0);
+    assert_int_equal(read_note(fx, &note), 0);
     assert_false(note.is_clean);
     fixture_close(fx);
-    assert_int_equal(store_boot_write(fx->dir, &note), 0);
+    assert_int_equal(write_note(fx, &note), 0);
 }
 
 static void a_new_state_is_an_empty_root(void **state)
@@ -196,7 +218,7 @@ static void a_newer_format_is_refused_and_left_as_it_was(void **state)
     assert_int_equal(try_open(fx, "boot-1", &origin, why, sizeof why),
                      -PX_EFORMAT);
     assert_non_null(strstr(why, "format 2"));
-    assert_int_equal(store_boot_read(fx->dir, &note), 0);
+    assert_int_equal(read_note(fx, &note), 0);
     assert_true(note.is_clean);
     fx->s = NULL;
 }
@@ -229,7 +251,7 @@ static void a_note_of_a_newer_format_keeps_everything_as_it_was(void **state)
             store_state_open(&options, &fx->s, &origin, why, sizeof why),
             -PX_EFORMAT);
         assert_non_null(strstr(why, i < 4 ? "format 2," : "format 17,"));
-        assert_int_equal(store_boot_read(fx->dir, &note), -PX_EFORMAT);
+        assert_int_equal(read_note(fx, &note), -PX_EFORMAT);
         (void)snprintf(path, sizeof path, "%s/boot", fx->dir);
         fd = open(path, O_RDONLY);
         assert_true(fd >= 0);

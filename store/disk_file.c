@@ -1,0 +1,51 @@
+/* Small files that are read whole, and replaced whole:
+ *
+ *   write name_new ─▶ sync ─▶ rename to name ─▶ sync_dir
+ *
+ * so that there is the old one or the new one, and never a half. */
+#include <errno.h>
+
+#include "store/disk.h"
+
+ssize_t store_disk_load(struct store_disk *d, const char *name, void *data,
+                        size_t size)
+{
+    int file = d->open(d, name, STORE_DISK_READ);
+    ssize_t n;
+
+    if (file < 0)
+        return file;
+    n = d->read(d, file, data, size, 0);
+    d->close(d, file);
+    return n;
+}
+
+static int write_new(struct store_disk *d, const char *name, const void *data,
+                     size_t size)
+{
+    struct iovec iov = {(void *)(uintptr_t)data, size}; /* only read from */
+    int file = d->open(d, name, STORE_DISK_WRITE | STORE_DISK_CREATE);
+    int rc;
+
+    if (file < 0)
+        return file;
+    rc = d->write(d, file, &iov, 1, 0);
+    if (rc == 0)
+        rc = d->sync(d, file);
+    d->close(d, file);
+    return rc;
+}
+
+int store_disk_replace(struct store_disk *d, const char *name,
+                       const char *name_new, const void *data, size_t size)
+{
+    int rc = write_new(d, name_new, data, size);
+
+    if (rc == 0)
+        rc = d->rename(d, name_new, name);
+    if (rc == 0)
+        rc = d->sync_dir(d);
+    if (rc < 0)
+        (void)d->remove(d, name_new); /* it does no harm where it stays */
+    return rc;
+}
