@@ -21,7 +21,7 @@ if [ "$(id -u)" -ne 0 ] || [ ! -e /dev/fuse ]; then
     echo "bench: needs root and /dev/fuse: it mounts file systems" >&2
     exit 1
 fi
-"$root/deploy/install-packages.sh" run build bench
+"$root/deploy/install-packages.sh" run build test bench
 # Reconfigured, because what was missing before may be installed now.
 again=
 [ ! -f "$build/build.ninja" ] || again=--reconfigure
