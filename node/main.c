@@ -4,11 +4,24 @@
  *   2  wrong configuration */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/note.h"
 #include "node/config.h"
 #include "node/node.h"
+#include "node/notify.h"
+
+/* To the service manager, if one asked. */
+static void tell_manager(const char *text)
+{
+    int rc = notify_send(getenv("NOTIFY_SOCKET"), text);
+
+    if (rc < 0)
+        px_note(PX_NOTE_WARN, "node: can't tell the service manager \"%s\": %s",
+                text, px_strerror(rc));
+}
 
 int main(int argc, char **argv)
 {
@@ -32,7 +45,12 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "phalanx-server: %s\n", why); /* likewise */
         return 1;
     }
+    /* Mounted, and the ports are open: what came in by now is served in a
+     * moment. Not "has a leader": the first of three nodes would never be up
+     * for those who start the other two after it. */
+    tell_manager("READY=1");
     status = node_run(node);
+    tell_manager("STOPPING=1");
     node_close(node);
     return status;
 }
