@@ -128,6 +128,16 @@ static int read_boot_id(char *id, size_t size)
     return rc;
 }
 
+/* After a sentence about an address: what to write instead. */
+static void add_advice(char *why, size_t why_size, const char *advice)
+{
+    size_t used = strlen(why);
+
+    if (used > 0)
+        (void)snprintf(why + used, why_size - used, ": %s",
+                       advice); /* may be cut */
+}
+
 static void open_why(char *why, size_t why_size, const char *what, int rc)
 {
     (void)snprintf(why, why_size, "%s: %s", what, px_strerror(rc));
@@ -306,6 +316,9 @@ static int open_peers(struct node *n, char *why, size_t why_size)
     };
     int rc = net_open(&options, &handler, &n->net, why, why_size);
 
+    if (rc < 0)
+        add_advice(why, why_size,
+                   "write another in GRPC_ADDR, or after --grpc-addr");
     for (size_t i = 0; rc == 0 && i < c->peer_count; i++) {
         const struct config_peer *p = &c->peers[i];
 
@@ -380,11 +393,17 @@ static int start_handles(struct node *n)
 static int open_http(struct node *n, char *why, size_t why_size)
 {
     struct http_handler handler = port_for_http(n);
+    int rc;
 
     if (n->config.debug_addr[0] == '\0')
         return 0;
-    return http_open(&n->loop, n->config.debug_addr, &handler, &n->http, why,
-                     why_size);
+    rc = http_open(&n->loop, n->config.debug_addr, &handler, &n->http, why,
+                   why_size);
+    if (rc < 0)
+        add_advice(
+            why, why_size,
+            "write another in DEBUG_ADDR, or after --debug-addr, or off");
+    return rc;
 }
 
 int node_open(const struct config *config, struct node **node_out, char *why,

@@ -142,6 +142,7 @@ static void addresses_that_are_not_ours_are_named(void **state)
     (void)state;
     prepare(&s);
     refuses(&s, "192.0.2.1:9000", FLAGS("--grpc-addr", "192.0.2.1:9000"));
+    refuses(&s, "GRPC_ADDR", FLAGS("--grpc-addr", "192.0.2.1:9000"));
     refuses(&s, "192.0.2.1:8080", FLAGS("--debug-addr", "192.0.2.1:8080"));
     check_undamaged(&s);
     has_passed = true;
@@ -198,7 +199,11 @@ static void what_another_server_uses_is_named(void **state)
     server_start(&a, NULL);
     refuses(&b, a.data, FLAGS("--node-id", a.name, "--data-dir", a.data));
     refuses(&b, a.grpc_addr, FLAGS("--grpc-addr", a.grpc_addr));
+    refuses(&b, "GRPC_ADDR, or after --grpc-addr",
+            FLAGS("--grpc-addr", a.grpc_addr));
     refuses(&b, a.debug_addr, FLAGS("--debug-addr", a.debug_addr));
+    refuses(&b, "DEBUG_ADDR, or after --debug-addr",
+            FLAGS("--debug-addr", a.debug_addr));
     refuses(&b, a.mount, FLAGS("--mount", a.mount));
     check_holds(a.mount, "key", "kept\n"); /* and it goes on undisturbed */
     assert_int_equal(server_stop(&a, SIGTERM), 0);
