@@ -102,7 +102,9 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c,
         return reply_json(
             c, is_healthy ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, json);
     }
-    return reply_error(c, MHD_HTTP_NOT_FOUND, "{\"error\":\"no such page\"}\n");
+    return reply_error(c, MHD_HTTP_NOT_FOUND,
+                       "{\"error\":\"no such page: there are /health and "
+                       "/debug/status\"}\n");
 }
 
 /* ---- The loop ---- */

@@ -3,7 +3,7 @@
  *
  *   http_open ─▶ the loop runs ─▶ http_close ─▶ the loop runs until `closed`
  *
- * Anything else is 404, or 405 when it isn't GET or HEAD; a connection that is
+ * Anything else is 404, which names the two, or 405 when it isn't GET or HEAD; a connection that is
  * idle for HTTP_IDLE_S is closed.
  *
  * Thread: loop. */

@@ -86,7 +86,7 @@ struct http_handler port_for_http(struct node *n);
 /* Notes a change of role or leader since it was last called. */
 void node_note_changes(struct node *n, const struct raft_status *now);
 
-/* status.c. malloc-ed text, NULL without memory. */
+/* status.c. malloc-ed text that ends with a newline, NULL without memory. */
 char *status_json(const struct node *n);
 char *status_health_json(const struct node *n, bool *is_healthy_out);
 ssize_t status_file(const struct node *n, enum fs_status_file file,

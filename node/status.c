@@ -36,37 +36,77 @@ void node_note_changes(struct node *n, const struct raft_status *now)
     *seen = *now;
 }
 
+/* "BEFORE" "WORD" "\n" */
+static char *line(const char *before, const char *word)
+{
+    char *text = NULL;
+
+    return asprintf(&text, "%s%s\n", before, word) < 0 ? NULL : text;
+}
+
 /* ---- Health ---- */
 
-/* What this node waits for; NULL when it serves. */
-static const char *waits_for(const struct node *n)
+struct wait_text {
+    char text[128];
+};
+
+/* Voters that this node reaches, itself included. */
+static size_t reached(const struct node *n)
 {
+    struct net_peer_info links[RAFT_MEMBERS_MAX];
+    size_t count = net_get_peers(n->net, links, RAFT_MEMBERS_MAX);
+    size_t connected = 1;
+
+    for (size_t i = 0; i < count; i++)
+        connected += links[i].is_connected;
+    return connected;
+}
+
+/* What this node waits for; empty when it serves. A majority is reached and no
+ * one leads: an election is under way. */
+static struct wait_text waits_for(const struct node *n)
+{
+    struct wait_text wait = {""};
     struct raft_status status;
+    struct px_text text;
 
     if (replica_is_ready(n->replica))
-        return NULL;
+        return wait;
     replica_get_status(n->replica, &status);
+    px_text_init(&text, wait.text, sizeof wait.text);
     if (status.leader == 0)
-        return "a leader: no majority of the voters answers";
-    if (status.role == RAFT_LEADER && !status.can_serve)
-        return "the first commit of its term";
-    return "its session";
+        px_text_add(&text, "a leader: reaches %zu of %zu voters, needs %zu",
+                    reached(n), n->config.peer_count,
+                    n->config.peer_count / 2 + 1);
+    else if (status.role == RAFT_LEADER && !status.can_serve)
+        px_text_add(&text, "the first commit of its term");
+    else
+        px_text_add(&text, "its session");
+    return wait;
+}
+
+/* @root as a page of its own, ending with a newline; takes @root. NULL without
+ * memory, or without @root. */
+static char *page(json_t *root, size_t flags)
+{
+    char *json = root != NULL ? json_dumps(root, flags) : NULL;
+    char *text = json != NULL ? line("", json) : NULL;
+
+    free(json);
+    json_decref(root);
+    return text;
 }
 
 char *status_health_json(const struct node *n, bool *is_healthy_out)
 {
-    const char *wait = waits_for(n);
-    json_t *root =
-        json_pack("{s:b, s:s, s:s}", "healthy", wait == NULL, "node_id",
-                  n->config.node, "waiting_for", wait != NULL ? wait : "");
-    char *text;
+    struct wait_text wait = waits_for(n);
+    bool serves = wait.text[0] == '\0';
 
-    *is_healthy_out = wait == NULL;
-    if (root == NULL)
-        return NULL;
-    text = json_dumps(root, JSON_COMPACT);
-    json_decref(root);
-    return text;
+    *is_healthy_out = serves;
+    return page(json_pack("{s:b, s:s, s:s?}", "healthy", serves, "node_id",
+                          n->config.node, "waiting_for",
+                          serves ? NULL : wait.text),
+                JSON_COMPACT);
 }
 
 /* ---- Status ---- */
@@ -152,11 +192,21 @@ find_peer(const struct raft_peer_status *peers, size_t count, raft_id id)
     return NULL;
 }
 
-static json_t *peers(const struct node *n)
+/* Only a leader knows how far the others are: for the rest, null. */
+static json_t *progress_json(const struct raft_peer_status *p)
+{
+    if (p == NULL)
+        return json_pack("{s:n, s:n, s:n}", "state", "match", "next");
+    return json_pack("{s:s, s:I, s:I}", "state", p->state, "match",
+                     (json_int_t)p->match, "next", (json_int_t)p->next);
+}
+
+static json_t *peers(const struct node *n, bool leads)
 {
     struct raft_peer_status progress[RAFT_MEMBERS_MAX];
     struct net_peer_info links[RAFT_MEMBERS_MAX];
-    size_t known = replica_get_peers(n->replica, progress, RAFT_MEMBERS_MAX);
+    size_t known =
+        leads ? replica_get_peers(n->replica, progress, RAFT_MEMBERS_MAX) : 0;
     size_t count = net_get_peers(n->net, links, RAFT_MEMBERS_MAX);
     json_t *array = json_array();
 
@@ -164,14 +214,12 @@ static json_t *peers(const struct node *n)
         const struct raft_peer_status *p =
             find_peer(progress, known, links[i].id);
         json_t *peer =
-            json_pack("{s:s, s:s, s:b, s:s}", "id", links[i].name, "address",
-                      links[i].address, "connected", links[i].is_connected,
-                      "state", p != NULL ? p->state : "");
+            json_pack("{s:s, s:s, s:b}", "id", links[i].name, "address",
+                      links[i].address, "connected", links[i].is_connected);
 
         if (peer == NULL)
             break;
-        set(peer, "match", p != NULL ? p->match : 0);
-        set(peer, "next", p != NULL ? p->next : 0);
+        (void)json_object_update_new(peer, progress_json(p)); /* keys less */
         set(peer, "frames_out", links[i].frames_out);
         set(peer, "frames_in", links[i].frames_in);
         set(peer, "bytes_out", links[i].bytes_out);
@@ -187,7 +235,6 @@ static char *status_text(const struct node *n, size_t flags)
 {
     struct raft_status s;
     json_t *root;
-    char *text;
 
     replica_get_status(n->replica, &s);
     root = json_pack("{s:s, s:s, s:s, s:s?}", "node_id", n->config.node,
@@ -201,11 +248,10 @@ static char *status_text(const struct node *n, size_t flags)
     set(root, "durable_index", s.durable);
     set(root, "log_length", s.last.index);
     set(root, "session", replica_session(n->replica));
-    (void)json_object_set_new(root, "peers", peers(n));       /* a part less */
-    (void)json_object_set_new(root, "counters", counters(n)); /* likewise */
-    text = json_dumps(root, flags);
-    json_decref(root);
-    return text;
+    /* A part less, if there is no memory. */
+    (void)json_object_set_new(root, "peers", peers(n, s.role == RAFT_LEADER));
+    (void)json_object_set_new(root, "counters", counters(n));
+    return page(root, flags);
 }
 
 char *status_json(const struct node *n)
@@ -215,19 +261,12 @@ char *status_json(const struct node *n)
 
 /* ---- Files under .phalanx/ ---- */
 
-/* "BEFORE" "WORD" "\n" */
-static char *line(const char *before, const char *word)
-{
-    char *text = NULL;
-
-    return asprintf(&text, "%s%s\n", before, word) < 0 ? NULL : text;
-}
-
 static char *health_text(const struct node *n)
 {
-    const char *wait = waits_for(n);
+    struct wait_text wait = waits_for(n);
 
-    return wait == NULL ? line("ok", "") : line("waiting: for ", wait);
+    return wait.text[0] == '\0' ? line("ok", "")
+                                : line("waiting: for ", wait.text);
 }
 
 static char *leader_text(const struct node *n)
@@ -259,15 +298,6 @@ static char *members_text(const struct node *n)
     return data;
 }
 
-static char *json_lines(const struct node *n)
-{
-    char *json = status_text(n, JSON_INDENT(2));
-    char *text = json != NULL ? line("", json) : NULL;
-
-    free(json);
-    return text;
-}
-
 ssize_t status_file(const struct node *n, enum fs_status_file file,
                     char **text_out)
 {
@@ -275,7 +305,7 @@ ssize_t status_file(const struct node *n, enum fs_status_file file,
 
     switch (file) {
     case FS_STATUS_STATUS:
-        text = json_lines(n);
+        text = status_text(n, JSON_INDENT(2));
         break;
     case FS_STATUS_LEADER:
         text = leader_text(n);

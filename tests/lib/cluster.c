@@ -393,12 +393,17 @@ void cluster_restart(struct cluster *c, int i)
     start_node(c, i);
 }
 
+int cluster_get(const struct cluster *c, int i, const char *path, char *text,
+                size_t size)
+{
+    return http_get(c->nodes[i].debug_port, path, text, size);
+}
+
 bool cluster_is_ready(struct cluster *c, int i)
 {
     char text[TEXT_MAX];
 
-    return http_get(c->nodes[i].debug_port, "/health", text, sizeof text) ==
-           200;
+    return cluster_get(c, i, "/health", text, sizeof text) == 200;
 }
 
 static void check_runs(struct cluster *c, int i)
@@ -443,8 +448,7 @@ static json_int_t leading_term(struct cluster *c, int i)
     json_t *status;
 
     if (c->nodes[i].pid == 0 ||
-        http_get(c->nodes[i].debug_port, "/debug/status", text, sizeof text) !=
-            200)
+        cluster_get(c, i, "/debug/status", text, sizeof text) != 200)
         return 0;
     status = json_loads(text, 0, NULL);
     state = json_string_value(json_object_get(status, "state"));

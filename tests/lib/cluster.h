@@ -15,6 +15,7 @@
 #define TESTS_LIB_CLUSTER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "tests/lib/guard.h"
 
@@ -56,6 +57,9 @@ void cluster_kill_all(struct cluster *c);
 /* Starts it again; returns at once. */
 void cluster_restart(struct cluster *c, int i);
 
+/* As http_get, from node @i. */
+int cluster_get(const struct cluster *c, int i, const char *path, char *text,
+                size_t size);
 /* Does it have a leader, and answer? Never waits long. */
 bool cluster_is_ready(struct cluster *c, int i);
 void cluster_wait_ready(struct cluster *c, int i);

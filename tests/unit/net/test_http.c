@@ -229,7 +229,7 @@ static void head_is_the_same_without_a_body(void **state)
     site_close(&s);
 }
 
-static void other_pages_are_404(void **state)
+static void other_pages_are_404_and_name_those_there_are(void **state)
 {
     static const char *const requests[] = {
         REQUEST("GET /"), REQUEST("GET /debug/status/"),
@@ -241,6 +241,8 @@ static void other_pages_are_404(void **state)
     site_open(&s);
     for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++)
         has(ask(&s, requests[i]), "HTTP/1.1 404 ");
+    has(ask(&s, requests[0]), "/health");
+    has(ask(&s, requests[0]), "/debug/status");
     site_close(&s);
 }
 
@@ -331,7 +333,7 @@ int main(void)
         cmocka_unit_test(a_status_that_cannot_be_made_is_500),
         cmocka_unit_test(health_is_200_or_503),
         cmocka_unit_test(head_is_the_same_without_a_body),
-        cmocka_unit_test(other_pages_are_404),
+        cmocka_unit_test(other_pages_are_404_and_name_those_there_are),
         cmocka_unit_test(other_methods_are_405),
         cmocka_unit_test(garbage_is_survived),
         cmocka_unit_test(clients_beyond_the_limit_wait_or_are_closed),
