@@ -16,7 +16,8 @@
  * F1  A call that neither waits nor runs has been answered, once.
  * F2  A name has at most one handle in fs.staged that creates it.
  * F3  Calls are parked only at a handle that is staged or being published.
- * F4  A view that is begun is ended before anything is proposed. */
+ * F4  A view that is begun is ended before anything is proposed.
+ * F5  A call's deadline is set once, when it came from the kernel. */
 #ifndef FS_CORE_H
 #define FS_CORE_H
 
@@ -56,10 +57,11 @@ struct fs {
     struct fs_port port;
     struct fuse_session *session;
     char *mountpoint;
+    px_ns request_timeout;
     bool strict_truncate;
     bool is_mounted;
     int poll_fd;  /* epoll over the two below: what fs_fd() shows */
-    int timer_fd; /* ticks while somebody waits for a first write */
+    int timer_fd; /* ticks while somebody waits at a staged open */
     bool timer_runs;
     struct fuse_buf in; /* the request being handled */
     uint8_t *out;       /* FS_READ_BYTES_MAX, for replies with data */
@@ -162,10 +164,13 @@ void fs_propose(struct fs_call *c, struct command *cmd, fs_finish_fn finish,
                 bool keeps_data);
 /* Lets @c wait in @queue. False: it has been answered with an error. */
 bool fs_park(struct fs_call *c, struct px_list *queue);
-/* Takes the first of @queue out and gives it back its run; @rc < 0: answers it
- * so instead. */
+/* Takes the first of @queue out; or the first whose deadline is @now or was. */
 struct fs_call *fs_unpark(struct px_list *queue);
+struct fs_call *fs_unpark_due(struct px_list *queue, px_ns now);
+/* Gives it back its run; @rc < 0: answers it so instead. */
 void fs_resume(struct fs_call *c, int rc);
+/* Of what begins now. */
+px_ns fs_deadline(const struct fs *fs);
 
 /* ---- reply.c ---- */
 

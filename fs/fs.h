@@ -26,7 +26,7 @@
 struct fs;
 
 /* One request that waits for the port: a verified view, or the outcome of a
- * command. It sits inside the fs request; the fields below `done` are the
+ * command. It sits inside the fs request; the fields below `deadline` are the
  * port's from the call on until `done` is called. `done` is called exactly
  * once, on the loop thread, perhaps before the port call returns. */
 struct fs_wait {
@@ -35,9 +35,9 @@ struct fs_wait {
      * else a failure of this node. @result: of a command that was applied
      * (its own rc inside), NULL for a view. */
     void (*done)(struct fs_wait *w, int rc, const struct store_result *result);
+    px_ns deadline; /* `done` has been called by then; past: it is refused */
 
     struct px_list link;
-    px_ns deadline;
     uint64_t id; /* of the read, or sequence of the command */
     raft_index index;
     struct px_slice command;
@@ -56,6 +56,8 @@ enum fs_status_file {
 /* All that fs asks of the node. Every function is called on the loop thread.*/
 struct fs_port {
     void *ctx;
+    /* The clock of deadlines. */
+    px_ns (*now)(void *ctx);
     /* May the local state be read right now, as of after this request arrived?
      * 0: yes; -EAGAIN: ask with read(). */
     int (*try_read)(void *ctx);
@@ -93,6 +95,7 @@ struct fs_port {
 
 struct fs_options {
     const char *mountpoint; /* an existing, empty directory */
+    px_ns request_timeout;  /* from a request's arrival to its answer */
     bool strict_truncate;   /* trunc=strict: publish O_TRUNC at open */
     bool debug;             /* libfuse's own trace on standard error */
 };

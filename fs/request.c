@@ -35,6 +35,11 @@ struct fs_request {
     char bytes[];        /* names and data of the call */
 };
 
+px_ns fs_deadline(const struct fs *fs)
+{
+    return fs->port.now(fs->port.ctx) + fs->request_timeout;
+}
+
 static void hold(struct fs_request *r)
 {
     r->holds++;
@@ -81,7 +86,8 @@ static void copy_bytes(char **at, const void **data, size_t size)
 }
 
 /* @c's home on the heap, made now if it is still on the stack; @c is then an
- * empty shell. NULL: no memory. */
+ * empty shell. NULL: no memory. What is on the stack has just arrived: its time
+ * runs from here, however often it waits (F5). */
 static struct fs_request *request_of(struct fs_call *c, bool keeps_data)
 {
     size_t data_size = keeps_data && c->data != NULL ? c->size : 0;
@@ -96,6 +102,7 @@ static struct fs_request *request_of(struct fs_call *c, bool keeps_data)
     px_list_init(&r->link);
     r->call = *c;
     r->call.request = r;
+    r->wait.deadline = fs_deadline(c->fs);
     at = r->bytes;
     copy_bytes(&at, (const void **)&r->call.name.data, c->name.size);
     copy_bytes(&at, (const void **)&r->call.new_name.data, c->new_name.size);
@@ -246,17 +253,24 @@ bool fs_park(struct fs_call *c, struct px_list *queue)
     return true;
 }
 
+struct fs_call *fs_unpark_due(struct px_list *queue, px_ns now)
+{
+    px_list_for_each (it, queue) {
+        struct fs_request *r = px_list_entry(it, struct fs_request, link);
+
+        px_assert(r->waits == WAITS_FOR_STAGE); /* F3 */
+        if (r->wait.deadline > now)
+            continue; /* one that has waited elsewhere may come after it */
+        px_list_remove(&r->link);
+        r->waits = WAITS_NOT;
+        return &r->call;
+    }
+    return NULL;
+}
+
 struct fs_call *fs_unpark(struct px_list *queue)
 {
-    struct px_list *link = px_list_pop_front(queue);
-    struct fs_request *r;
-
-    if (link == NULL)
-        return NULL;
-    r = px_list_entry(link, struct fs_request, link);
-    px_assert(r->waits == WAITS_FOR_STAGE); /* F3 */
-    r->waits = WAITS_NOT;
-    return &r->call;
+    return fs_unpark_due(queue, PX_NS_NEVER);
 }
 
 void fs_resume(struct fs_call *c, int rc)

@@ -1,7 +1,7 @@
 /* The mount's beginning and end, and its descriptor.
  *
  * What the loop polls is an epoll of two: /dev/fuse, and a timer that ticks
- * while somebody waits for a first write (stage.c). So the loop need not know
+ * while somebody waits at a staged open (stage.c). So the loop need not know
  * that there is a timer.
  *
  * libfuse is used without its loops and threads: one request is read into one
@@ -158,6 +158,7 @@ int fs_open(const struct fs_options *options, const struct fs_port *port,
         goto fail;
     fs->port = *port;
     fs->strict_truncate = options->strict_truncate;
+    fs->request_timeout = options->request_timeout;
     fs->poll_fd = -1;
     fs->timer_fd = -1;
     px_list_init(&fs->handles);

@@ -115,6 +115,7 @@ static void propose(struct fs_handle *h)
     }
     fs->counters.commands++;
     h->wait.done = on_published;
+    h->wait.deadline = fs_deadline(fs); /* whoever waits for it has his own */
     fs->port.propose(fs->port.ctx, &h->wait, &cmd);
 }
 
@@ -280,10 +281,8 @@ enum fs_joined fs_stage_joined(struct fs_handle *h, int rc,
 
 static void be_patient(struct fs_handle *h)
 {
-    if (h->patience > 0)
-        return;
-    h->patience = FS_PATIENCE_TICKS + 1;
-    fs_timer_start(h->fs);
+    if (h->patience == 0)
+        h->patience = FS_PATIENCE_TICKS + 1;
 }
 
 /* Lets @c wait for @h, and has @h published now or, for a stranger, soon. */
@@ -293,7 +292,10 @@ static bool await(struct fs_call *c, struct fs_handle *h, enum fs_touch touch)
         touch == FS_TOUCH_READ && h->stage == FS_STAGE_STAGED &&
         fs_kinship(fuse_req_ctx(c->req)->pid, h->pid) == FS_STRANGER;
 
-    if (!fs_park(c, &h->waiters) || h->stage == FS_STAGE_PUBLISHING)
+    if (!fs_park(c, &h->waiters))
+        return true;
+    fs_timer_start(h->fs);
+    if (h->stage == FS_STAGE_PUBLISHING)
         return true;
     if (is_stranger)
         be_patient(h);
@@ -421,7 +423,17 @@ void fs_stage_abandon(struct fs *fs)
     }
 }
 
-/* ---- Patience ---- */
+/* ---- Ticks: patience, and its end ---- */
+
+/* The publication goes on without them. Its owner's calls were about what it
+ * does, which may yet happen; the others have not begun. */
+static void expire_waiters(struct fs_handle *h, px_ns now)
+{
+    struct fs_call *c;
+
+    while ((c = fs_unpark_due(&h->waiters, now)) != NULL)
+        fs_resume(c, c->handle == h ? -PX_EUNKNOWN : -EAGAIN);
+}
 
 static struct fs_handle *find_due(struct fs *fs)
 {
@@ -434,17 +446,19 @@ static struct fs_handle *find_due(struct fs *fs)
 
 void fs_stage_tick(struct fs *fs)
 {
+    px_ns now = fs->port.now(fs->port.ctx);
     struct fs_handle *h;
     bool is_awaited = false;
 
     px_list_for_each (link, &fs->staged) {
+        expire_waiters(handle_at(link), now);
         if (handle_at(link)->patience > 1)
             handle_at(link)->patience--;
     }
     while ((h = find_due(fs)) != NULL) /* publish may change the list */
         publish(h);
     px_list_for_each (link, &fs->staged)
-        is_awaited = is_awaited || handle_at(link)->patience > 0;
+        is_awaited = is_awaited || !px_list_empty(&handle_at(link)->waiters);
     if (!is_awaited)
         fs_timer_stop(fs);
 }

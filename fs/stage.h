@@ -57,7 +57,8 @@ void fs_stage_release(struct fs_handle *h);
 /* The mount ends: who waits for a first write waits no longer. */
 void fs_stage_abandon(struct fs *fs);
 
-/* The timer of those who wait for a first write has ticked. */
+/* The timer of those who wait at a staged open has ticked: patience with its
+ * owner may be over, or their own time. */
 void fs_stage_tick(struct fs *fs);
 
 #endif

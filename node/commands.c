@@ -98,11 +98,10 @@ void replica_propose(struct replica *r, struct fs_wait *w, struct command *c)
     int rc;
 
     w->command = (struct px_slice){0};
-    w->deadline = replica_now(r) + r->request_timeout;
     px_list_init(&w->link);
     c->time = r->io.wall_time(r->io.ctx);
     r->counters.commands++;
-    if (r->is_stopping) {
+    if (r->is_stopping || w->deadline <= replica_now(r)) {
         rc = -EAGAIN;
     } else if (has_room(cs) && px_list_empty(&cs->queue)) {
         rc = enter_window(r, w, c);
@@ -119,6 +118,8 @@ void replica_propose(struct replica *r, struct fs_wait *w, struct command *c)
     }
     if (rc < 0)
         w->done(w, rc, NULL);
+    else if (w->deadline < cs->expire_at)
+        cs->expire_at = w->deadline;
 }
 
 /* A queued command was encoded without its stamps: it is read back. */
@@ -235,29 +236,60 @@ bool replica_cancel(struct replica *r, struct fs_wait *w)
 
 /* ---- Time ---- */
 
-void commands_expire(struct replica *r, px_ns now)
+/* One that waited elsewhere before it came may end before those it came after,
+ * so all are looked at. */
+static void expire_window(struct replica *r, px_ns now)
 {
     struct commands *cs = &r->commands;
 
-    while (cs->floor < cs->next_sequence) {
-        struct fs_wait *w = *commands_slot(cs, cs->floor);
+    for (uint64_t s = cs->floor; s < cs->next_sequence; s++) {
+        struct fs_wait *w = *commands_slot(cs, s);
 
-        px_assert(w != NULL); /* the floor is outstanding */
-        if (w->deadline > now)
-            break;
+        if (w == NULL || w->id != s || w->deadline > now)
+            continue; /* answered, perhaps by what we do here; or not due */
         r->counters.expired++;
         complete(r, w, outcome_without_answer(w), NULL);
     }
-    while (!px_list_empty(&cs->queue)) {
-        struct fs_wait *w = px_list_entry(cs->queue.next, struct fs_wait, link);
+}
 
-        if (w->deadline > now)
-            break;
+static px_ns window_earliest(const struct commands *cs)
+{
+    px_ns earliest = PX_NS_NEVER;
+
+    for (uint64_t s = cs->floor; s < cs->next_sequence; s++) {
+        const struct fs_wait *w = cs->window[s % WINDOW];
+
+        if (w != NULL && w->deadline < earliest)
+            earliest = w->deadline;
+    }
+    return earliest;
+}
+
+static void expire_all(struct replica *r, px_ns now)
+{
+    struct commands *cs = &r->commands;
+    struct fs_wait *w;
+    px_ns queued;
+
+    expire_window(r, now);
+    while ((w = replica_first_due(&cs->queue, now)) != NULL) {
         px_list_remove(&w->link);
         px_slice_unref(&w->command);
         r->counters.expired++;
         w->done(w, -EAGAIN, NULL);
     }
+    cs->expire_at = window_earliest(cs);
+    queued = replica_earliest(&cs->queue);
+    if (queued < cs->expire_at)
+        cs->expire_at = queued;
+}
+
+void commands_expire(struct replica *r, px_ns now)
+{
+    struct commands *cs = &r->commands;
+
+    if (now >= cs->expire_at)
+        expire_all(r, now);
     if (now < cs->retry_at)
         return;
     if (r->status.role == RAFT_LEADER || !commands_outstanding(cs))
@@ -271,17 +303,8 @@ px_ns commands_deadline(const struct replica *r)
     const struct commands *cs = &r->commands;
     px_ns deadline = cs->retry_at;
 
-    if (cs->floor < cs->next_sequence) {
-        px_ns first = cs->window[cs->floor % WINDOW]->deadline;
-
-        deadline = first < deadline ? first : deadline;
-    }
-    if (!px_list_empty(&cs->queue)) {
-        px_ns first =
-            px_list_entry(cs->queue.next, struct fs_wait, link)->deadline;
-
-        deadline = first < deadline ? first : deadline;
-    }
+    if (cs->expire_at < deadline)
+        deadline = cs->expire_at;
     if (r->status.leader != 0 && cs->pause_until != 0 &&
         cs->pause_until < deadline &&
         (cs->send_next < cs->next_sequence ||
@@ -306,6 +329,7 @@ int commands_init(struct replica *r)
     cs->floor = 1;
     cs->next_sequence = 1;
     cs->send_next = 1;
+    cs->expire_at = PX_NS_NEVER;
     cs->retry_at = PX_NS_NEVER;
     cs->epoch = 1;
     cs->nonce = r->start;

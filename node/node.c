@@ -336,6 +336,7 @@ static int open_mount(struct node *n, char *why, size_t why_size)
     struct fs_port port = port_for_fs(n);
     struct fs_options options = {
         .mountpoint = n->config.mount,
+        .request_timeout = n->config.request_timeout,
         .strict_truncate = n->config.strict_truncate,
     };
     int rc;

@@ -128,6 +128,7 @@ static void send_release(struct replica *r, px_ns now)
         return;
     c.inode_count = o->batch_count;
     o->is_releasing = true;
+    o->release.deadline = now + r->request_timeout;
     replica_propose(r, &o->release, &c);
 }
 
@@ -159,6 +160,7 @@ static void send_reap(struct replica *r, px_ns now)
         return;
     c.inode_count = (size_t)count;
     o->is_reaping = true;
+    o->reap.deadline = now + r->request_timeout;
     replica_propose(r, &o->reap, &c);
 }
 

@@ -7,6 +7,12 @@
 
 /* ---- What fs asks ---- */
 
+static px_ns fs_now(void *ctx)
+{
+    (void)ctx; /* there is one clock */
+    return node_now();
+}
+
 static int fs_try_read(void *ctx)
 {
     struct node *n = ctx;
@@ -81,6 +87,7 @@ struct fs_port port_for_fs(struct node *n)
 {
     return (struct fs_port){
         .ctx = n,
+        .now = fs_now,
         .try_read = fs_try_read,
         .read = fs_read,
         .propose = fs_propose,

@@ -28,15 +28,16 @@ int replica_try_read(struct replica *r)
 
 void replica_read(struct replica *r, struct fs_wait *w)
 {
-    if (r->is_stopping) {
+    if (r->is_stopping || w->deadline <= replica_now(r)) {
         w->done(w, -EAGAIN, NULL);
         return;
     }
     w->state = WAIT_READ;
     w->id = ++r->reads.next_id;
     w->index = 0;
-    w->deadline = replica_now(r) + r->request_timeout;
     px_list_push_back(&r->reads.list, &w->link);
+    if (w->deadline < r->reads.expire_at)
+        r->reads.expire_at = w->deadline;
     r->counters.reads_asked++;
 }
 
@@ -82,25 +83,31 @@ void reads_on_applied(struct replica *r)
     }
 }
 
+/* Some have waited elsewhere before they came, so the list is not in the order
+ * of deadlines; it is looked through when the earliest may have come. */
 void reads_expire(struct replica *r, px_ns now)
 {
-    while (!px_list_empty(&r->reads.list)) {
-        struct fs_wait *w =
-            px_list_entry(r->reads.list.next, struct fs_wait, link);
+    struct fs_wait *w;
 
-        if (w->deadline > now)
-            return;
+    if (now < r->reads.expire_at)
+        return;
+    while ((w = replica_first_due(&r->reads.list, now)) != NULL) {
         px_list_remove(&w->link);
         r->counters.expired++;
         w->done(w, -EAGAIN, NULL);
     }
+    r->reads.expire_at = replica_earliest(&r->reads.list);
 }
 
 px_ns reads_deadline(const struct replica *r)
 {
-    if (px_list_empty(&r->reads.list))
-        return PX_NS_NEVER;
-    return px_list_entry(r->reads.list.next, struct fs_wait, link)->deadline;
+    return r->reads.expire_at;
+}
+
+void reads_init(struct replica *r)
+{
+    px_list_init(&r->reads.list);
+    r->reads.expire_at = PX_NS_NEVER;
 }
 
 void reads_stop(struct replica *r)

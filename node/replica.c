@@ -32,6 +32,27 @@ static px_ns min_ns(px_ns a, px_ns b)
     return a < b ? a : b;
 }
 
+struct fs_wait *replica_first_due(const struct px_list *waits, px_ns now)
+{
+    px_list_for_each (it, waits) {
+        struct fs_wait *w = px_list_entry(it, struct fs_wait, link);
+
+        if (w->deadline <= now)
+            return w;
+    }
+    return NULL;
+}
+
+px_ns replica_earliest(const struct px_list *waits)
+{
+    px_ns earliest = PX_NS_NEVER;
+
+    px_list_for_each (it, waits)
+        earliest =
+            min_ns(earliest, px_list_entry(it, struct fs_wait, link)->deadline);
+    return earliest;
+}
+
 /* ---- What a step asks for ---- */
 
 /* An APPEND that did not leave is lost: raft hears of it at the next turn. */
@@ -334,7 +355,6 @@ int replica_open(const struct replica_options *options,
     r->io = *io;
     px_list_init(&r->writes);
     px_list_init(&r->under_way);
-    px_list_init(&r->reads.list);
     px_text_init(&name, r->node, sizeof r->node);
     px_text_add(&name, "%s", options->node);
     r->id = raft.id;
@@ -346,6 +366,7 @@ int replica_open(const struct replica_options *options,
     r->view = options->view;
     r->applied = raft.applied;
     r->commit = raft.applied;
+    reads_init(r);
     orphans_init(r);
     rc = commands_init(r);
     if (rc < 0)

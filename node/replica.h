@@ -139,7 +139,8 @@ void replica_turn(struct replica *r);
 /* When replica_turn wants to be called at the latest. */
 px_ns replica_deadline(const struct replica *r);
 
-/* ---- Requests: fs_port says what each promises ---- */
+/* ---- Requests: fs_port says what each promises; those that wait bring their
+ * deadline ---- */
 int replica_try_read(struct replica *r);
 void replica_read(struct replica *r, struct fs_wait *w);
 void replica_propose(struct replica *r, struct fs_wait *w, struct command *c);

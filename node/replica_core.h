@@ -51,9 +51,10 @@ struct commands {
     uint64_t floor;
     uint64_t next_sequence;
     uint64_t send_next;
-    uint64_t epoch; /* of leaders and connections; a wait's index says in which
+    uint64_t epoch;  /* of leaders and connections; a wait's index says in which
                        it was sent */
-    px_ns retry_at; /* send again what has no answer, from floor on */
+    px_ns expire_at; /* no deadline, here or in the queue, is earlier */
+    px_ns retry_at;  /* send again what has no answer, from floor on */
     px_ns pause_until; /* after a refusal */
     struct fs_wait *window[PX_SESSION_INFLIGHT_MAX];
     struct px_list queue; /* of fs_wait, WAIT_QUEUED */
@@ -65,6 +66,7 @@ struct commands {
 /* Reads, in the order of their ids: see reads.c. */
 struct reads {
     struct px_list list; /* of fs_wait; index 0 until it is known */
+    px_ns expire_at;     /* none of their deadlines is earlier */
     uint64_t next_id;
     uint64_t asked_id; /* the newest that raft was told of */
 };
@@ -124,6 +126,9 @@ int replica_step(struct replica *r, struct raft_in *in);
 /* This node can't go on. */
 void replica_fail(struct replica *r, const char *why, int rc);
 px_ns replica_now(const struct replica *r);
+/* Of a list of fs_wait: one whose deadline is @now or was; when the next is. */
+struct fs_wait *replica_first_due(const struct px_list *waits, px_ns now);
+px_ns replica_earliest(const struct px_list *waits);
 
 /* commands.c */
 int commands_init(struct replica *r);
@@ -144,6 +149,7 @@ void commands_send_again(struct replica *r);
 void commands_refuse_forwards(struct replica *r, int rc);
 
 /* reads.c */
+void reads_init(struct replica *r);
 void reads_ask(struct replica *r);
 void reads_on_ready(struct replica *r, struct raft_read_ready ready);
 void reads_on_applied(struct replica *r);

@@ -75,6 +75,35 @@ unsigned local_port_stuck(struct local_port *p)
     return (unsigned)r.number;
 }
 
+static void do_set_now(void *ctx)
+{
+    struct request *r = ctx;
+
+    r->port->now = r->number;
+}
+
+void local_port_set_now(struct local_port *p, px_ns now)
+{
+    struct request r = {.port = p, .number = now};
+
+    local_port_call(p, do_set_now, &r);
+}
+
+static void do_asked_deadline(void *ctx)
+{
+    struct request *r = ctx;
+
+    r->number = r->port->asked_deadline;
+}
+
+px_ns local_port_asked_deadline(struct local_port *p)
+{
+    struct request r = {.port = p};
+
+    local_port_call(p, do_asked_deadline, &r);
+    return r.number;
+}
+
 static void do_set_session(void *ctx)
 {
     struct request *r = ctx;

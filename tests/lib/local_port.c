@@ -128,6 +128,13 @@ static void reap(struct local_port *p)
 
 /* ---- fs_port ---- */
 
+static px_ns port_now(void *ctx)
+{
+    const struct local_port *p = ctx;
+
+    return p->now;
+}
+
 static int try_read(void *ctx)
 {
     const struct local_port *p = ctx;
@@ -151,6 +158,7 @@ static void port_read(void *ctx, struct fs_wait *w)
 {
     struct local_port *p = ctx;
 
+    p->asked_deadline = w->deadline;
     if (is_refusing(p)) {
         w->done(w, -EAGAIN, NULL);
         return;
@@ -182,6 +190,7 @@ static void port_propose(void *ctx, struct fs_wait *w, struct command *c)
     struct local_port *p = ctx;
     struct store_result result;
 
+    p->asked_deadline = w->deadline;
     if (c->inode == 0 && (c->op == COMMAND_CREATE || c->op == COMMAND_MKDIR ||
                           c->op == COMMAND_SYMLINK))
         c->inode = local_number(&p->own);
@@ -381,12 +390,14 @@ int local_port_open(const struct local_port_options *options,
     };
     const struct fs_options fs = {
         .mountpoint = options->mountpoint,
+        .request_timeout = LOCAL_REQUEST_TIMEOUT,
         .strict_truncate = options->strict_truncate,
         .debug = options->debug,
     };
     struct local_port *p = calloc(1, sizeof *p);
     const struct fs_port port = {
         .ctx = p,
+        .now = port_now,
         .try_read = try_read,
         .read = port_read,
         .propose = port_propose,

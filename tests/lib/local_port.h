@@ -59,6 +59,13 @@ void local_port_set_commands(struct local_port *p,
 /* How many commands are queued, and how many reads. */
 unsigned local_port_stuck(struct local_port *p);
 
+/* The clock of deadlines stands at 0 until it is set; nothing else of the port
+ * looks at it. */
+#define LOCAL_REQUEST_TIMEOUT (5 * PX_NS_PER_S)
+void local_port_set_now(struct local_port *p, px_ns now);
+/* The deadline of what was asked of the port last, a read or a command. */
+px_ns local_port_asked_deadline(struct local_port *p);
+
 /* Without a session there are no inode numbers to give. */
 void local_port_set_session(struct local_port *p, bool has_session);
 

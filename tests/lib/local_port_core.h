@@ -28,6 +28,8 @@ struct local_port {
     struct px_list stuck_reads;    /* fs_wait.link */
     struct px_list stuck_commands; /* and its command encoded */
     unsigned cancelled;
+    px_ns now;            /* moves when it is told to */
+    px_ns asked_deadline; /* of what was asked last */
     char trace[LOCAL_TRACE_BYTES];
 
     pthread_t thread;

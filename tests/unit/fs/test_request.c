@@ -138,6 +138,85 @@ static void an_unknown_outcome_says_etimedout(void **state)
     assert_int_equal(mkdir("d", 0755), 0);
 }
 
+/* ---- Deadlines ---- */
+
+#define A_SECOND_LATER PX_NS_PER_S
+
+/* Opened by another process to be written, so that what touches it waits. */
+static struct actor *stage(const char *path)
+{
+    struct actor *writer = actor_new(0);
+
+    put(path, "old");
+    assert_int_equal(actor_do(writer, ACT_OPEN, path, O_WRONLY | O_TRUNC).error,
+                     0);
+    return writer;
+}
+
+static void what_waited_at_a_staged_open_keeps_its_deadline(void **state)
+{
+    struct actor *writer = stage("f");
+    struct actor *reader = actor_new(0);
+    uint64_t before;
+
+    (void)state;
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(writer, ACT_WRITE, "new", 0);
+    await_stuck(1);
+    before = requests_begun();
+    actor_tell(reader, ACT_STAT, "f", 0);
+    await_requests(before, 2); /* the root's attributes, and LOOKUP */
+    local_port_set_now(port, A_SECOND_LATER);
+    local_port_set_reads(port, LOCAL_READS_STUCK);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(actor_answer(writer).error, 0);
+    await_stuck(1); /* the LOOKUP, which asks the port now */
+    assert_int_equal(local_port_asked_deadline(port), LOCAL_REQUEST_TIMEOUT);
+    local_port_set_reads(port, LOCAL_READS_DIRECT);
+    assert_int_equal(actor_answer(reader).error, 0);
+    actor_free(reader);
+    actor_free(writer);
+}
+
+static void what_waits_at_a_staged_open_ends_at_its_deadline(void **state)
+{
+    struct actor *writer = stage("f");
+    struct actor *reader = actor_new(0);
+    uint64_t before;
+
+    (void)state;
+    local_port_set_now(port, A_SECOND_LATER);
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(writer, ACT_WRITE, "new", 0);
+    await_stuck(1);
+    before = requests_begun();
+    actor_tell(reader, ACT_STAT, "f", 0);
+    await_requests(before, 2); /* the root's attributes, and LOOKUP */
+    local_port_set_now(port, A_SECOND_LATER + LOCAL_REQUEST_TIMEOUT);
+    assert_int_equal(actor_answer(reader).error, EAGAIN);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(actor_answer(writer).error, 0);
+    assert_text("f", "new");
+    actor_free(reader);
+    actor_free(writer);
+}
+
+/* Its own truncation may yet happen. */
+static void an_fsync_that_ends_at_its_deadline_says_etimedout(void **state)
+{
+    struct actor *writer = stage("f");
+
+    (void)state;
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(writer, ACT_FSYNC, "", 0);
+    await_stuck(1);
+    local_port_set_now(port, LOCAL_REQUEST_TIMEOUT);
+    assert_int_equal(actor_answer(writer).error, ETIMEDOUT);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_text("f", "");
+    actor_free(writer);
+}
+
 /* ---- Interrupts ---- */
 
 static void a_waiting_read_can_be_interrupted(void **state)
@@ -258,6 +337,9 @@ int main(void)
         mount_test(the_root_is_verified_while_there_is_a_leader),
         mount_test(a_known_name_waits_for_one_deadline_only),
         mount_test(an_unknown_outcome_says_etimedout),
+        mount_test(what_waited_at_a_staged_open_keeps_its_deadline),
+        mount_test(what_waits_at_a_staged_open_ends_at_its_deadline),
+        mount_test(an_fsync_that_ends_at_its_deadline_says_etimedout),
         mount_test(a_waiting_read_can_be_interrupted),
         mount_test(a_waiting_command_can_be_interrupted),
         mount_test(a_request_that_waits_for_another_can_be_interrupted),

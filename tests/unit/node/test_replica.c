@@ -155,6 +155,71 @@ a_command_in_the_log_of_a_lonely_leader_ends_as_unknown(void **state)
     world_close(w);
 }
 
+/* A request that waited elsewhere first brings what is left of its time. */
+static void a_request_ends_at_its_own_deadline_whoever_came_before(void **state)
+{
+    struct world *w = world_open(3, 12);
+    struct world_request first[2];
+    struct world_request second[2];
+    px_ns begun;
+
+    (void)state;
+    assert_true(world_ready(w));
+    world_kill(w, 1);
+    world_kill(w, 2);
+    begun = w->now;
+    world_mkdir(w, 0, "a", &first[0]);
+    world_read(w, 0, &first[1]);
+    w->request_timeout = 2 * PX_NS_PER_S;
+    world_mkdir(w, 0, "b", &second[0]);
+    world_read(w, 0, &second[1]);
+    assert_true(world_wait(w, &second[0]));
+    assert_true(world_wait(w, &second[1]));
+    assert_true(w->now - begun < 3 * PX_NS_PER_S);
+    assert_false(first[0].is_done || first[1].is_done);
+    assert_true(world_wait(w, &first[0]));
+    assert_true(world_wait(w, &first[1]));
+    assert_true(w->now - begun < 6 * PX_NS_PER_S);
+    world_close(w);
+}
+
+static void a_request_without_session_ends_at_its_own_deadline(void **state)
+{
+    struct world *w = world_open(3, 13);
+    struct world_request first;
+    struct world_request second;
+
+    (void)state;
+    world_kill(w, 1);
+    world_kill(w, 2);
+    world_mkdir(w, 0, "a", &first);
+    w->request_timeout = 2 * PX_NS_PER_S;
+    world_mkdir(w, 0, "b", &second);
+    assert_true(world_wait(w, &second));
+    assert_int_equal(second.rc, -EAGAIN);
+    assert_false(first.is_done);
+    world_close(w);
+}
+
+static void a_request_whose_time_is_up_is_refused_at_once(void **state)
+{
+    struct world *w = world_open(1, 14);
+    struct world_request command;
+    struct world_request read;
+
+    (void)state;
+    assert_true(world_ready(w));
+    w->request_timeout = 0;
+    world_mkdir(w, 0, "a", &command);
+    world_read(w, 0, &read);
+    assert_true(command.is_done && read.is_done);
+    assert_int_equal(command.rc, -EAGAIN);
+    assert_int_equal(read.rc, -EAGAIN);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    assert_false(world_has_name(w, 0, "a"));
+    world_close(w);
+}
+
 static void a_stuck_disk_of_the_leader_causes_no_election(void **state)
 {
     struct world *w = world_open(3, 8);
@@ -348,6 +413,10 @@ int main(void)
         cmocka_unit_test(a_command_that_never_left_ends_with_eagain),
         cmocka_unit_test(
             a_command_in_the_log_of_a_lonely_leader_ends_as_unknown),
+        cmocka_unit_test(
+            a_request_ends_at_its_own_deadline_whoever_came_before),
+        cmocka_unit_test(a_request_without_session_ends_at_its_own_deadline),
+        cmocka_unit_test(a_request_whose_time_is_up_is_refused_at_once),
         cmocka_unit_test(a_stuck_disk_of_the_leader_causes_no_election),
         cmocka_unit_test(
             more_requests_than_the_window_wait_and_are_all_answered),

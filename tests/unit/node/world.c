@@ -227,6 +227,7 @@ struct world *world_open(size_t node_count, uint64_t seed)
     px_list_init(&w->wire);
     px_rand_init(&w->rand, seed);
     w->now = PX_NS_PER_S;
+    w->request_timeout = REQUEST_TIMEOUT;
     w->node_count = node_count;
     for (size_t i = 0; i < node_count; i++) {
         open_node(w, i);
@@ -466,6 +467,7 @@ void world_mkdir(struct world *w, size_t node, const char *name,
 
     memset(q, 0, sizeof *q);
     q->wait.done = on_done;
+    q->wait.deadline = w->now + w->request_timeout;
     replica_propose(w->nodes[node].replica, &q->wait, &c);
 }
 
@@ -473,6 +475,7 @@ void world_read(struct world *w, size_t node, struct world_request *q)
 {
     memset(q, 0, sizeof *q);
     q->wait.done = on_done;
+    q->wait.deadline = w->now + w->request_timeout;
     replica_read(w->nodes[node].replica, &q->wait);
 }
 

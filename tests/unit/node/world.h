@@ -50,6 +50,7 @@ struct world {
     struct world_node nodes[WORLD_NODES_MAX];
     struct px_list wire; /* of world_msg */
     px_ns now;
+    px_ns request_timeout; /* what requests are given from now on */
     struct px_rand rand;
     bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* from, to */
     unsigned lose_percent;
