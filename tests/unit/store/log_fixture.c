@@ -72,8 +72,10 @@ int fixture_teardown(void **state)
 
 int fixture_try_open(struct fixture *f)
 {
-    struct store_log_options options = {
-        .dir = f->dir, .segment_bytes = f->segment_bytes, .stamp = f->stamp};
+    struct store_log_options options = {.dir = f->dir,
+                                        .segment_bytes = f->segment_bytes,
+                                        .stamp = f->stamp,
+                                        .applied = f->applied};
     int rc;
 
     assert_null(f->log);

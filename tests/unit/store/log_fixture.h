@@ -39,6 +39,7 @@ struct fixture {
     uint64_t stamp;
     struct store_disk *given; /* instead of the kernel's, of dir */
     struct store_disk *disk;  /* the kernel's, while the log is open */
+    raft_index applied; /* by the state, as the log is told at open */
     struct store_log *log;
     struct store_log_info info; /* of the last open */
     char why[512];

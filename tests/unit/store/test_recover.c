@@ -510,6 +510,43 @@ static void no_mutation_loses_a_segment_or_makes_entries_up(void **state)
     }
 }
 
+/* ---- What the state has applied ---- */
+
+/* A torn end that would be cut is damage where an entry in it was applied. */
+static void a_torn_end_that_was_applied_is_reported_and_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct two_batches two;
+    struct file torn;
+    struct file after;
+
+    write_two_batches(f, &two);
+    torn = two.file;
+    torn.size = two.bounds[3] - 1; /* the second entry's last byte */
+    file_store(&torn);
+    f->applied = two.first.last + 2;
+    fixture_expect_damage(f, "entries are lost");
+    after = file_load(f, 1);
+    assert_int_equal(after.size, torn.size);
+    assert_memory_equal(after.bytes, torn.bytes, torn.size);
+    file_free(&after);
+    f->applied = two.first.last + 1; /* what is whole is enough */
+    expect_cut(f, &two, &torn);
+    file_free(&two.file);
+}
+
+static void an_empty_log_is_refused_where_entries_were_applied(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_new_dir(f);
+    f->applied = 1;
+    fixture_expect_damage(f, "entries are lost");
+    assert_int_equal(file_count(f), 0);
+    f->applied = 0;
+    fixture_open(f);
+}
+
 #define TEST(name) \
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
@@ -531,6 +568,8 @@ int main(void)
         TEST(a_record_of_another_node_is_not_taken),
         TEST(a_sound_record_with_nonsense_in_it_is_reported),
         TEST(no_mutation_loses_a_segment_or_makes_entries_up),
+        TEST(a_torn_end_that_was_applied_is_reported_and_kept),
+        TEST(an_empty_log_is_refused_where_entries_were_applied),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
