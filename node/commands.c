@@ -305,10 +305,7 @@ px_ns commands_deadline(const struct replica *r)
 
     if (cs->expire_at < deadline)
         deadline = cs->expire_at;
-    if (r->status.leader != 0 && cs->pause_until != 0 &&
-        cs->pause_until < deadline &&
-        (cs->send_next < cs->next_sequence ||
-         (cs->session == 0 && !cs->opening_sent)))
+    if (cs->pause_until != 0 && cs->pause_until < deadline)
         deadline = cs->pause_until;
     return deadline;
 }

@@ -55,7 +55,7 @@ struct commands {
                        it was sent */
     px_ns expire_at; /* no deadline, here or in the queue, is earlier */
     px_ns retry_at;  /* send again what has no answer, from floor on */
-    px_ns pause_until; /* after a refusal */
+    px_ns pause_until; /* after a refusal by the leader there is; 0: none */
     struct fs_wait *window[PX_SESSION_INFLIGHT_MAX];
     struct px_list queue; /* of fs_wait, WAIT_QUEUED */
     struct forward_in forwards[FORWARDS_IN_MAX];

@@ -325,6 +325,47 @@ static void a_node_whose_session_was_taken_over_stops(void **state)
     world_close(w);
 }
 
+/* A data folder that was copied, used, and put back: its node comes to life
+ * twice with one incarnation, and counts its commands from 1 both times. */
+static void two_lives_of_one_incarnation_never_share_a_session(void **state)
+{
+    struct world *w = world_open(3, 15);
+    struct world_request first;
+    struct world_request second;
+    size_t leader;
+    size_t follower;
+
+    (void)state;
+    assert_true(world_ready(w));
+    leader = world_leader(w);
+    follower = (leader + 1) % 3;
+    world_kill(w, follower);
+    world_save(w, follower);
+    world_start(w, follower);
+    assert_true(world_ready(w));
+    world_mkdir(w, follower, "first", &first);
+    assert_true(world_wait(w, &first));
+    assert_int_equal(first.wait.id, 1);
+    assert_int_equal(first.result.rc, 0);
+    world_kill(w, follower);
+    world_kill(w, leader); /* which counts on what the folder held */
+    world_restore(w, follower);
+    assert_false(world_has_name(w, follower, "first"));
+    world_start(w, leader);
+    world_start(w, follower);
+    world_mkdir(w, follower, "second", &second);
+    assert_true(world_settle(w, 4 * PX_NS_PER_S));
+    assert_non_null(w->nodes[follower].failed);
+    assert_false(second.is_done); /* least of all by the first's answer */
+    world_kill(w, follower);
+    assert_int_equal(second.rc, -EAGAIN);
+    world_start(w, follower); /* the next incarnation is its own again */
+    assert_true(world_ready(w));
+    assert_true(world_has_name(w, follower, "first"));
+    assert_false(world_has_name(w, follower, "second"));
+    world_close(w);
+}
+
 /* Kills, restarts, cuts and losses; each name raced for by all nodes has one
  * winner, and what was acknowledged is there on all in the end. */
 static void race_under_faults(uint64_t seed)
@@ -423,6 +464,7 @@ int main(void)
         cmocka_unit_test(
             an_unsent_request_can_be_cancelled_and_a_sent_one_can_not),
         cmocka_unit_test(a_node_whose_session_was_taken_over_stops),
+        cmocka_unit_test(two_lives_of_one_incarnation_never_share_a_session),
         cmocka_unit_test(a_race_has_one_winner_whatever_fails),
     };
 

@@ -73,8 +73,11 @@ static int io_send(void *ctx, const struct raft_msg *msg)
 
 static int io_forward(void *ctx, raft_id to, const struct net_forward *f)
 {
-    struct world_msg *m = new_msg(ctx, to);
+    struct world_msg *m;
 
+    if (((struct world_node *)ctx)->is_unreachable)
+        return -EAGAIN;
+    m = new_msg(ctx, to);
     m->type = WORLD_FORWARD;
     m->forward = *f;
     (void)px_slice_ref(m->forward.command);
@@ -130,9 +133,7 @@ static void io_fetch(void *ctx, struct replica_fetch *job)
 
 static bool io_is_open(void *ctx, uint64_t inode)
 {
-    (void)ctx;
-    (void)inode;
-    return false;
+    return inode != 0 && ((struct world_node *)ctx)->open_inode == inode;
 }
 
 static void io_fail(void *ctx, const char *why, int rc)
@@ -199,22 +200,35 @@ void world_start(struct world *w, size_t number)
     assert_int_equal(replica_open(&options, &io, &n->replica), 0);
 }
 
-static void open_node(struct world *w, size_t number)
+static void open_state(struct world_node *n)
 {
-    struct world_node *n = &w->nodes[number];
     struct store_state_options options = {
         .dir = n->dir, .boot_id = "one-boot", .map_bytes = 64 * PX_MIB};
     enum store_state_origin origin;
     char why[256];
+
+    assert_int_equal(
+        store_state_open(&options, &n->state, &origin, why, sizeof why), 0);
+    assert_int_equal(store_view_new(n->state, &n->view), 0);
+}
+
+static void close_state(struct world_node *n)
+{
+    store_view_free(n->view);
+    assert_int_equal(store_state_close(n->state), 0);
+}
+
+static void open_node(struct world *w, size_t number)
+{
+    struct world_node *n = &w->nodes[number];
 
     n->world = w;
     n->number = number;
     px_list_init(&n->writes);
     (void)snprintf(n->dir, sizeof n->dir, "/tmp/phalanx-world-XXXXXX");
     assert_non_null(mkdtemp(n->dir));
-    assert_int_equal(
-        store_state_open(&options, &n->state, &origin, why, sizeof why), 0);
-    assert_int_equal(store_view_new(n->state, &n->view), 0);
+    (void)snprintf(n->saved.dir, sizeof n->saved.dir, "%s.saved", n->dir);
+    open_state(n);
     n->log = calloc(WORLD_LOG_MAX, sizeof *n->log);
     assert_non_null(n->log);
 }
@@ -248,21 +262,63 @@ void world_kill(struct world *w, size_t number)
     n->replica = NULL;
 }
 
-void world_close(struct world *w)
+static void remove_folder(const char *path)
 {
     char command[160];
 
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", path);
+    assert_int_equal(system(command), 0);
+}
+
+static void copy_folder(const char *from, const char *to)
+{
+    char command[320];
+
+    remove_folder(to);
+    (void)snprintf(command, sizeof command, "cp -a '%s' '%s'", from, to);
+    assert_int_equal(system(command), 0);
+}
+
+/* Closed for the copy, so that all of it is in the files. */
+void world_save(struct world *w, size_t number)
+{
+    struct world_node *n = &w->nodes[number];
+
+    assert_null(n->replica);
+    close_state(n);
+    copy_folder(n->dir, n->saved.dir);
+    open_state(n);
+    n->saved.incarnation = n->incarnation;
+    n->saved.count = n->count;
+    n->saved.hard = n->hard;
+}
+
+void world_restore(struct world *w, size_t number)
+{
+    struct world_node *n = &w->nodes[number];
+
+    assert_null(n->replica);
+    close_state(n);
+    copy_folder(n->saved.dir, n->dir);
+    open_state(n);
+    n->incarnation = n->saved.incarnation;
+    n->hard = n->saved.hard;
+    while (n->count > n->saved.count)
+        px_slice_unref(&n->log[--n->count].data);
+}
+
+void world_close(struct world *w)
+{
     for (size_t i = 0; i < w->node_count; i++) {
         struct world_node *n = &w->nodes[i];
 
         world_kill(w, i);
-        store_view_free(n->view);
-        assert_int_equal(store_state_close(n->state), 0);
+        close_state(n);
         for (size_t k = 0; k < n->count; k++)
             px_slice_unref(&n->log[k].data);
         free(n->log);
-        (void)snprintf(command, sizeof command, "rm -rf '%s'", n->dir);
-        assert_int_equal(system(command), 0);
+        remove_folder(n->dir);
+        remove_folder(n->saved.dir);
     }
     while (!px_list_empty(&w->wire))
         free_msg(px_list_entry(w->wire.next, struct world_msg, link));
@@ -307,6 +363,18 @@ static bool complete_write(struct world_node *n)
     return true;
 }
 
+static void refuse_forward(const struct world_msg *m, struct world_node *by)
+{
+    struct net_forward_refused answer = {
+        .from = by->number + 1,
+        .session = m->forward.session,
+        .sequence = m->forward.sequence,
+        .rc = -EAGAIN,
+    };
+
+    io_refuse(by, m->from + 1, &answer);
+}
+
 static void hand_over(struct world *w, const struct world_msg *m)
 {
     struct replica *to = w->nodes[m->to].replica;
@@ -316,7 +384,10 @@ static void hand_over(struct world *w, const struct world_msg *m)
         replica_on_message(to, &m->raft);
         break;
     case WORLD_FORWARD:
-        replica_on_forward(to, &m->forward);
+        if (w->refuses)
+            refuse_forward(m, &w->nodes[m->to]);
+        else
+            replica_on_forward(to, &m->forward);
         break;
     case WORLD_REFUSED:
         replica_on_refused(to, &m->refused);
@@ -346,11 +417,15 @@ static bool deliver(struct world *w)
     return true;
 }
 
+/* A turn leaves nothing that is already due: else a node would spin. */
 static void turns(struct world *w)
 {
     for (size_t i = 0; i < w->node_count; i++) {
-        if (w->nodes[i].replica != NULL)
-            replica_turn(w->nodes[i].replica);
+        if (w->nodes[i].replica == NULL)
+            continue;
+        replica_turn(w->nodes[i].replica);
+        assert_true(w->nodes[i].failed != NULL ||
+                    replica_deadline(w->nodes[i].replica) > w->now);
     }
 }
 
@@ -454,6 +529,15 @@ static void on_done(struct fs_wait *wait, int rc,
         q->result = *result;
 }
 
+void world_propose(struct world *w, size_t node, struct command *c,
+                   struct world_request *q)
+{
+    memset(q, 0, sizeof *q);
+    q->wait.done = on_done;
+    q->wait.deadline = w->now + w->request_timeout;
+    replica_propose(w->nodes[node].replica, &q->wait, c);
+}
+
 void world_mkdir(struct world *w, size_t node, const char *name,
                  struct world_request *q)
 {
@@ -465,10 +549,7 @@ void world_mkdir(struct world *w, size_t node, const char *name,
         .inode = replica_new_inode(w->nodes[node].replica),
     };
 
-    memset(q, 0, sizeof *q);
-    q->wait.done = on_done;
-    q->wait.deadline = w->now + w->request_timeout;
-    replica_propose(w->nodes[node].replica, &q->wait, &c);
+    world_propose(w, node, &c, q);
 }
 
 void world_read(struct world *w, size_t node, struct world_request *q)

@@ -15,6 +15,13 @@
 
 struct world;
 
+struct world_saved {
+    char dir[104];
+    uint64_t incarnation;
+    size_t count;
+    struct raft_hard_state hard;
+};
+
 struct world_node {
     struct world *world;
     size_t number; /* raft id is number + 1 */
@@ -24,6 +31,7 @@ struct world_node {
     struct replica *replica; /* NULL: killed */
     uint64_t incarnation;
     bool has_booted;
+    struct world_saved saved;
 
     /* The disk: entries by index - 1, of which `count` are durable. */
     struct raft_entry *log;
@@ -31,7 +39,9 @@ struct world_node {
     struct raft_hard_state hard;
     struct px_list writes; /* not yet durable: lost by a kill */
     bool is_disk_stuck;
-    const char *failed; /* why io.fail was called */
+    bool is_unreachable; /* forwards don't leave: its connections are down */
+    uint64_t open_inode; /* through its mount; 0: none */
+    const char *failed;  /* why io.fail was called */
 };
 
 struct world_msg {
@@ -55,9 +65,9 @@ struct world {
     bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* from, to */
     unsigned lose_percent;
     unsigned shuffle_percent;
-    /* Forwards arrive and are proposed, but the wire loses what this returns
-     * true for. */
+    /* The wire loses what this returns true for. */
     bool (*loses)(const struct world_msg *m);
+    bool refuses; /* every forward, whoever gets it */
 };
 
 /* One request, as the mount would make it. */
@@ -72,6 +82,9 @@ struct world *world_open(size_t node_count, uint64_t seed);
 void world_close(struct world *w);
 void world_kill(struct world *w, size_t node);
 void world_start(struct world *w, size_t node);
+/* What its data folder holds, and back to that: it must not run. */
+void world_save(struct world *w, size_t node);
+void world_restore(struct world *w, size_t node);
 void world_cut(struct world *w, size_t node, bool is_cut);
 
 /* Runs until @until says so or @limit has passed; false at the limit. */
@@ -84,6 +97,8 @@ size_t world_leader(const struct world *w);
 bool world_wait(struct world *w, struct world_request *q);
 bool world_settle(struct world *w, px_ns duration);
 
+void world_propose(struct world *w, size_t node, struct command *c,
+                   struct world_request *q);
 void world_mkdir(struct world *w, size_t node, const char *name,
                  struct world_request *q);
 void world_read(struct world *w, size_t node, struct world_request *q);
