@@ -13,8 +13,8 @@
  *
  * At the deadline UNSENT ends with -EAGAIN (nothing happened), SENT with
  * -PX_EUNKNOWN. The window is a ring by sequence number; all of it is sent
- * again, from the floor on, when the leader changes, when the connection to
- * it comes back, or when an answer is overdue (N2, N3).
+ * again, from the floor on, when the leader changes or the connection to it
+ * comes back, and its oldest part when an answer is overdue (N2, N3).
  *
  * The session itself is opened by a command, marked by a number that was drawn
  * for this start of the node, and sent like the others. */
@@ -295,7 +295,7 @@ void commands_expire(struct replica *r, px_ns now)
     if (r->status.role == RAFT_LEADER || !commands_outstanding(cs))
         cs->retry_at = PX_NS_NEVER; /* ours are in our own log */
     else
-        commands_send_again(r);
+        commands_send_overdue(r);
 }
 
 px_ns commands_deadline(const struct replica *r)

@@ -54,8 +54,9 @@ struct commands {
     uint64_t epoch;  /* of leaders and connections; a wait's index says in which
                        it was sent */
     px_ns expire_at; /* no deadline, here or in the queue, is earlier */
-    px_ns retry_at;  /* send again what has no answer, from floor on */
-    px_ns pause_until; /* after a refusal by the leader there is; 0: none */
+    px_ns retry_at;  /* send again what is overdue then: */
+    uint64_t retry_end; /* what is below it, and has no answer */
+    px_ns pause_until;  /* after a refusal by the leader there is; 0: none */
     struct fs_wait *window[PX_SESSION_INFLIGHT_MAX];
     struct px_list queue; /* of fs_wait, WAIT_QUEUED */
     struct forward_in forwards[FORWARDS_IN_MAX];
@@ -146,6 +147,8 @@ void commands_stop(struct replica *r);
 void commands_send(struct replica *r);
 /* All that has no answer is to be sent again, from the floor on. */
 void commands_send_again(struct replica *r);
+/* What is overdue is, to the same leader; as much as fits a batch. */
+void commands_send_overdue(struct replica *r);
 void commands_refuse_forwards(struct replica *r, int rc);
 
 /* reads.c */

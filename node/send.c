@@ -194,8 +194,10 @@ void commands_send(struct replica *r)
         propose_all(r);
     else
         forward_all(r);
-    if (commands_outstanding(cs) && cs->retry_at == PX_NS_NEVER)
+    if (commands_outstanding(cs) && cs->retry_at == PX_NS_NEVER) {
         cs->retry_at = now + r->request_timeout / 4;
+        cs->retry_end = cs->send_next;
+    }
 }
 
 /* All that has no answer is to be sent again. */
@@ -207,6 +209,28 @@ void commands_send_again(struct replica *r)
     cs->send_next = cs->floor;
     cs->opening_sent = false;
     cs->pause_until = 0;
+    cs->retry_at = PX_NS_NEVER;
+}
+
+/* A leader that stays, behind a connection that stays, loses nothing but a
+ * refusal that found no room: so a little at a time will do. What was first
+ * sent since retry_at was set is not overdue. */
+void commands_send_overdue(struct replica *r)
+{
+    struct commands *cs = &r->commands;
+    size_t bytes = 0;
+
+    for (uint64_t s = cs->floor;
+         s < cs->retry_end && bytes < PX_BATCH_BYTES_MAX; s++) {
+        struct fs_wait *w = *commands_slot(cs, s);
+
+        if (w == NULL)
+            continue;
+        w->index = 0; /* of no epoch */
+        bytes += w->command.size;
+        cs->send_next = cs->floor;
+    }
+    cs->opening_sent = false;
     cs->retry_at = PX_NS_NEVER;
 }
 

@@ -120,6 +120,63 @@ static void a_leader_that_refuses_is_asked_once_a_pause(void **state)
     world_close(w);
 }
 
+/* ---- What is overdue ---- */
+
+/* Nothing is under way, so that the time of a retry begins with what is sent.*/
+static size_t idle_follower(struct world *w)
+{
+    assert_true(world_ready(w));
+    assert_true(world_settle(w, 2 * RETRY));
+    return follower_of(w);
+}
+
+static bool loses_forwards(const struct world_msg *m)
+{
+    return m->type == WORLD_FORWARD;
+}
+
+static void
+a_forward_that_was_lost_is_sent_again_to_the_same_leader(void **state)
+{
+    struct world *w = world_open(3, 4);
+    struct world_request q;
+    size_t node;
+
+    (void)state;
+    node = idle_follower(w);
+    world_mkdir(w, node, "a", &q);
+    w->loses = loses_forwards;
+    assert_true(world_settle(w, RETRY / 2));
+    w->loses = NULL;
+    assert_true(world_wait(w, &q));
+    assert_int_equal(q.rc, 0);
+    assert_int_equal(counters_of(w, node).resent, 1);
+    world_close(w);
+}
+
+static void
+what_has_just_been_sent_is_not_sent_again_with_what_is_overdue(void **state)
+{
+    struct world *w = world_open(3, 5);
+    struct world_request overdue;
+    struct world_request fresh;
+    size_t node;
+
+    (void)state;
+    node = idle_follower(w);
+    w->loses = loses_forwards;
+    world_mkdir(w, node, "overdue", &overdue);
+    assert_true(world_settle(w, RETRY / 2));
+    world_mkdir(w, node, "fresh", &fresh);
+    assert_true(world_settle(w, RETRY * 3 / 4));
+    assert_int_equal(counters_of(w, node).resent, 1);
+    w->loses = NULL;
+    assert_true(world_wait(w, &overdue));
+    assert_true(world_wait(w, &fresh));
+    assert_int_equal(fresh.result.rc, 0);
+    world_close(w);
+}
+
 /* A write of the largest size, to an inode that isn't there. */
 static struct command large_write(void)
 {
@@ -131,6 +188,32 @@ static struct command large_write(void)
         .data = data,
         .data_size = sizeof data,
     };
+}
+
+static void what_is_sent_again_at_once_is_no_more_than_a_batch(void **state)
+{
+    enum { BATCH = PX_BATCH_BYTES_MAX / PX_FUSE_WRITE_BYTES_MAX };
+    static struct world_request q[2 * BATCH];
+    const size_t count = sizeof q / sizeof q[0];
+    struct world *w = world_open(3, 6);
+    size_t node;
+
+    (void)state;
+    node = idle_follower(w);
+    w->loses = loses_forwards;
+    for (size_t i = 0; i < count; i++) {
+        struct command c = large_write();
+
+        world_propose(w, node, &c, &q[i]);
+    }
+    assert_true(world_settle(w, RETRY * 3 / 2));
+    assert_int_equal(counters_of(w, node).resent, BATCH);
+    w->loses = NULL;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(world_wait(w, &q[i]));
+        assert_int_equal(q[i].result.rc, -ENOENT);
+    }
+    world_close(w);
 }
 
 /* ---- What others forward ---- */
@@ -189,6 +272,11 @@ int main(void)
         cmocka_unit_test(a_pause_that_is_over_is_not_due_for_ever),
         cmocka_unit_test(a_refusal_that_comes_late_does_not_make_a_node_spin),
         cmocka_unit_test(a_leader_that_refuses_is_asked_once_a_pause),
+        cmocka_unit_test(
+            a_forward_that_was_lost_is_sent_again_to_the_same_leader),
+        cmocka_unit_test(
+            what_has_just_been_sent_is_not_sent_again_with_what_is_overdue),
+        cmocka_unit_test(what_is_sent_again_at_once_is_no_more_than_a_batch),
         cmocka_unit_test(forwards_beyond_their_bytes_are_refused_at_once),
     };
 
