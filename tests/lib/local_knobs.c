@@ -21,6 +21,7 @@ struct request {
     struct local_port *port;
     enum local_reads reads;
     enum local_commands commands;
+    enum local_orphans orphans;
     bool has_session;
     struct command *command;
     struct fs_counters counters;
@@ -213,6 +214,20 @@ uint64_t local_port_orphans(struct local_port *p)
 
     local_port_call(p, do_orphans, &r);
     return r.number;
+}
+
+static void do_set_orphans(void *ctx)
+{
+    struct request *r = ctx;
+
+    r->port->orphans_are = r->orphans;
+}
+
+void local_port_set_orphans(struct local_port *p, enum local_orphans orphans)
+{
+    struct request r = {.port = p, .orphans = orphans};
+
+    local_port_call(p, do_set_orphans, &r);
 }
 
 static void do_check(void *ctx)

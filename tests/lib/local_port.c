@@ -352,7 +352,7 @@ static bool turn(struct local_port *p)
         take_wakes(p);
     if (fds[0].revents != 0 && fs_receive(p->fs, RECEIVE_MAX) < 0)
         return false;
-    if (p->orphans.count > 0) {
+    if (p->orphans.count > 0 && p->orphans_are == LOCAL_ORPHANS_RELEASED) {
         release_orphans(p);
         reap(p);
     }
@@ -377,6 +377,14 @@ static void *serve(void *ctx)
     while (!has_to_stop(p) && turn(p))
         ;
     return NULL;
+}
+
+static bool may_open(void *ctx, uint64_t inode)
+{
+    const struct local_port *p = ctx;
+
+    (void)inode; /* all of them are alike */
+    return p->orphans_are == LOCAL_ORPHANS_HELD;
 }
 
 /* ---- From outside ---- */
@@ -407,6 +415,7 @@ int local_port_open(const struct local_port_options *options,
         .released = released,
         .status = status,
         .is_ready = is_ready,
+        .may_open = may_open,
     };
     enum store_state_origin origin;
     int rc;

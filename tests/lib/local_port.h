@@ -78,6 +78,14 @@ uint64_t local_port_remote_inode(struct local_port *p);
  * malloc-ed text. */
 char *local_port_trace(struct local_port *p);
 
+/* Unlinked inodes that are not open here: */
+enum local_orphans {
+    LOCAL_ORPHANS_RELEASED, /* at once, and so deleted */
+    LOCAL_ORPHANS_HELD,     /* not yet: they may be opened again */
+    LOCAL_ORPHANS_LEAVING,  /* the release is on its way: they may not */
+};
+void local_port_set_orphans(struct local_port *p, enum local_orphans orphans);
+
 void local_port_counters(struct local_port *p, struct fs_counters *out);
 /* Calls of fs_port.cancel that ended a request. */
 unsigned local_port_cancelled(struct local_port *p);

@@ -25,6 +25,7 @@ struct local_port {
     bool has_session;
     enum local_reads reads;
     enum local_commands commands;
+    enum local_orphans orphans_are;
     struct px_list stuck_reads;    /* fs_wait.link */
     struct px_list stuck_commands; /* and its command encoded */
     unsigned cancelled;
