@@ -1,21 +1,15 @@
 #!/bin/bash
-# Five nodes with five mounts on this machine.
-#
-#   deploy/quickstart.sh              install, build, start, show, leave running
-#   deploy/quickstart.sh status       who is up, who leads
-#   deploy/quickstart.sh kill N       kill -9 node N
-#   deploy/quickstart.sh restart N    start it again
-#   deploy/quickstart.sh down         stop all, unmount all; the data stays
-#
-# PORT_BASE=N uses ports N to N+4 for peers, N+50 to N+54 for status. Works from
-# any folder, again and again, and after an unclean end.
+# Five nodes with five mounts on this machine; `quickstart.sh help` says how it
+# is used. Works from any folder, again and again, and after an unclean end.
 set -euo pipefail
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+self=$(printf '%q' "$repo/deploy/quickstart.sh") # for commands that we print
 run=$repo/run
 build=$repo/build
 server=$build/node/phalanx-server
 nodes=(0 1 2 3 4)
+log_began=() # for each node, where the notes of this start begin
 
 grpc_base=9100
 debug_base=8100
@@ -24,6 +18,24 @@ say() { echo "$*"; }
 fail() {
     echo "quickstart: $*" >&2
     exit 1
+}
+
+usage() {
+    cat <<END
+Five nodes with five mounts on this machine. As root, on Debian 12:
+
+    quickstart.sh              install, build, start, show, leave running
+    quickstart.sh start        the same without the show
+    quickstart.sh status       who is up, who leads
+    quickstart.sh kill N       kill -9 node N: 0 to 4, or node-0 to node-4
+    quickstart.sh restart N    start it again
+    quickstart.sh down         stop all, unmount all; the data stays
+    quickstart.sh help         this text
+
+Everything it makes is in $run and $build.
+PORT_BASE=N uses ports N to N+4 for peers and N+50 to N+54 for status, not 9100
+and 8100; PHALANX_SERVER=FILE runs that server instead of building one.
+END
 }
 
 # --- what it needs ----------------------------------------------------------
@@ -51,6 +63,17 @@ build_server() {
     fi
     ninja -C "$build" node/phalanx-server >"$output" 2>&1 ||
         { tail -n 20 "$output" >&2; fail "the build failed: $output"; }
+}
+
+# Built, or the one that was asked for.
+prepare_server() {
+    if [ -z "${PHALANX_SERVER:-}" ]; then
+        build_server
+        return
+    fi
+    server=$(realpath "$PHALANX_SERVER")
+    [ -x "$server" ] ||
+        fail "PHALANX_SERVER is \"$PHALANX_SERVER\": write the path of a server"
 }
 
 # --- one node ---------------------------------------------------------------
@@ -100,6 +123,8 @@ clear_mount_point() {
 start_node() {
     local dir=$run/node-$1
     clear_mount_point "$1"
+    touch "$dir/log"
+    log_began[$1]=$(stat -c %s "$dir/log")
     env -i PATH="$PATH" NODE_ID="node-$1" PEERS="$(peers)" \
         CLUSTER=quickstart DATA_DIR="$dir/data" MOUNT="$dir/mnt" \
         GRPC_ADDR="127.0.0.1:$((grpc_base + $1))" \
@@ -136,28 +161,27 @@ kill_node() {
     rm -f "$run/node-$1/pid"
 }
 
-# GET $2 from node $1, with its head; nothing if it doesn't answer.
-http() (
-    exec 3<>"/dev/tcp/127.0.0.1/$((debug_base + $1))" &&
-        printf 'GET %s HTTP/1.0\r\n\r\n' "$2" >&3 &&
-        timeout 2 cat <&3
-) 2>/dev/null
+# File $2 under .phalanx of node $1; nothing if it doesn't answer. Not over
+# HTTP: on a port that is taken, another's node answers.
+about() { timeout 2 cat "$(mount_of "$1")/.phalanx/$2" 2>/dev/null || true; }
 
-is_ready() { [[ $(http "$1" /health) == HTTP/*\ 200\ * ]]; }
+is_ready() { [ "$(about "$1" health)" = ok ]; }
 
-# A field of a node's status: state, term, leader_id, ...
+# A field of a node's status: state, term, applied_index, ...
 field() {
-    local text
-    text=$(http "$1" /debug/status | tr ',{}' '\n' |
-        sed -n 's/^ *"'"$2"'": *"\{0,1\}\([^"]*\)"\{0,1\} *$/\1/p') || true
-    echo "${text%%$'\n'*}"
+    local values
+    values=$(about "$1" status | tr ',{}' '\n' |
+        sed -n 's/^ *"'"$2"'": *"\{0,1\}\([^"]*\)"\{0,1\} *$/\1/p')
+    echo "${values%%$'\n'*}" # its peers, further down, have some too
 }
 
-# Why a node can't be used: its last notes, and what to do.
+# Why a node can't be used: the last notes since it was started, and what to do.
 last_words() {
-    tail -n 3 "$run/node-$1/log" >&2
-    if tail -n 3 "$run/node-$1/log" | grep -q 'already in use'; then
-        echo "quickstart: a port is taken: 'PORT_BASE=9300 $0' uses others" >&2
+    local notes
+    notes=$(tail -c "+$((log_began[$1] + 1))" "$run/node-$1/log" | tail -n 5)
+    echo "$notes" >&2
+    if [[ $notes == *'already in use'* ]]; then
+        echo "quickstart: a port is taken: 'PORT_BASE=9300 $self' uses others" >&2
     fi
 }
 
@@ -168,7 +192,7 @@ wait_ready() {
         if is_ready "$1"; then return; fi
         if [ -z "$(pid_of "$1")" ]; then
             last_words "$1"
-            echo "quickstart: node-$1 ended; its last notes are above" >&2
+            echo "quickstart: node-$1 ended; its notes are above" >&2
             return 1
         fi
         sleep 0.1
@@ -218,19 +242,22 @@ running() {
     echo "$count"
 }
 
+status_row() { printf '%-7s %8s  %-13s  %-6s %6s %9s  %s\n' "$@"; }
+
 status() {
-    local i pid state
-    printf '%-8s %-8s %-14s %6s %9s  %s\n' node pid state term applied mount
+    local i pid state serves
+    status_row node pid state serves term applied mount
     for i in "${nodes[@]}"; do
         pid=$(pid_of "$i")
         if [ -z "$pid" ]; then
-            printf '%-8s %-8s %s\n' "node-$i" - down
+            status_row "node-$i" - down no - - "$(mount_of "$i")"
             continue
         fi
         state=$(field "$i" state)
-        is_ready "$i" || state="${state:-?}, waiting"
-        printf '%-8s %-8s %-14s %6s %9s  %s\n' "node-$i" "$pid" "${state:-?}" \
-            "$(field "$i" term)" "$(field "$i" applied_index)" "$(mount_of "$i")"
+        if is_ready "$i"; then serves=yes; else serves=no; fi
+        status_row "node-$i" "$pid" "${state:-?}" "$serves" \
+            "$(field "$i" term)" "$(field "$i" applied_index)" \
+            "$(mount_of "$i")"
     done
 }
 
@@ -305,6 +332,8 @@ demo() {
 }
 
 hints() {
+    local first
+    first=$(leader)
     cat <<END
 
 five nodes are running, with their mounts in $run/node-{0,1,2,3,4}/mnt. Try:
@@ -312,76 +341,108 @@ five nodes are running, with their mounts in $run/node-{0,1,2,3,4}/mnt. Try:
     echo hello > $run/node-0/mnt/greeting; cat $run/node-4/mnt/greeting
     cat $run/node-2/mnt/.phalanx/status
     curl -s http://127.0.0.1:$debug_base/debug/status
-    $0 status
-    $0 kill $(leader)          # the leader; the others go on
-    $0 restart $(leader)
-    $0 down
+    $self status
+    $self kill $first          # the leader; the others go on
+    $self restart $first
+    $self down
 END
 }
 
-number() {
-    case ${1:-} in
-    [0-4]) ;;
-    *) fail "which node? write a number from 0 to 4, as: $0 $2 3" ;;
-    esac
+start() {
+    check_fuse
+    prepare_server
+    say "starting five nodes"
+    stop_all
+    echo "$grpc_base $debug_base $server" >"$run/settings"
+    start_all
 }
 
-# Ports are remembered, so that kill and restart need not be told.
-load_ports() {
-    if [ -n "${PORT_BASE:-}" ]; then
-        [[ $PORT_BASE =~ ^[1-9][0-9]{3,4}$ && $PORT_BASE -le 65400 ]] ||
-            fail "PORT_BASE is \"$PORT_BASE\": write a number from 1000 to 65400"
-        grpc_base=$PORT_BASE debug_base=$((PORT_BASE + 50))
-    elif [ -f "$run/ports" ] && [ "$1" != up ]; then
-        read -r grpc_base debug_base <"$run/ports"
+kill_one() {
+    kill_node "$1"
+    say "node-$1 is dead; '$self restart $1' brings it back"
+}
+
+restart_one() {
+    stop_node "$1"
+    start_node "$1"
+    if (($(running) < 3)); then
+        say "node-$1 is started, and waits for a majority: restart another"
+    else
+        wait_ready "$1"
+        say "node-$1 is back"
     fi
 }
 
-main() {
-    local command=${1:-up}
-    case $command in
-    up | status | down) [ $# -le 1 ] || fail "$command takes no argument" ;;
-    kill | restart) number "${2:-}" "$command" ;;
-    *) fail "\"$command\" is not a command: write status, kill N, restart N, down, or nothing" ;;
+down() {
+    stop_all
+    say "all stopped and unmounted; the data stays. To remove it:"
+    say
+    say "    rm -rf --one-file-system $(printf '%q' "$run")"
+}
+
+# --- what was asked for -----------------------------------------------------
+
+# 2 for "2" or "node-2".
+node_number() {
+    case ${1#node-} in
+    [0-4]) echo "${1#node-}" ;;
+    *) fail "which node? write a number from 0 to 4, as: $self $2 3" ;;
     esac
-    load_ports "$command"
-    [ "$(id -u)" = 0 ] || fail "not root: it mounts for all users; try sudo $0"
-    [ "$command" = up ] || [ -d "$run" ] || fail "nothing was started yet: run $0"
-    mkdir -p "$run"
+}
+
+choose_ports() {
+    [ -n "${PORT_BASE:-}" ] || return 0
+    [[ $PORT_BASE =~ ^[1-9][0-9]{3,4}$ && $PORT_BASE -le 65400 ]] ||
+        fail "PORT_BASE is \"$PORT_BASE\": write a number from 1000 to 65400"
+    grpc_base=$PORT_BASE debug_base=$((PORT_BASE + 50))
+}
+
+# What the start was told, so that kill and restart need not be.
+load_settings() {
+    [ -d "$run" ] || fail "nothing was started yet: run $self"
+    [ ! -f "$run/settings" ] ||
+        read -r grpc_base debug_base server <"$run/settings"
+}
+
+main() {
+    local command=${1:-show} node=
+    case $command in
+    help | -h | --help)
+        usage
+        return
+        ;;
+    show | start | status | down)
+        [ $# -le 1 ] || fail "$command takes no argument"
+        ;;
+    kill | restart)
+        [ $# -le 2 ] || fail "$command takes one node"
+        node=$(node_number "${2:-}" "$command")
+        ;;
+    *) fail "\"$command\" is not a command: '$self help' lists them" ;;
+    esac
+    [ "$(id -u)" = 0 ] || fail "not root: it mounts for all users; try sudo $self"
+    case $command in
+    show | start) choose_ports && mkdir -p "$run" ;;
+    *) load_settings ;;
+    esac
     exec 9>"$run/lock"
     [ "$command" = status ] || flock -w 60 9 ||
         fail "another quickstart.sh is at work on $run"
 
     case $command in
-    up)
-        check_fuse
-        build_server
-        say "starting five nodes"
-        stop_all
-        echo "$grpc_base $debug_base" >"$run/ports"
-        start_all
+    show)
+        start
         demo
         hints
         ;;
+    start)
+        start
+        hints
+        ;;
     status) status ;;
-    kill)
-        kill_node "$2"
-        say "node-$2 is dead; '$0 restart $2' brings it back"
-        ;;
-    restart)
-        stop_node "$2"
-        start_node "$2"
-        if (($(running) < 3)); then
-            say "node-$2 is started, and waits for a majority: restart another"
-        else
-            wait_ready "$2"
-            say "node-$2 is back"
-        fi
-        ;;
-    down)
-        stop_all
-        say "all stopped and unmounted; the data stays in $run"
-        ;;
+    kill) kill_one "$node" ;;
+    restart) restart_one "$node" ;;
+    down) down ;;
     esac
 }
 
