@@ -115,7 +115,8 @@ a_node_is_named_by_its_number_or_its_name() {
 }
 
 # The page "Is it well?", with the ports and the mount of the first node.
-the_documented_looks_at_a_node_work() {
+the_documented_looks_at_a_node_work_and_are_all() {
+    local word
     sed -n '/^## Is it well/,/^## /s/^    //p' "$repo/docs/deployment.md" |
         sed "s|127.0.0.1:8080|127.0.0.1:$((base + 50))|
             s|curl -s|curl -sf|
@@ -123,6 +124,9 @@ the_documented_looks_at_a_node_work() {
     [ "$(grep -c '^curl\|^cat' "$work/looks")" -ge 4 ] || fail "none found"
     bash -eu "$work/looks" >"$work/said"
     grep -qx ok "$work/said" || fail "$(cat "$work/said")"
+    for word in "$run"/node-0/mnt/.phalanx/*; do
+        grep -q "/.phalanx/${word##*/}\b" "$work/looks" || fail "${word##*/}"
+    done
 }
 
 a_failed_start_shows_the_notes_of_that_start_alone() {
@@ -149,6 +153,7 @@ down_unmounts_and_says_how_to_remove_the_data() {
 # $1, a page; $2, where its commands begin. In the order of the page, in the
 # folder where its reader is.
 the_commands_of() {
+    local word
     sed -n "$2,/^## /s/^    //p" "$repo/$1" |
         grep '^\./deploy/quickstart\|^echo\|^cat' >"$work/commands"
     for word in 'quickstart.sh$' start status kill restart down; do
@@ -174,7 +179,7 @@ for t in help_is_printed_and_nothing_made \
     words_that_are_not_understood_are_refused \
     start_leaves_five_nodes_running_without_the_show \
     a_node_is_named_by_its_number_or_its_name \
-    the_documented_looks_at_a_node_work \
+    the_documented_looks_at_a_node_work_and_are_all \
     a_failed_start_shows_the_notes_of_that_start_alone \
     down_unmounts_and_says_how_to_remove_the_data \
     the_commands_of_the_readme_work \
