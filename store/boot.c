@@ -59,6 +59,10 @@ static int note_parse(const char *text, struct store_boot *note_out)
         *note_out = note;
         return -PX_EFORMAT;
     }
+    if (note.format != STORE_STATE_FORMAT) {
+        *note_out = note;
+        return -PX_ECORRUPT;
+    }
     static_assert(STORE_BOOT_ID_BYTES_MAX == 63, "the width in the format");
     if (sscanf(text, NOTE_START "%*u %5s %63s", word, note.id) != 2)
         return -PX_ECORRUPT;

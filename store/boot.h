@@ -27,8 +27,9 @@ struct store_boot {
 };
 
 /* @disk: of the state's folder.
- * -ENOENT: there is none. -PX_ECORRUPT: not a note. -PX_EFORMAT: of a newer
- * program; note_out->format says which, the rest of it is empty. */
+ * -ENOENT: there is none. -PX_ECORRUPT: not a note, or of an older program.
+ * -PX_EFORMAT: of a newer one. note_out->format says of which, 0 for what is
+ * not a note; the rest of it is empty then. */
 int store_boot_read(struct store_disk *disk, struct store_boot *note_out);
 /* Durable on return. -EINVAL for an id that is empty, too long or has blanks.*/
 int store_boot_write(struct store_disk *disk, const struct store_boot *note);

@@ -10,11 +10,13 @@
  *   C6  every chunk belongs to an inode, an extent or garbage
  *   C7  an inode without a name is an orphan, and nothing else is
  *   C8  every result has its session
- *   C9  meta counts what there is */
+ *   C9  meta counts what there is
+ *   C10 a chunk begins with the hash of its bytes */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "store/hash.h"
 #include "store/state_core.h"
 
 struct seen_inode {
@@ -52,11 +54,11 @@ static uint64_t sum_chunks(struct check *ck, uint64_t data, uint64_t size_max,
                                     &key, &value)) {
         uint64_t chunk = store_key_second32(key.mv_data);
 
-        px_assert(value.mv_size > 0 && value.mv_size <= STORE_CHUNK_BYTES);
+        px_assert(store_chunk_is_sound(&key, &value)); /* C10 */
         px_assert(chunk < STORE_EXTENT_CHUNKS);
-        px_assert(chunk * STORE_CHUNK_BYTES + value.mv_size <=
+        px_assert(chunk * STORE_CHUNK_BYTES + store_chunk_size(&value) <=
                   size_max); /* C5 */
-        *bytes_out += value.mv_size;
+        *bytes_out += store_chunk_size(&value);
         count++;
     }
     ck->chunks_claimed += count;
@@ -264,7 +266,7 @@ static void check_pair(struct check *ck, const MDB_val *key,
         break;
     case STORE_TAG_CHUNK:
         ck->chunks++;
-        ck->sums.data_bytes += value->mv_size;
+        ck->sums.data_bytes += store_chunk_size(value);
         break;
     case STORE_TAG_ORPHAN:
         px_assert(exists(ck->kv, STORE_TAG_INODE, number)); /* C7 */

@@ -9,11 +9,16 @@
  *
  * Work is bounded for every command: a write touches the chunks it covers; a
  * cut deletes chunks of one extent, and turns each whole extent behind it into
- * garbage, one record for each (65,793 in the largest file); what drops the
- * data of inodes that go has a budget, of chunks and extents together. */
+ * garbage, one record for each (65,922 in the largest file); what drops the
+ * data of inodes that go has a budget, of chunks and extents together.
+ *
+ * Bytes that are read, for a reader or to be kept in a chunk that changes, are
+ * compared with the chunk's hash first: what the disk has damaged is neither
+ * shown nor given a new hash. */
 #include "base/assert.h"
 #include "base/err.h"
 #include "store/apply.h"
+#include "store/hash.h"
 
 #define CHUNK ((uint64_t)STORE_CHUNK_BYTES)
 #define EXTENT ((uint64_t)STORE_EXTENT_CHUNKS)
@@ -91,6 +96,20 @@ static void count_chunk(struct apply *a, struct inode *f, struct extent *x,
     a->work++;
 }
 
+/* ---- Chunks ---- */
+
+static bool is_sound(struct store_kv *kv, const struct store_key *key,
+                     const MDB_val *value)
+{
+    const MDB_val k = {.mv_size = key->size,
+                       .mv_data = (void *)(uintptr_t)key->bytes};
+
+    if (store_chunk_is_sound(&k, value))
+        return true;
+    store_kv_fail(kv, -PX_ECORRUPT);
+    return false;
+}
+
 /* ---- Writing ---- */
 
 /* A range within one chunk, and what it is filled with. */
@@ -101,35 +120,50 @@ struct piece {
     const uint8_t *data;
 };
 
+/* Joins @p, in a->chunk, with the bytes of @old (NULL: none) that stay. Returns
+ * the size of the whole. */
+static size_t piece_join(struct apply *a, const struct store_key *key,
+                         const MDB_val *old, const struct piece *p)
+{
+    size_t end = p->within + p->size;
+    size_t kept = 0;
+
+    if (old != NULL) {
+        if (!is_sound(&a->kv, key, old))
+            return 0;
+        kept = store_chunk_size(old);
+        memcpy(a->chunk, store_chunk_data(old), kept);
+    }
+    if (p->within > kept)
+        memset(a->chunk + kept, 0, p->within - kept);
+    memcpy(a->chunk + p->within, p->data, p->size);
+    return kept > end ? kept : end;
+}
+
 static void piece_write(struct apply *a, struct inode *f, struct extent *x,
                         const struct piece *p)
 {
-    size_t end = p->within + p->size;
-    size_t kept = 0, before = 0;
+    size_t after = p->size, before = 0;
+    const uint8_t *data = p->data;
     struct store_key key;
     MDB_val old;
-    uint8_t *room;
+    bool is_there;
 
     store_key_chunk(&key, x->rec.data, p->chunk);
-    if (store_kv_get(&a->kv, &key, &old)) {
-        if (old.mv_size == 0 || old.mv_size > CHUNK) {
+    is_there = store_kv_get(&a->kv, &key, &old);
+    if (is_there) {
+        before = store_chunk_size(&old);
+        if (before == 0)
             store_kv_fail(&a->kv, -PX_ECORRUPT);
-            return;
-        }
-        before = old.mv_size;
-        if (p->within > 0 || end < before) { /* some of it stays */
-            kept = before;
-            memcpy(a->chunk, old.mv_data, kept);
-        }
     }
-    room = store_kv_reserve(&a->kv, &key, kept > end ? kept : end);
-    if (room == NULL)
+    if (p->within > 0 || p->size < before) {
+        after = piece_join(a, &key, is_there ? &old : NULL, p);
+        data = a->chunk;
+    }
+    if (a->kv.rc < 0)
         return;
-    memcpy(room, a->chunk, kept);
-    if (p->within > kept)
-        memset(room + kept, 0, p->within - kept);
-    memcpy(room + p->within, p->data, p->size);
-    count_chunk(a, f, x, before, kept > end ? kept : end);
+    store_kv_put_chunk(&a->kv, &key, data, after);
+    count_chunk(a, f, x, before, after);
 }
 
 void store_data_write(struct apply *a, struct inode *f, uint64_t offset,
@@ -224,7 +258,7 @@ static uint64_t delete_chunks(struct apply *a, uint64_t data, uint32_t first,
                                     &value);
          more; more = store_kv_next(&a->kv, &from, STORE_KEY_NUMBER_BYTES, &key,
                                     &value)) {
-        *bytes_out += value.mv_size;
+        *bytes_out += store_chunk_size(&value);
         store_kv_del_current(&a->kv);
         count++;
     }
@@ -257,11 +291,13 @@ static void trim_chunk(struct apply *a, struct inode *f, struct extent *x,
     size_t before;
 
     store_key_chunk(&key, x->rec.data, chunk);
-    if (!store_kv_get(&a->kv, &key, &old) || old.mv_size <= size)
+    if (!store_kv_get(&a->kv, &key, &old))
         return;
-    before = old.mv_size;
-    memcpy(a->chunk, old.mv_data, size);
-    store_kv_put(&a->kv, &key, a->chunk, size);
+    before = store_chunk_size(&old);
+    if (!is_sound(&a->kv, &key, &old) || before <= size)
+        return;
+    memcpy(a->chunk, store_chunk_data(&old), size);
+    store_kv_put_chunk(&a->kv, &key, a->chunk, size);
     count_chunk(a, f, x, before, size);
 }
 
@@ -343,9 +379,10 @@ static void chunk_read(struct store_kv *kv, const struct extent *x,
     MDB_val value;
 
     store_key_chunk(&key, x->rec.data, chunk);
-    if (store_kv_get(kv, &key, &value) && value.mv_size > within) {
-        stored = least(size, value.mv_size - within);
-        memcpy(data, (const uint8_t *)value.mv_data + within, stored);
+    if (store_kv_get(kv, &key, &value) && is_sound(kv, &key, &value) &&
+        store_chunk_size(&value) > within) {
+        stored = least(size, store_chunk_size(&value) - within);
+        memcpy(data, store_chunk_data(&value) + within, stored);
     }
     memset(data + stored, 0, size - stored);
 }

@@ -6,7 +6,26 @@
 #include <xxhash.h>
 
 #include "base/assert.h"
+#include "store/hash.h"
 #include "store/state_core.h"
+
+uint64_t store_chunk_hash(const void *key, size_t key_size, const void *data,
+                          size_t size)
+{
+    return XXH3_64bits_withSeed(data, size, XXH3_64bits(key, key_size));
+}
+
+bool store_chunk_is_sound(const MDB_val *key, const MDB_val *value)
+{
+    size_t size = store_chunk_size(value);
+    uint64_t hash;
+
+    if (size == 0)
+        return false;
+    memcpy(&hash, value->mv_data, sizeof hash);
+    return hash == store_chunk_hash(key->mv_data, key->mv_size,
+                                    store_chunk_data(value), size);
+}
 
 static int add(XXH3_state_t *hash, const MDB_val *part)
 {

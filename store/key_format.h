@@ -9,7 +9,8 @@
  *   05 parent:8 name:1..255        name_record
  *   06 parent:8 cookie:8           entry_record, then the name
  *   07 inode:8 extent:4            extent_record       (from extent 1 on)
- *   08 data:8 chunk:4              1 .. STORE_CHUNK_BYTES bytes of a file
+ *   08 data:8 chunk:4              hash:8 of what follows (hash.h), then
+ *                                  1 .. STORE_CHUNK_BYTES bytes of a file
  *   09 inode:8                     numbers of the sessions that may hold it
  *   0a data:8                      garbage_record
  *
@@ -47,11 +48,14 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
               "records are copied as they lie; elsewhere they need swaps");
 
-#define STORE_STATE_FORMAT 1u
+#define STORE_STATE_FORMAT 2u
 
 /* docs/decisions/0003-chunk-size.md */
-#define STORE_CHUNK_BYTES 4080u
+#define STORE_CHUNK_HASH_BYTES 8u
+#define STORE_CHUNK_BYTES 4072u
 #define STORE_EXTENT_CHUNKS 4096u
+static_assert(STORE_CHUNK_HASH_BYTES + STORE_CHUNK_BYTES == 4096 - 16,
+              "a full chunk is one page, with LMDB's head of it");
 static_assert(STORE_EXTENT_CHUNKS <= PX_REAP_CHUNKS_MAX,
               "one command can delete a whole extent");
 static_assert(PX_FILE_BYTES_MAX / STORE_CHUNK_BYTES / STORE_EXTENT_CHUNKS <

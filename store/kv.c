@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "store/env.h"
+#include "store/hash.h"
 
 void store_kv_fail(struct store_kv *kv, int rc)
 {
@@ -69,8 +70,9 @@ void store_kv_put(struct store_kv *kv, const struct store_key *key,
     (void)went_well(kv, mdb_put(kv->txn, kv->dbi, &k, &value, 0)); /* sticky */
 }
 
-void *store_kv_reserve(struct store_kv *kv, const struct store_key *key,
-                       size_t size)
+/* Room for @size bytes, to be filled before the next call; NULL on failure. */
+static void *reserve(struct store_kv *kv, const struct store_key *key,
+                     size_t size)
 {
     MDB_val k = val_of(key->bytes, key->size);
     MDB_val value = {.mv_size = size};
@@ -80,6 +82,20 @@ void *store_kv_reserve(struct store_kv *kv, const struct store_key *key,
     if (!went_well(kv, mdb_put(kv->txn, kv->dbi, &k, &value, MDB_RESERVE)))
         return NULL;
     return value.mv_data;
+}
+
+void store_kv_put_chunk(struct store_kv *kv, const struct store_key *key,
+                        const void *data, size_t size)
+{
+    uint64_t hash = store_chunk_hash(key->bytes, key->size, data, size);
+    uint8_t *room;
+
+    px_assert(size > 0 && size <= STORE_CHUNK_BYTES);
+    room = reserve(kv, key, sizeof hash + size);
+    if (room == NULL)
+        return;
+    memcpy(room, &hash, sizeof hash);
+    memcpy(room + sizeof hash, data, size);
 }
 
 void store_kv_del(struct store_kv *kv, const struct store_key *key)

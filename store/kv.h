@@ -34,9 +34,9 @@ bool store_kv_get_record(struct store_kv *kv, const struct store_key *key,
                          void *record, size_t size);
 void store_kv_put(struct store_kv *kv, const struct store_key *key,
                   const void *data, size_t size);
-/* Room for @size bytes, to be filled before the next call; NULL on failure. */
-void *store_kv_reserve(struct store_kv *kv, const struct store_key *key,
-                       size_t size);
+/* A chunk: @size bytes of a file, behind their hash. */
+void store_kv_put_chunk(struct store_kv *kv, const struct store_key *key,
+                        const void *data, size_t size);
 /* The key is there; else -PX_ECORRUPT. */
 void store_kv_del(struct store_kv *kv, const struct store_key *key);
 

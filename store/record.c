@@ -43,18 +43,16 @@ void store_name_add(struct store_kv *kv, struct inode *dir,
     };
     struct entry_record entry = {.inode = rec.inode, .type = rec.type};
     struct store_key key;
-    uint8_t *room;
+    uint8_t value[sizeof entry + PX_NAME_BYTES_MAX];
 
     px_assert(inode_is_dir(dir));
     dir->rec.size++;
     store_key_name(&key, dir->number, name);
     store_kv_put(kv, &key, &rec, sizeof rec);
+    memcpy(value, &entry, sizeof entry);
+    memcpy(value + sizeof entry, name.data, name.size);
     store_key_entry(&key, dir->number, rec.cookie);
-    room = store_kv_reserve(kv, &key, sizeof entry + name.size);
-    if (room == NULL)
-        return;
-    memcpy(room, &entry, sizeof entry);
-    memcpy(room + sizeof entry, name.data, name.size);
+    store_kv_put(kv, &key, value, sizeof entry + name.size);
 }
 
 void store_name_remove(struct store_kv *kv, struct inode *dir,

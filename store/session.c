@@ -102,14 +102,12 @@ static void session_save(struct apply *a, const struct session *s)
     struct session_record rec = {
         .incarnation = s->incarnation, .nonce = s->nonce, .floor = s->floor};
     struct store_key key;
-    uint8_t *room;
+    uint8_t value[sizeof rec + sizeof s->node];
 
+    memcpy(value, &rec, sizeof rec);
+    memcpy(value + sizeof rec, s->node, s->node_size);
     store_key_number(&key, STORE_TAG_SESSION, s->number);
-    room = store_kv_reserve(&a->kv, &key, sizeof rec + s->node_size);
-    if (room == NULL)
-        return;
-    memcpy(room, &rec, sizeof rec);
-    memcpy(room + sizeof rec, s->node, s->node_size);
+    store_kv_put(&a->kv, &key, value, sizeof rec + s->node_size);
 }
 
 /* ---- Opening one ends the node's last ---- */

@@ -6,6 +6,7 @@
  *   dirty, ours     any           KEPT: the process died, the cache did not
  *   dirty, another  any           DISTRUSTED: the machine went down
  *   none, damaged   there         DISTRUSTED
+ *   an older format there         DISTRUSTED
  *   a newer format  any           refused, and nothing is touched
  *
  * Distrusted files are removed before anything else happens; the log brings
@@ -49,6 +50,8 @@ static const char *doubt(const struct store_state_options *options, int note_rc,
         return "told to distrust the state";
     if (note_rc == -ENOENT)
         return "the database has no note of its boot";
+    if (note_rc < 0 && note->format > 0)
+        return "it is in the format of an older program";
     if (note_rc < 0)
         return "the note of the last boot can't be read";
     if (!note->is_clean && strcmp(note->id, options->boot_id) != 0)

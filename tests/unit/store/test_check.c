@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/hash.h"
+
 /* Replaces (or with @size 0, removes) one record of a closed state. */
 static void damage(struct fixture *fx, const struct store_key *key,
                    const void *data, size_t size)
@@ -126,6 +128,17 @@ static void remove_key(struct tree *t, const struct store_key *key)
     damage(&t->fx, key, NULL, 0);
 }
 
+static void put_chunk(struct tree *t, const struct store_key *key,
+                      const char *data, size_t size)
+{
+    uint64_t hash = store_chunk_hash(key->bytes, key->size, data, size);
+    char value[64];
+
+    memcpy(value, &hash, sizeof hash);
+    memcpy(value + sizeof hash, data, size);
+    damage(&t->fx, key, value, sizeof hash + size);
+}
+
 static void lose_inode(struct tree *t)
 {
     struct store_key k;
@@ -163,7 +176,22 @@ static void stray_chunk(struct tree *t)
     struct store_key k;
 
     store_key_chunk(&k, UINT64_C(1) << 50, 0);
-    damage(&t->fx, &k, "stray", 5);
+    put_chunk(t, &k, "stray", 5);
+}
+
+/* Its hash is another key's. */
+static void misplace_chunk(struct tree *t)
+{
+    uint64_t hash;
+    struct store_key k;
+    char value[12];
+
+    store_key_chunk(&k, t->file, 1);
+    hash = store_chunk_hash(k.bytes, k.size, "data", 4);
+    memcpy(value, &hash, sizeof hash);
+    memcpy(value + sizeof hash, "data", 4);
+    store_key_chunk(&k, t->file, 0);
+    damage(&t->fx, &k, value, sizeof value);
 }
 
 static void lose_extent(struct tree *t)
@@ -249,7 +277,7 @@ static void every_kind_of_damage_is_caught(void **state)
         lose_inode,     lose_name,      lose_entry,     lose_chunk,
         stray_chunk,    lose_extent,    lose_orphan,    lose_garbage,
         lose_session,   miscount_links, miscount_bytes, shrink_size_alone,
-        miscount_names, forget_parent,  change_type,
+        miscount_names, forget_parent,  change_type,    misplace_chunk,
     };
 
     (void)state;

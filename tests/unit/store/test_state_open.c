@@ -134,15 +134,15 @@ static void a_damaged_note_is_not_believed(void **state)
 {
     static const char *const notes[] = {
         "",
-        "phalanx-state 1 clean\n",
-        "phalanx-state 1 clean boot-1",
-        "phalanx-state 1 clean boot-1 \n",
-        "phalanx-state  1 clean boot-1\n",
+        "phalanx-state 2 clean\n",
+        "phalanx-state 2 clean boot-1",
+        "phalanx-state 2 clean boot-1 \n",
+        "phalanx-state  2 clean boot-1\n",
         "phalanx-state 0 clean boot-1\n",
-        "phalanx-state 02 clean boot-1\n",
-        "phalanx-state 2",
-        "phalanx-state 1 cleaner boot-1\n",
-        "phalanx-state 1 fresh boot-1\n",
+        "phalanx-state 03 clean boot-1\n",
+        "phalanx-state 3",
+        "phalanx-state 2 cleaner boot-1\n",
+        "phalanx-state 2 fresh boot-1\n",
         "rubbish\n",
     };
     struct fixture *fx = *state;
@@ -156,6 +156,22 @@ static void a_damaged_note_is_not_believed(void **state)
         fixture_reopen(fx, "boot-1", false, STORE_STATE_DISTRUSTED);
         assert_int_equal(lookup(fx, ROOT, "f"), 0);
     }
+}
+
+static void an_older_format_is_rebuilt_and_said(void **state)
+{
+    struct fixture *fx = *state;
+    enum store_state_origin origin;
+    char why[128];
+
+    (void)do_create(fx, ROOT, "f");
+    fixture_close(fx);
+    overwrite(fx, "boot", "phalanx-state 1 clean boot-1\n");
+    assert_int_equal(try_open(fx, "boot-1", &origin, why, sizeof why), 0);
+    assert_int_equal(origin, STORE_STATE_DISTRUSTED);
+    assert_non_null(strstr(why, "older program"));
+    assert_int_equal(store_view_new(fx->s, &fx->v), 0);
+    assert_int_equal(lookup(fx, ROOT, "f"), 0);
 }
 
 static void a_database_without_a_note_is_not_believed(void **state)
@@ -217,7 +233,7 @@ static void a_newer_format_is_refused_and_left_as_it_was(void **state)
 
     assert_int_equal(try_open(fx, "boot-1", &origin, why, sizeof why),
                      -PX_EFORMAT);
-    assert_non_null(strstr(why, "format 2"));
+    assert_non_null(strstr(why, "format 3"));
     assert_int_equal(read_note(fx, &note), 0);
     assert_true(note.is_clean);
     fx->s = NULL;
@@ -228,8 +244,8 @@ static void a_newer_format_is_refused_and_left_as_it_was(void **state)
 static void a_note_of_a_newer_format_keeps_everything_as_it_was(void **state)
 {
     static const char *const notes[] = {
-        "phalanx-state 2 clean boot-1\n",
-        "phalanx-state 2 dirty another-boot\n",
+        "phalanx-state 3 clean boot-1\n",
+        "phalanx-state 3 dirty another-boot\n",
         "phalanx-state 17 whatever that writes\nin more lines\n",
     };
     struct fixture *fx = *state;
@@ -250,7 +266,7 @@ static void a_note_of_a_newer_format_keeps_everything_as_it_was(void **state)
         assert_int_equal(
             store_state_open(&options, &fx->s, &origin, why, sizeof why),
             -PX_EFORMAT);
-        assert_non_null(strstr(why, i < 4 ? "format 2," : "format 17,"));
+        assert_non_null(strstr(why, i < 4 ? "format 3," : "format 17,"));
         assert_int_equal(read_note(fx, &note), -PX_EFORMAT);
         (void)snprintf(path, sizeof path, "%s/boot", fx->dir);
         fd = open(path, O_RDONLY);
@@ -260,7 +276,7 @@ static void a_note_of_a_newer_format_keeps_everything_as_it_was(void **state)
         assert_int_equal(size, strlen(text));
         assert_memory_equal(found, text, strlen(text));
     }
-    overwrite(fx, "boot", "phalanx-state 1 clean boot-1\n");
+    overwrite(fx, "boot", "phalanx-state 2 clean boot-1\n");
     fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
     assert_int_equal(lookup(fx, ROOT, "f"), f); /* the database was kept */
 }
@@ -465,6 +481,7 @@ int main(void)
         T(after_a_crash_of_the_machine_the_state_starts_empty),
         T(distrust_on_request_empties_a_clean_state),
         T(a_damaged_note_is_not_believed),
+        T(an_older_format_is_rebuilt_and_said),
         T(a_database_without_a_note_is_not_believed),
         T(a_database_that_is_none_is_rebuilt_and_said),
         T(a_newer_format_is_refused_and_left_as_it_was),
