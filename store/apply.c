@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "store/hash.h"
 #include "store/state_core.h"
 
 /* Work (apply.h) after which a transaction is committed before the next entry.
@@ -87,6 +88,7 @@ int store_apply_commit(struct store_state *s)
     struct apply *a = &s->apply;
     int rc;
 
+    a->meta.hashes += a->kv.hashes;
     if (a->kv.rc == 0)
         store_meta_save(&a->kv, &a->meta);
     if (a->kv.rc < 0) {
@@ -194,6 +196,7 @@ static void publish(struct store_state *s)
     (void)pthread_mutex_lock(&s->lock); /* a plain mutex, ours: can't fail */
     s->applied = (struct raft_pos){.term = s->apply.meta.applied_term,
                                    .index = s->apply.meta.applied_index};
+    s->hash = store_meta_hash(&s->apply.meta);
     (void)pthread_mutex_unlock(&s->lock);
 }
 

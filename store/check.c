@@ -11,7 +11,8 @@
  *   C7  an inode without a name is an orphan, and nothing else is
  *   C8  every result has its session
  *   C9  meta counts what there is
- *   C10 a chunk begins with the hash of its bytes */
+ *   C10 a chunk begins with the hash of its bytes
+ *   C11 meta has the sum of the hashes of all other records */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -244,6 +245,7 @@ static void check_pair(struct check *ck, const MDB_val *key,
     enum store_tag tag = ((const uint8_t *)key->mv_data)[0];
     uint64_t number = tag == STORE_TAG_META ? 0 : store_key_first(key->mv_data);
 
+    ck->sums.hashes += store_record_hash(key, value);
     switch (tag) {
     case STORE_TAG_META:
         break;
@@ -304,6 +306,7 @@ static void check_sums(const struct check *ck, const struct meta_record *meta)
     px_assert(ck->sums.orphans == meta->orphans);       /* C9 */
     px_assert(ck->sums.garbage == meta->garbage);       /* C9 */
     px_assert(ck->sums.sessions == meta->sessions);     /* C9 */
+    px_assert(ck->sums.hashes == meta->hashes);         /* C11 */
 }
 
 int store_view_check(struct store_view *v)

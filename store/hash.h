@@ -1,6 +1,17 @@
-/* The hash of a chunk: XXH3 of the bytes of the file that it holds, seeded with
- * the XXH3 of its key, so that the same bytes under another key are another
- * chunk. The chunk's value begins with it; whoever reads the bytes compares. */
+/* The hashes of records, and of the whole state.
+ *
+ *   record   XXH3 of its value, seeded with the XXH3 of its key: the same bytes
+ *            under another key are another record. A chunk is hashed as the
+ *            bytes of the file that it holds, and the value begins with that
+ *            hash: it is the chunk's checksum.
+ *   records  the sum of the records' hashes modulo 2^64. A sum, because it
+ *            does not depend on the order, and what goes can be taken away
+ *            again: each put and del (kv.h) keeps it right.
+ *   state    XXH3 of the META record, which holds that sum, and is the one
+ *            record that is not in it.
+ *
+ * 64 bits tell replicas that differ by a fault; they are no defence against
+ * bytes that were chosen to collide. */
 #ifndef STORE_HASH_H
 #define STORE_HASH_H
 
@@ -12,6 +23,18 @@
 /* Of @size bytes of a file, in the chunk under @key. */
 uint64_t store_chunk_hash(const void *key, size_t key_size, const void *data,
                           size_t size);
+/* Of any record; 0 for META. The hash of a chunk is taken from the value, not
+ * made anew: whether it is right, store_chunk_is_sound says. */
+uint64_t store_record_hash(const MDB_val *key, const MDB_val *value);
+
+/* Of the whole state: its META record says it all. */
+uint64_t store_meta_hash(const struct meta_record *meta);
+
+/* 0: an empty key, which no record has. */
+static inline uint8_t store_key_tag(const MDB_val *key)
+{
+    return key->mv_size > 0 ? ((const uint8_t *)key->mv_data)[0] : 0;
+}
 
 /* Bytes of the file in a chunk's value; 0: no chunk has this size. */
 static inline size_t store_chunk_size(const MDB_val *value)

@@ -101,8 +101,9 @@ struct meta_record {
     uint64_t data_bytes; /* in chunks, garbage included */
     uint64_t orphans;
     uint64_t garbage; /* records */
+    uint64_t hashes;  /* the sum of all other records' (hash.h) */
 };
-static_assert(sizeof(struct meta_record) == 80, "no padding");
+static_assert(sizeof(struct meta_record) == 88, "no padding");
 
 struct session_record {
     uint64_t incarnation;

@@ -59,29 +59,47 @@ bool store_kv_get_record(struct store_kv *kv, const struct store_key *key,
     return true;
 }
 
+/* Goes where @key is, or belongs. True: it is there, with @old. The put or del
+ * that follows finds its place without another search. */
+static bool find_place(struct store_kv *kv, MDB_val *key, MDB_val *old)
+{
+    if (kv->place == NULL &&
+        !went_well(kv, mdb_cursor_open(kv->txn, kv->dbi, &kv->place)))
+        return false;
+    return went_well(kv, mdb_cursor_get(kv->place, key, old, MDB_SET));
+}
+
+/* Puts @size bytes, to be filled before the next call, instead of what @key had;
+ * NULL on failure. The caller adds the new hash. */
+static void *replace(struct store_kv *kv, const struct store_key *key,
+                     size_t size)
+{
+    MDB_val k = val_of(key->bytes, key->size);
+    MDB_val value = {.mv_size = size};
+    MDB_val old;
+
+    if (kv->rc < 0)
+        return NULL;
+    if (find_place(kv, &k, &old))
+        kv->hashes -= store_record_hash(&k, &old);
+    if (kv->rc < 0)
+        return NULL;
+    if (!went_well(kv, mdb_cursor_put(kv->place, &k, &value, MDB_RESERVE)))
+        return NULL;
+    return value.mv_data;
+}
+
 void store_kv_put(struct store_kv *kv, const struct store_key *key,
                   const void *data, size_t size)
 {
     MDB_val k = val_of(key->bytes, key->size);
     MDB_val value = val_of(data, size);
+    void *room = replace(kv, key, size);
 
-    if (kv->rc < 0)
+    if (room == NULL)
         return;
-    (void)went_well(kv, mdb_put(kv->txn, kv->dbi, &k, &value, 0)); /* sticky */
-}
-
-/* Room for @size bytes, to be filled before the next call; NULL on failure. */
-static void *reserve(struct store_kv *kv, const struct store_key *key,
-                     size_t size)
-{
-    MDB_val k = val_of(key->bytes, key->size);
-    MDB_val value = {.mv_size = size};
-
-    if (kv->rc < 0)
-        return NULL;
-    if (!went_well(kv, mdb_put(kv->txn, kv->dbi, &k, &value, MDB_RESERVE)))
-        return NULL;
-    return value.mv_data;
+    memcpy(room, data, size);
+    kv->hashes += store_record_hash(&k, &value);
 }
 
 void store_kv_put_chunk(struct store_kv *kv, const struct store_key *key,
@@ -91,20 +109,33 @@ void store_kv_put_chunk(struct store_kv *kv, const struct store_key *key,
     uint8_t *room;
 
     px_assert(size > 0 && size <= STORE_CHUNK_BYTES);
-    room = reserve(kv, key, sizeof hash + size);
+    room = replace(kv, key, sizeof hash + size);
     if (room == NULL)
         return;
     memcpy(room, &hash, sizeof hash);
     memcpy(room + sizeof hash, data, size);
+    kv->hashes += hash;
+}
+
+/* What @cursor stands on. */
+static void delete_at(struct store_kv *kv, MDB_cursor *cursor,
+                      const MDB_val *key, const MDB_val *value)
+{
+    kv->hashes -= store_record_hash(key, value);
+    if (!went_well(kv, mdb_cursor_del(cursor, 0)))
+        store_kv_fail(kv, -PX_ECORRUPT);
 }
 
 void store_kv_del(struct store_kv *kv, const struct store_key *key)
 {
     MDB_val k = val_of(key->bytes, key->size);
+    MDB_val old;
 
     if (kv->rc < 0)
         return;
-    if (!went_well(kv, mdb_del(kv->txn, kv->dbi, &k, NULL)))
+    if (find_place(kv, &k, &old))
+        delete_at(kv, kv->place, &k, &old);
+    else
         store_kv_fail(kv, -PX_ECORRUPT);
 }
 
@@ -141,8 +172,12 @@ bool store_kv_next(struct store_kv *kv, const struct store_key *from,
 
 void store_kv_del_current(struct store_kv *kv)
 {
+    MDB_val key, old;
+
     if (kv->rc < 0)
         return;
-    if (!went_well(kv, mdb_cursor_del(kv->cursor, 0)))
+    if (went_well(kv, mdb_cursor_get(kv->cursor, &key, &old, MDB_GET_CURRENT)))
+        delete_at(kv, kv->cursor, &key, &old);
+    else
         store_kv_fail(kv, -PX_ECORRUPT);
 }

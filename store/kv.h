@@ -5,7 +5,10 @@
  * that applies a command reads as if nothing could fail: what it returns is
  * the command's own result, and whoever began the transaction looks at `rc`
  * once, at the end, and throws everything away if it is set. A local failure
- * can't slip into a replicated result. */
+ * can't slip into a replicated result.
+ *
+ * Whatever a put or del changes, it adds to `hashes`: the new record's hash,
+ * less the old one's. */
 #ifndef STORE_KV_H
 #define STORE_KV_H
 
@@ -19,6 +22,8 @@ struct store_kv {
     MDB_txn *txn;
     MDB_dbi dbi;
     MDB_cursor *cursor; /* for walks: one at a time; NULL until the first */
+    MDB_cursor *place;  /* of what is put or deleted; NULL until the first */
+    uint64_t hashes;    /* what the sum of the records' hashes grew by */
     int rc;             /* 0, or the first failure as a negative errno */
     bool is_map_full;   /* and it was this: grow, and try again */
 };

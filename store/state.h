@@ -60,6 +60,11 @@ int store_state_close(struct store_state *s);
 /* The last entry applied: a view begun after this call shows it, or a later
  * one. A view may show an entry before this says so. Thread: any. */
 struct raft_pos store_state_applied(const struct store_state *s);
+/* The same, with the hash of the state there (hash.h): of all that is
+ * replicated, equal on replicas at the same index. It is kept up to date by
+ * each change, and costs nothing to ask for. Thread: any. */
+struct raft_pos store_state_hash(const struct store_state *s,
+                                 uint64_t *hash_out);
 
 /* The answer to one command. A refused command has changed nothing.
  *
@@ -189,8 +194,12 @@ int store_view_reapable(struct store_view *v, uint64_t *inodes, size_t max);
 int store_view_held(struct store_view *v, uint64_t session, uint64_t from,
                     uint64_t *inodes, size_t max);
 
-/* A hash of all replicated state (inodes, names, data, sessions, applied):
- * equal on replicas at the same index. Walks everything: for tests. */
+/* The hash that the state keeps of itself, and the index that it is for. */
+void store_view_state_hash(const struct store_view *v, raft_index *index_out,
+                           uint64_t *hash_out);
+/* The same hash, made anew from every record. Another value than the kept one,
+ * or -PX_ECORRUPT, says that stored bytes are not what was written. Walks
+ * everything. */
 int store_view_hash(struct store_view *v, uint64_t *hash_out);
 /* Asserts what must hold between records: every name has an inode, every link
  * is counted, every chunk has a file. Walks everything: for tests. */

@@ -16,6 +16,7 @@ struct store_state {
 
     pthread_mutex_t lock;
     struct raft_pos applied; /* guarded by lock */
+    uint64_t hash;           /* guarded by lock: of the state at @applied */
 };
 
 struct store_view {

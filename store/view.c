@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "store/hash.h"
 #include "store/state_core.h"
 
 /* Orphans looked at by one call of store_view_reapable. */
@@ -92,6 +93,14 @@ raft_index store_view_index(const struct store_view *v)
 {
     px_assert(v->is_begun);
     return v->meta.applied_index;
+}
+
+void store_view_state_hash(const struct store_view *v, raft_index *index_out,
+                           uint64_t *hash_out)
+{
+    px_assert(v->is_begun);
+    *index_out = v->meta.applied_index;
+    *hash_out = store_meta_hash(&v->meta);
 }
 
 /* ---- Inodes and names ---- */

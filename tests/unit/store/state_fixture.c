@@ -305,11 +305,16 @@ struct store_usage usage_of(struct fixture *fx)
 
 uint64_t hash_of(struct fixture *fx)
 {
-    uint64_t hash;
+    raft_index index;
+    uint64_t hash, kept;
 
     assert_int_equal(store_view_begin(fx->v), 0);
     assert_int_equal(store_view_hash(fx->v, &hash), 0);
+    store_view_state_hash(fx->v, &index, &kept);
     store_view_end(fx->v);
+    assert_int_equal(kept, hash);
+    assert_int_equal(store_state_hash(fx->s, &kept).index, index);
+    assert_int_equal(kept, hash);
     return hash;
 }
 

@@ -71,6 +71,8 @@ static void a_changed_byte_fails_reads_of_its_chunk_alone(void **state)
     /* Of the hash, and of the data. */
     static const ptrdiff_t places[] = {-8, -1, 0, 2000, STORE_CHUNK_BYTES - 1};
     struct fixture *fx = *state;
+    raft_index index;
+    uint64_t walked, kept;
 
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         char letter = (char)('A' + 3 * i), name[2] = {letter, '\0'};
@@ -86,6 +88,14 @@ static void a_changed_byte_fails_reads_of_its_chunk_alone(void **state)
         do_write(fx, f, CHUNK, content + CHUNK, CHUNK);
         assert_bytes(fx, f, 0, content, sizeof content);
     }
+    /* A damaged hash was taken from the sum, so the state's hash is wrong for
+     * good: other replicas tell that this one differs. */
+    assert_int_equal(store_view_begin(fx->v), 0);
+    assert_int_equal(store_view_hash(fx->v, &walked), 0);
+    store_view_state_hash(fx->v, &index, &kept);
+    store_view_end(fx->v);
+    assert_int_not_equal(walked, kept);
+    fixture_close(fx);
 }
 
 static void a_short_chunk_is_looked_at_too(void **state)
