@@ -268,19 +268,25 @@ struct cluster *cluster_start(const struct cluster_options *options)
     return c;
 }
 
-static void end_node(struct cluster *c, int i, int sig, int expected)
+int cluster_wait_end(struct cluster *c, int i)
 {
     struct node *n = &c->nodes[i];
     int status = process_wait(n->pid, STOP_MS_MAX);
 
     if (status == -ETIMEDOUT)
-        fail_msg("%s still runs %d ms after signal %d", n->name, STOP_MS_MAX,
-                 sig);
+        fail_msg("%s still runs after %d ms", n->name, STOP_MS_MAX);
     guard_set_pid(c->guard, i, 0);
     n->pid = 0;
+    return status;
+}
+
+static void end_node(struct cluster *c, int i, int sig, int expected)
+{
+    int status = cluster_wait_end(c, i);
+
     if (status != expected)
-        fail_msg("%s ended with %d, not %d, after signal %d", n->name, status,
-                 expected, sig);
+        fail_msg("%s ended with %d, not %d, after signal %d", c->nodes[i].name,
+                 status, expected, sig);
 }
 
 void cluster_kill(struct cluster *c, int i)
@@ -353,6 +359,11 @@ const char *cluster_mount(const struct cluster *c, int i)
 const char *cluster_data(const struct cluster *c, int i)
 {
     return c->nodes[i].data;
+}
+
+const char *cluster_notes(const struct cluster *c, int i)
+{
+    return c->nodes[i].notes;
 }
 
 unsigned cluster_request_timeout_ms(const struct cluster *c)

@@ -42,6 +42,8 @@ int cluster_nodes(const struct cluster *c);
 const char *cluster_dir(const struct cluster *c);
 const char *cluster_mount(const struct cluster *c, int i);
 const char *cluster_data(const struct cluster *c, int i);
+/* The file that holds what it has said. */
+const char *cluster_notes(const struct cluster *c, int i);
 unsigned cluster_request_timeout_ms(const struct cluster *c);
 
 /* The root of a mount, as a descriptor for openat(2); -ENOTCONN: there is only
@@ -54,6 +56,8 @@ int mount_open(const char *path);
 void cluster_kill(struct cluster *c, int i);
 /* The same for all, at one moment. */
 void cluster_kill_all(struct cluster *c);
+/* Waits for a node to end by itself; its exit status. */
+int cluster_wait_end(struct cluster *c, int i);
 /* Starts it again; returns at once. */
 void cluster_restart(struct cluster *c, int i);
 

@@ -108,18 +108,21 @@ void server_start(struct server *s, const char *const *extra)
     wait_ready(s);
 }
 
-int server_stop(struct server *s, int sig)
+int server_wait_end(struct server *s)
 {
-    int status;
+    int status = process_wait(s->pid, END_MS_MAX);
 
-    (void)kill(s->pid, sig);
-    status = process_wait(s->pid, END_MS_MAX);
     if (status == -ETIMEDOUT)
-        fail_msg("%s still runs %d ms after signal %d", s->name, END_MS_MAX,
-                 sig);
+        fail_msg("%s still runs after %d ms", s->name, END_MS_MAX);
     guard_set_pid(s->guard, s->slot, 0);
     s->pid = 0;
     return status;
+}
+
+int server_stop(struct server *s, int sig)
+{
+    (void)kill(s->pid, sig);
+    return server_wait_end(s);
 }
 
 void server_run(const struct server *s, const char *const *extra,

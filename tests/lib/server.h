@@ -33,6 +33,8 @@ void server_init(struct server *s, struct guard *g, int slot);
 void server_start(struct server *s, const char *const *extra);
 /* @sig, then its end; the exit status. */
 int server_stop(struct server *s, int sig);
+/* The same of one that ends by itself. */
+int server_wait_end(struct server *s);
 
 /* Runs it with the same flags and waits for its end: for starts that fail. */
 void server_run(const struct server *s, const char *const *extra,
