@@ -168,7 +168,7 @@ static int open_state(struct node *n, char *why, size_t why_size)
 
 static raft_term term_at(const struct store_log_info *info, raft_index index)
 {
-    raft_term term = 0;
+    raft_term term = info->base.term;
 
     for (size_t i = 0; i < info->run_count && info->runs[i].first <= index; i++)
         term = info->runs[i].term;

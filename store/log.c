@@ -52,6 +52,15 @@ struct log_batch {
 
 static uint8_t zeros[LOG_ALIGN + ZERO_STEP]; /* never written */
 
+static void check_index(const struct log_index *x)
+{
+    px_assert((x->base.index == 0) == (x->base.term == 0));       /* L5 */
+    px_assert((x->last == x->base.index) == (x->run_count == 0)); /* L5 */
+    px_assert(px_implies(x->run_count > 0,                        /* L5 */
+                         x->runs[0].first == x->base.index + 1 &&
+                             x->runs[0].term >= x->base.term));
+}
+
 void log_check(const struct store_log *log)
 {
     px_assert(LOG_BLOCK_BYTES <= log->durable);                /* L1 */
@@ -60,9 +69,10 @@ void log_check(const struct store_log *log)
     px_assert(log->zeroed <= log->segment_size);               /* L1 */
     px_assert(log->end % LOG_ALIGN == 0);                      /* L2 */
     px_assert(log->end + LOG_HEAD_BYTES <= log->segment_size); /* L3 */
-    px_assert(px_implies(log->index.run_count > 0,             /* L5 */
-                         log->index.runs[0].first == 1));
-    px_assert((log->index.last == 0) == (log->index.run_count == 0)); /* L5 */
+    check_index(&log->index);
+    px_assert(log->segments.count > 0); /* L7 */
+    px_assert(log->segments.list[log->segments.count - 1].sequence ==
+              log->sequence); /* L7 */
 }
 
 const char *log_take(struct store_log *log, const struct log_record *r)
@@ -83,7 +93,7 @@ const char *log_take(struct store_log *log, const struct log_record *r)
     return wrong;
 }
 
-int log_begin_segment(struct store_log *log, uint32_t room)
+int log_begin_segment(struct store_log *log, uint32_t room, bool is_first)
 {
     uint64_t bytes = LOG_BLOCK_BYTES + (uint64_t)room + LOG_HEAD_BYTES;
     struct log_segment_head head = {
@@ -93,13 +103,18 @@ int log_begin_segment(struct store_log *log, uint32_t room)
         .chain = log->chain,
         .last = {log_index_last_term(&log->index), log->index.last},
         .hard = log->hard,
+        .is_first = is_first,
     };
     int file;
+    int rc;
 
     px_assert(log->file < 0);
     if (bytes < log->segment_bytes)
         bytes = log->segment_bytes;
     head.bytes = (bytes + LOG_BLOCK_BYTES - 1) & ~(LOG_BLOCK_BYTES - 1ull);
+    rc = log_segments_add(&log->segments, head.sequence, head.last.index);
+    if (rc < 0)
+        return rc;
     file = segment_create(log->disk, &head);
     if (file < 0)
         return file;
@@ -217,7 +232,7 @@ static int roll(struct store_log *log, uint32_t record_bytes)
         return rc;
     log_record_encode(&end, log->stamp, bytes);
     log->file = -1;
-    rc = log_begin_segment(log, record_bytes);
+    rc = log_begin_segment(log, record_bytes, false);
     if (rc == 0)
         rc = segment_write(d, old, bytes, sizeof bytes, end.offset);
     if (rc == 0)
@@ -275,6 +290,8 @@ static int append_all(struct store_log *log, const struct raft_hard_state *hard,
 {
     int rc = 0;
 
+    px_assert(px_implies(count > 0, /* what a snapshot covers is committed */
+                         entries[0].pos.index > log->index.base.index));
     if (hard != NULL)
         rc = append_hard(log, *hard);
     if (rc == 0 && count > 0 && entries[0].pos.index <= log->index.last) {
@@ -325,7 +342,8 @@ static int note_found(struct store_log *log)
     log->found.hard = log->hard;
     log->found.runs = log->found_runs;
     log->found.run_count = x->run_count;
-    log->found.first = 1;
+    log->found.base = x->base;
+    log->found.first = x->base.index + 1;
     log->found.last = x->last;
     log->found.bytes = x->bytes;
     return 0;
@@ -343,6 +361,7 @@ static int set_up(struct store_log *log,
     log->segment_bytes = (uint32_t)bytes;
     log->stamp = options->stamp;
     log->applied = options->applied;
+    log->snapshot = options->base;
     log->disk = options->disk;
     log->dir = strdup(options->dir);
     log->batch = calloc(1, sizeof *log->batch);
@@ -404,6 +423,7 @@ void store_log_close(struct store_log *log)
         log->disk->close(log->disk, log->file); /* flushed, or has failed */
     (void)pthread_mutex_destroy(&log->lock);    /* nobody holds it */
     log_index_fini(&log->index);
+    free(log->segments.list);
     free(log->found_runs);
     free(log->batch);
     free(log->dir);

@@ -15,7 +15,14 @@
  * and not what a failed flush left in memory. Damage anywhere else is
  * -PX_ECORRUPT, and names the file, the offset and the index.
  *
- * Thread: write and sync belong to one thread, the log thread; read, to any. */
+ * The log does not grow for ever. What a durable snapshot covers may go: whole
+ * segments, from the oldest on (store_log_cut_head). And where a snapshot was
+ * installed that the log does not reach, the log begins anew behind it
+ * (store_log_reset). Either may be interrupted at any point; the next open
+ * finishes it.
+ *
+ * Thread: what changes the log belongs to one thread, the log thread; read, to
+ * any. */
 #ifndef STORE_LOG_H
 #define STORE_LOG_H
 
@@ -32,10 +39,14 @@ struct store_log_options {
     uint64_t segment_bytes;  /* 0: the default, 64 MiB */
     uint64_t stamp;          /* identity of cluster and node, in every segment's
                                header: a file of another one is refused */
-    raft_index applied; /* the state holds entries up to here, so all of them
+    raft_index applied;   /* the state holds entries up to here, so all of them
                            were durable once: a log that ends before is damaged
                            (-PX_ECORRUPT), and nothing in it is changed. 0: not
                            known */
+    struct raft_pos base; /* of the newest durable snapshot; {0, 0}: none. A
+                             log that begins behind it has lost entries
+                             (-PX_ECORRUPT). One that does not hold it is reset
+                             to it: an installation was interrupted */
 };
 
 /* What open found. Runs belong to the log, good until it is closed. */
@@ -43,13 +54,18 @@ struct store_log_info {
     struct raft_hard_state hard;
     const struct raft_term_run *runs;
     size_t run_count;
-    raft_index first; /* 1 while the log is kept whole; last + 1 when empty */
-    raft_index last;  /* 0: empty */
-    uint64_t bytes;   /* of live records */
-    uint64_t torn_bytes; /* cut from the tail at open */
+    struct raft_pos base; /* before the first entry; {0, 0}: the log is whole.
+                             At or before the snapshot. Runs begin behind it;
+                             the first may be of its term */
+    raft_index first;     /* base.index + 1 */
+    raft_index last;      /* base.index: empty */
+    uint64_t bytes;       /* of live records */
+    uint64_t torn_bytes;  /* cut from the tail at open */
 };
 
-/* Opens or creates the log on options->disk.
+/* Opens or creates the log on options->disk. An empty folder is a new log,
+ * which begins behind options->base: that it was not begun before is for the
+ * caller to know (has_log in identity.h).
  * Errors: -PX_ECORRUPT, -PX_EFORMAT, -PX_ECLUSTER (another stamp), -errno of
  *         the disk, -EINVAL (segment_bytes: 8 KiB to 2 GiB); @why says in one
  *         sentence which file, offset and index. */
@@ -64,8 +80,8 @@ void store_log_info(const struct store_log *log,
                     struct store_log_info *info_out);
 
 /* Appends a batch: @hard if not NULL, then @count entries. When
- * entries[0].pos.index <= last, the log is cut from there on first: a cut is
- * itself a record, so replaying the records yields the log. Not yet durable:
+ * entries[0].pos.index <= last, the log is cut from there on first, behind its
+ * base: a cut is itself a record, so replaying the records yields the log. Not yet durable:
  * of what is written between two syncs, a crash may leave any beginning.
  * Errors: -errno; the log is then unusable and the process must end. */
 int store_log_write(struct store_log *log, const struct raft_hard_state *hard,
@@ -74,11 +90,28 @@ int store_log_write(struct store_log *log, const struct raft_hard_state *hard,
  * for ever: after a failed flush nothing in the page cache can be believed. */
 int store_log_sync(struct store_log *log);
 
+/* A durable snapshot covers all entries up to @index: removes the segments that
+ * hold no others, the oldest first. The current one always stays: a roll just
+ * for this would hold up writes to free one segment at most, which the next
+ * call frees. Returns how many went.
+ * Errors: -errno. Where a file could not be removed, the log is as good as it
+ * was, and the next call tries again; where the removal could not be made
+ * durable, it has failed, as after a write. */
+int store_log_cut_head(struct store_log *log, raft_index index);
+/* A durable snapshot at @pos was installed, which the log does not hold: all
+ * entries are dropped, and the log goes on behind @pos. The hard state is kept,
+ * as last written; it knows of pos.term, durably. Durable on return.
+ * Errors: -errno; the log is then unusable and the process must end. */
+int store_log_reset(struct store_log *log, struct raft_pos pos);
+/* Bytes of live records. Thread: any. */
+uint64_t store_log_bytes(struct store_log *log);
+
 /* Reads entries from @first on, checksums verified: at most @max,
  * PX_BATCH_ENTRIES_MAX, and @bytes_max of data, but at least one. Each entry
  * holds a reference that the caller drops with px_slice_unref. Only what has
  * been written is seen.
- * Returns the count; -ENOENT when @first is not in the log; -PX_ECORRUPT.
+ * Returns the count; -ENOENT when @first is not in the log, or leaves it while
+ * it is read; -PX_ECORRUPT.
  * Thread: any. */
 int store_log_read(struct store_log *log, raft_index first, size_t max,
                    size_t bytes_max, struct raft_entry *entries);

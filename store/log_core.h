@@ -4,18 +4,22 @@
  *   log_read.c     read                           log_format.c  bytes
  *   log_index.c    what is in memory of entries   log_scan.c  a walk through
  *   recover.c      what the files say at open                 one file
+ *   log_head.c     what leaves it: cut_head, reset
  *
  * Invariants:
  *   L1  head <= durable <= end <= zeroed <= segment_size
  *   L2  end is a multiple of LOG_ALIGN
  *   L3  an end record still fits: end + LOG_HEAD_BYTES <= segment_size
  *   L4  all segments but the current one are wholly durable
- *   L5  runs ascend in term and index, and the first begins at index 1
- *   L6  every place in the index lies before (sequence, end) */
+ *   L5  runs ascend in term and index, and the first begins behind the base,
+ *       whose term it may have
+ *   L6  every place in the index lies before (sequence, end)
+ *   L7  segments ascend by one, and the last one is the current */
 #ifndef STORE_LOG_CORE_H
 #define STORE_LOG_CORE_H
 
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "store/disk.h"
 #include "store/log.h"
@@ -33,10 +37,12 @@ struct log_place {
 };
 
 struct log_index {
-    struct log_place *places; /* [index - 1] */
+    struct log_place *places; /* [index - base.index - 1] */
     size_t capacity;
+    struct raft_pos base; /* before the first entry; within recovery its term
+                             may be 0, not known */
     raft_index last;
-    uint64_t bytes; /* of the records of the entries 1 .. last */
+    uint64_t bytes; /* of their records */
     struct raft_term_run *runs;
     size_t run_count;
     size_t run_capacity;
@@ -45,9 +51,28 @@ struct log_index {
 int log_index_reserve(struct log_index *x, size_t more);
 void log_index_fini(struct log_index *x);
 raft_term log_index_last_term(const struct log_index *x);
+/* Of an entry from the base on. */
+raft_term log_index_term(const struct log_index *x, raft_index index);
+bool log_index_holds(const struct log_index *x, struct raft_pos pos);
+/* Forgets the entries up to @pos, which it holds and which becomes its base. */
+void log_index_drop(struct log_index *x, struct raft_pos pos);
+/* Forgets all entries: the next one follows @pos. */
+void log_index_clear(struct log_index *x, struct raft_pos pos);
 /* Takes in an entry or a cut, room for which was reserved. A sentence's end
  * when the record contradicts the ones before, and nothing is changed. */
 const char *log_index_apply(struct log_index *x, const struct log_record *r);
+
+/* A segment that there is. */
+struct log_segment {
+    uint32_t sequence;
+    raft_index last; /* the last entry before it, as its head says */
+};
+
+struct log_segments {
+    struct log_segment *list; /* the oldest first */
+    size_t count;
+    size_t capacity;
+};
 
 struct log_batch; /* log.c: records on their way to one pwritev */
 
@@ -57,7 +82,8 @@ struct store_log {
     struct store_disk *disk;
     uint32_t segment_bytes;
     uint64_t stamp;
-    raft_index applied; /* durable once, by what the state says */
+    raft_index applied;       /* durable once, by what the state says */
+    struct raft_pos snapshot; /* the newest durable one, at open */
     struct store_log_info found;
     struct raft_term_run *found_runs;
 
@@ -70,6 +96,7 @@ struct store_log {
     uint64_t zeroed;       /* zeros, not holes, lie from end to here */
     uint64_t chain;        /* head checksum of the last record */
     struct raft_hard_state hard;
+    struct log_segments segments;
     bool is_written; /* since it was opened */
     int failed;      /* 0, or the first error: it stays */
     struct log_batch *batch;
@@ -83,8 +110,16 @@ struct store_log {
 const char *log_take(struct store_log *log, const struct log_record *r);
 
 /* Begins segment log->sequence + 1, of at least @room bytes of records, with
- * what the log holds now. The current one is wholly durable. */
-int log_begin_segment(struct store_log *log, uint32_t room);
+ * what the log holds now. The current one is wholly durable, or no more:
+ * @is_first. */
+int log_begin_segment(struct store_log *log, uint32_t room, bool is_first);
+
+/* log_head.c */
+int log_segments_add(struct log_segments *s, uint32_t sequence,
+                     raft_index last);
+/* Drops all entries, and begins a segment behind @pos; what lies before it is
+ * removed. */
+int log_restart(struct store_log *log, struct raft_pos pos);
 
 /* Fills @log from its folder, which it puts in order first: recover.c. */
 int log_recover(struct store_log *log, struct px_text *why);

@@ -39,7 +39,8 @@ struct segment_bytes {
     uint64_t last_index;
     uint64_t hard_term;
     uint64_t hard_vote;
-    uint8_t zeros[LOG_BLOCK_BYTES - 80];
+    uint8_t is_first;
+    uint8_t zeros[LOG_BLOCK_BYTES - 81];
 };
 static_assert(sizeof(struct segment_bytes) == LOG_BLOCK_BYTES, "as drawn");
 
@@ -172,6 +173,7 @@ void log_segment_head_encode(const struct log_segment_head *h, uint8_t *out)
         .last_index = htole64(h->last.index),
         .hard_term = htole64(h->hard.term),
         .hard_vote = htole64(h->hard.voted_for),
+        .is_first = h->is_first,
     };
 
     memcpy(out, &b, sizeof b);
@@ -189,7 +191,7 @@ int log_segment_head_decode(const uint8_t *in, struct log_segment_head *h)
     if (le32toh(b.version) != LOG_FORMAT_VERSION)
         return -PX_EFORMAT;
     if (le64toh(b.bytes) < LOG_BLOCK_BYTES ||
-        le64toh(b.bytes) > LOG_SEGMENT_BYTES_MAX)
+        le64toh(b.bytes) > LOG_SEGMENT_BYTES_MAX || b.is_first > 1)
         return -PX_ECORRUPT;
     *h = (struct log_segment_head){
         .version = le32toh(b.version),
@@ -199,6 +201,7 @@ int log_segment_head_decode(const uint8_t *in, struct log_segment_head *h)
         .chain = le64toh(b.chain),
         .last = {le64toh(b.last_term), le64toh(b.last_index)},
         .hard = {le64toh(b.hard_term), le64toh(b.hard_vote)},
+        .is_first = b.is_first == 1,
     };
     return 0;
 }

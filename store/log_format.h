@@ -10,8 +10,8 @@
  *
  * The head of a segment. It has a block to itself, so that no later write
  * touches it. Where the log stood when the segment was begun is repeated in
- * it: the segments before can be dropped one day, and until then nothing that
- * is lost between two segments goes unseen.
+ * it: the segments before can be removed once a snapshot covers them, and until
+ * then nothing that is lost between two segments goes unseen.
  *
  *    0  u64  checksum of bytes 8 .. 4095
  *    8  u64  magic, "PXLOGSEG"
@@ -24,7 +24,8 @@
  *   56  u64  index of the last entry before  } there is none
  *   64  u64  hard state: term
  *   72  u64  hard state: voted for
- *   80       zeros
+ *   80  u8   1: the log begins with this segment, whatever lies before it
+ *   81       zeros
  *
  * A record: a head, a body, zeros up to a multiple of 8. It is never split
  * between segments.
@@ -55,6 +56,8 @@
  * recover.c. */
 #ifndef STORE_LOG_FORMAT_H
 #define STORE_LOG_FORMAT_H
+
+#include <stdbool.h>
 
 #include "raft/types.h"
 
@@ -93,6 +96,7 @@ struct log_segment_head {
     uint64_t chain;
     struct raft_pos last;
     struct raft_hard_state hard;
+    bool is_first; /* of a log that was reset: what lies before is no more */
 };
 
 /* What is wrong with the bytes where a record should be. */

@@ -1,7 +1,8 @@
 /* Entries back from the disk, for a follower that lags and for a state that is
  * replayed. The places of a run of entries are copied under the lock; the bytes
  * are then read without it, for they never change: a cut only adds a record,
- * and what was cut stays where it was. A reader opens the segment it needs, so
+ * and what was cut stays where it was. A segment may be removed meanwhile: it is
+ * then not found, or read as it was, and its name is never used again. A reader opens the segment it needs, so
  * it shares no file with the log thread. */
 #include <errno.h>
 
@@ -23,8 +24,8 @@ static size_t find_places(struct store_log *log, raft_index first, size_t max,
     size_t n = 0;
 
     (void)pthread_mutex_lock(&log->lock); /* a plain mutex can't fail */
-    while (first > 0 && n < max && first + n <= x->last) {
-        struct log_place place = x->places[first + n - 1];
+    while (first > x->base.index && n < max && first + n <= x->last) {
+        struct log_place place = x->places[first + n - x->base.index - 1];
 
         bytes += place.body_size;
         if (n > 0 && bytes > bytes_max)
@@ -125,6 +126,17 @@ static int read_entries(const struct store_log *log,
     return rc;
 }
 
+/* A segment is removed only after its entries have left the index. */
+static bool is_held(struct store_log *log, raft_index index)
+{
+    bool yes;
+
+    (void)pthread_mutex_lock(&log->lock); /* a plain mutex can't fail */
+    yes = index > log->index.base.index && index <= log->index.last;
+    (void)pthread_mutex_unlock(&log->lock);
+    return yes;
+}
+
 int store_log_read(struct store_log *log, raft_index first, size_t max,
                    size_t bytes_max, struct raft_entry *entries)
 {
@@ -146,7 +158,7 @@ int store_log_read(struct store_log *log, raft_index first, size_t max,
         if (rc < 0) {
             for (size_t i = 0; i < done; i++)
                 px_slice_unref(&entries[i].data);
-            return rc;
+            return rc == -ENOENT && is_held(log, first) ? -PX_ECORRUPT : rc;
         }
         done += n;
     }

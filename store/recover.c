@@ -29,6 +29,20 @@
  * And a log that ends before what the state has applied is damaged, whatever
  * its tail looks like: only what was durable is applied.
  *
+ * Where the log begins. All is walked that there is, but for what an
+ * interrupted removal has left (log_head.c): the segments before one whose head
+ * says that it is the first, and those before a head where a gap or the lack of
+ * a beginning shows that some were removed, when a durable snapshot covers all
+ * that lay before that head. They are removed once the rest is in order. The
+ * first segment must be the log's first, or have its beginning covered by the
+ * snapshot, or entries are lost.
+ *
+ * A head tells the last entry before its segment, which may have been cut since:
+ * then the cut reaches below the log's base. The snapshot covers what was there
+ * before, and the log begins behind the snapshot. And a log that does not hold
+ * the snapshot's position at all lacks it, or something else that was never
+ * committed lies there; a reset was interrupted, and is done again.
+ *
  * What remains. Damage to the very last batch, with nothing behind it, looks
  * like a tear, and is cut although it was acknowledged; here the other members
  * have to make good what one disk has lost. The time this can happen in is
@@ -64,6 +78,13 @@ struct recovery {
     uint64_t stop;                /* where its walk stopped */
     enum log_flaw flaw;           /* and why */
     bool has_end;                 /* by an end record */
+};
+
+/* The segments in the folder, and where among them the log begins. */
+struct row {
+    uint32_t *sequences; /* ascending */
+    size_t count;
+    size_t begin;
 };
 
 /* Says what is wrong at @offset of segment @sequence. */
@@ -132,18 +153,62 @@ static int read_head(struct recovery *r, struct log_segment_head *head)
     return 0;
 }
 
+/* Does the snapshot cover all that lay before this head? The terms are not
+ * compared: the entry that the head speaks of may have been cut since. */
+static bool is_covered(const struct store_log *log,
+                       const struct log_segment_head *h)
+{
+    return log->snapshot.index > 0 && log->snapshot.index >= h->last.index;
+}
+
+static int say_lost(const struct recovery *r, struct raft_pos base)
+{
+    const struct store_log *log = r->log;
+
+    return store_say(r->why, -PX_ECORRUPT,
+                     "%s: the log begins behind entry %" PRIu64
+                     " of term %" PRIu64
+                     ", but the newest snapshot is of entry %" PRIu64
+                     " of term %" PRIu64 ": entries are lost",
+                     log->dir, base.index, base.term, log->snapshot.index,
+                     log->snapshot.term);
+}
+
+/* Begins the log with the first segment that is walked. */
+static int take_beginning(struct recovery *r)
+{
+    struct store_log *log = r->log;
+    const struct log_segment_head *h = &r->head;
+
+    if (is_covered(log, h)) {
+        log->chain = h->chain;
+        log->hard = h->hard;
+        log_index_clear(&log->index, h->last);
+        return 0;
+    }
+    if (log->snapshot.index == 0 && r->sequence > 1)
+        return say_missing(r, r->sequence - 1);
+    if (h->last.index > 0)
+        return say_lost(r, h->last);
+    return h->chain == 0
+               ? 0
+               : say_corrupt(r, r->sequence, 0, "the log begins before it");
+}
+
 /* Does the segment begin where the one before ended? */
 static int check_joint(struct recovery *r, uint32_t before, uint64_t stop,
                        enum log_flaw flaw)
 {
-    const struct store_log *log = r->log;
+    struct store_log *log = r->log;
+    struct log_index *x = &log->index;
     const struct log_segment_head *h = &r->head;
 
-    if (h->chain != log->chain) {
-        if (before > 0)
-            return say_corrupt(r, before, stop, log_flaw_text(flaw));
-        return say_corrupt(r, r->sequence, 0, "the log begins before it");
-    }
+    /* Where the base was cut and nothing was added, the head knows more. */
+    if (x->base.index > 0 && x->base.term == 0 && x->run_count == 0 &&
+        x->last == h->last.index)
+        x->base.term = h->last.term;
+    if (h->chain != log->chain)
+        return say_corrupt(r, before, stop, log_flaw_text(flaw));
     if (h->last.index != log->index.last ||
         h->last.term != log_index_last_term(&log->index) ||
         h->hard.term != log->hard.term ||
@@ -229,7 +294,7 @@ static int take_segment(struct recovery *r, uint32_t sequence, bool is_last)
     enum log_flaw flaw = r->flaw;
     int rc;
 
-    if (sequence != before + 1)
+    if (before > 0 && sequence != before + 1)
         return say_missing(r, before + 1);
     r->sequence = sequence;
     rc = log_scan_open(&r->scan, sequence, is_last);
@@ -239,10 +304,102 @@ static int take_segment(struct recovery *r, uint32_t sequence, bool is_last)
     if (rc < 0)
         return rc;
     limit_scan(r);
-    rc = check_joint(r, before, stop, flaw);
+    rc = before > 0 ? check_joint(r, before, stop, flaw) : take_beginning(r);
     if (rc < 0)
         return rc;
+    rc = log_segments_add(&r->log->segments, sequence, r->head.last.index);
+    if (rc < 0)
+        return say_failed(r, sequence, rc);
     return walk(r);
+}
+
+/* ---- Where the log begins ---- */
+
+/* Reads a head on its own. 1: it is sound and ours; 0: it isn't, which the walk
+ * will say. */
+static int peek(const struct store_log *log, uint32_t sequence,
+                struct log_segment_head *head)
+{
+    struct store_disk *d = log->disk;
+    uint8_t block[LOG_BLOCK_BYTES];
+    int file = segment_open(d, sequence, STORE_DISK_READ);
+    ssize_t n;
+
+    if (file < 0)
+        return file;
+    n = d->read(d, file, block, sizeof block, 0);
+    d->close(d, file);
+    if (n < 0)
+        return (int)n;
+    return (size_t)n == sizeof block &&
+           log_segment_head_decode(block, head) == 0 &&
+           head->stamp == log->stamp && head->sequence == sequence;
+}
+
+/* Looks from the newest segment back: for one that is the first, or for the last
+ * gap. What lies behind the gap is the log if the snapshot covers what lay
+ * before; or else what lies behind the newest head that it does cover, which is
+ * as far as the interrupted removal was to go. */
+static int find_beginning(struct recovery *r, struct row *row)
+{
+    size_t covered = 0; /* the newest such head */
+
+    row->begin = 0;
+    for (size_t i = row->count; i-- > 0;) {
+        uint32_t sequence = row->sequences[i];
+        struct log_segment_head head;
+        int is_sound = peek(r->log, sequence, &head);
+
+        if (is_sound < 0)
+            return say_failed(r, sequence, is_sound);
+        if (is_sound > 0 && head.is_first) {
+            row->begin = i;
+            break;
+        }
+        if (is_sound > 0 && covered == 0 && is_covered(r->log, &head))
+            covered = i;
+        if (i == 0 || row->sequences[i - 1] + 1 != sequence) {
+            bool is_good = is_sound == 0 || is_covered(r->log, &head);
+
+            row->begin = is_good && covered > 0 ? i : covered;
+            break;
+        }
+    }
+    return 0;
+}
+
+/* Removes what lies before the beginning. */
+static int remove_rest(struct recovery *r, const struct row *row)
+{
+    struct store_disk *d = r->log->disk;
+    int rc;
+
+    for (size_t i = 0; i < row->begin; i++) {
+        char name[SEGMENT_NAME_BYTES];
+
+        segment_name(row->sequences[i], name);
+        rc = d->remove(d, name);
+        if (rc < 0)
+            return say_failed(r, row->sequences[i], rc);
+    }
+    rc = row->begin > 0 ? d->sync_dir(d) : 0;
+    return rc < 0 ? say_failed(r, row->sequences[0], rc) : 0;
+}
+
+/* Makes the log one that the snapshot's position belongs to. */
+static int meet_snapshot(struct recovery *r)
+{
+    struct store_log *log = r->log;
+    struct log_index *x = &log->index;
+    int rc = 0;
+
+    if (log->snapshot.index == 0)
+        return 0;
+    if (!log_index_holds(x, log->snapshot))
+        rc = log_restart(log, log->snapshot);
+    else if (x->base.term == 0 && x->base.index > 0)
+        log_index_drop(x, log->snapshot); /* the base was cut */
+    return rc < 0 ? say_failed(r, log->sequence, rc) : 0;
 }
 
 /* ---- The tail of the last segment ---- */
@@ -307,13 +464,33 @@ static int check_applied(const struct recovery *r)
 {
     const struct store_log *log = r->log;
 
-    if (log->index.last >= log->applied)
+    if (log->index.last >= log->applied || log->snapshot.index >= log->applied)
         return 0;
     return store_say(r->why, -PX_ECORRUPT,
                      "%s: the log ends with entry %" PRIu64
                      ", but entry %" PRIu64
                      " was durable once and has been applied: entries are lost",
                      log->dir, log->index.last, log->applied);
+}
+
+/* Can the snapshot be one of this log? Where the log does not hold it, it was
+ * installed, and its term was known, durably, by then. */
+static int check_snapshot(const struct recovery *r)
+{
+    const struct store_log *log = r->log;
+    const struct log_index *x = &log->index;
+
+    if (log->snapshot.index == 0 || log_index_holds(x, log->snapshot))
+        return 0;
+    if (x->base.index == log->snapshot.index)
+        return say_lost(r, x->base);
+    if (log->hard.term >= log->snapshot.term)
+        return 0;
+    return store_say(r->why, -PX_ECORRUPT,
+                     "%s: the log knows of term %" PRIu64
+                     ", but the newest snapshot is of term %" PRIu64
+                     ": a vote may be lost",
+                     log->dir, log->hard.term, log->snapshot.term);
 }
 
 static int take_tail(struct recovery *r)
@@ -332,6 +509,8 @@ static int take_tail(struct recovery *r)
     rc = check_torn(r, on_disk);
     if (rc == 0)
         rc = check_applied(r);
+    if (rc == 0)
+        rc = check_snapshot(r);
     if (rc < 0)
         return rc;
     rc = find_cached(r, &cached);
@@ -346,42 +525,49 @@ static int take_tail(struct recovery *r)
     return 0;
 }
 
-static int take_all(struct recovery *r, const uint32_t *sequences, size_t count)
+static int take_all(struct recovery *r, struct row *row)
 {
-    int rc = 0;
+    int rc = find_beginning(r, row);
 
-    for (size_t i = 0; i < count && rc == 0; i++)
-        rc = take_segment(r, sequences[i], i + 1 == count);
-    return rc < 0 ? rc : take_tail(r);
+    for (size_t i = row->begin; i < row->count && rc == 0; i++)
+        rc = take_segment(r, row->sequences[i], i + 1 == row->count);
+    if (rc == 0)
+        rc = take_tail(r);
+    if (rc == 0)
+        rc = remove_rest(r, row);
+    if (rc == 0)
+        rc = meet_snapshot(r);
+    return rc;
+}
+
+/* There is no segment. */
+static int begin_log(struct recovery *r)
+{
+    struct store_log *log = r->log;
+    int rc = check_applied(r);
+
+    if (rc < 0)
+        return rc;
+    log->hard.term = log->snapshot.term;
+    rc = log->snapshot.index > 0 ? log_restart(log, log->snapshot)
+                                 : log_begin_segment(log, 0, false);
+    return rc < 0 ? say_failed(r, log->sequence + 1, rc) : 0;
 }
 
 int log_recover(struct store_log *log, struct px_text *why)
 {
     struct recovery r = {.log = log, .why = why};
-    uint32_t *sequences = NULL;
-    size_t count = 0;
+    struct row row = {0};
     int rc;
 
     rc = log_scan_init(&r.scan, log->disk);
+    if (rc == 0)
+        rc = segment_list(log->disk, &row.sequences, &row.count);
     if (rc < 0)
-        goto fail;
-    rc = segment_list(log->disk, &sequences, &count);
-    if (rc < 0)
-        goto fail;
-    if (count > 0) {
-        rc = take_all(&r, sequences, count);
-    } else if (log->applied > 0) {
-        rc = check_applied(&r);
-    } else {
-        rc = log_begin_segment(log, 0);
-        if (rc < 0)
-            goto fail;
-    }
-    free(sequences);
+        rc = store_say(why, rc, "%s: %s", log->dir, px_strerror(rc));
+    else
+        rc = row.count > 0 ? take_all(&r, &row) : begin_log(&r);
+    free(row.sequences);
     log_scan_fini(&r.scan);
     return rc;
-fail:
-    free(sequences);
-    log_scan_fini(&r.scan);
-    return store_say(why, rc, "%s: %s", log->dir, px_strerror(rc));
 }

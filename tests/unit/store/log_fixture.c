@@ -75,7 +75,8 @@ int fixture_try_open(struct fixture *f)
     struct store_log_options options = {.dir = f->dir,
                                         .segment_bytes = f->segment_bytes,
                                         .stamp = f->stamp,
-                                        .applied = f->applied};
+                                        .applied = f->applied,
+                                        .base = f->snapshot};
     int rc;
 
     assert_null(f->log);
@@ -157,9 +158,25 @@ void fixture_crash(struct fixture *f)
 
 /* ---- The model ---- */
 
+void model_reset(struct model *m, struct raft_pos pos)
+{
+    assert_true(pos.index < MODEL_ENTRIES_MAX);
+    m->base = pos;
+    m->last = pos.index;
+}
+
+/* Of an entry from the base on. */
+raft_term model_term(const struct model *m, raft_index index)
+{
+    if (index == m->base.index)
+        return m->base.term;
+    assert_true(index > m->base.index && index <= m->last);
+    return m->entries[index - 1].term;
+}
+
 void model_cut(struct model *m, raft_index from)
 {
-    assert_true(from >= 1 && from <= m->last);
+    assert_true(from > m->base.index && from <= m->last);
     m->last = from - 1;
 }
 
@@ -231,7 +248,7 @@ static bool is_same(const struct raft_entry *a, const struct raft_entry *b)
 static bool holds_entries(struct fixture *f, const struct model *m)
 {
     bool is_good = true;
-    raft_index next = 1;
+    raft_index next = f->info.first;
 
     while (next <= m->last && is_good) {
         struct raft_entry got[64];
@@ -260,10 +277,10 @@ static bool holds_runs(const struct fixture *f, const struct model *m)
 {
     size_t run = 0;
 
-    for (raft_index i = 1; i <= m->last; i++) {
+    for (raft_index i = f->info.first; i <= m->last; i++) {
         raft_term term = m->entries[i - 1].term;
 
-        if (i > 1 && term == m->entries[i - 2].term)
+        if (i > f->info.first && term == m->entries[i - 2].term)
             continue;
         if (run >= f->info.run_count || f->info.runs[run].term != term ||
             f->info.runs[run].first != i)
@@ -273,10 +290,20 @@ static bool holds_runs(const struct fixture *f, const struct model *m)
     return run == f->info.run_count;
 }
 
+static bool holds_base(const struct fixture *f, const struct model *m)
+{
+    struct raft_pos base = f->info.base;
+
+    return base.index >= m->base.index &&
+           (base.index <= f->snapshot.index || base.index == m->base.index) &&
+           base.index <= m->last && base.term == model_term(m, base.index) &&
+           f->info.first == base.index + 1;
+}
+
 bool fixture_holds(struct fixture *f, const struct model *m)
 {
     return f->info.hard.term == m->hard.term &&
-           f->info.hard.voted_for == m->hard.voted_for && f->info.first == 1 &&
+           f->info.hard.voted_for == m->hard.voted_for && holds_base(f, m) &&
            f->info.last == m->last && holds_runs(f, m) && holds_entries(f, m);
 }
 
@@ -284,7 +311,7 @@ void fixture_expect(struct fixture *f, const struct model *m)
 {
     assert_int_equal(f->info.hard.term, m->hard.term);
     assert_int_equal(f->info.hard.voted_for, m->hard.voted_for);
-    assert_int_equal(f->info.first, 1);
+    assert_true(holds_base(f, m));
     assert_int_equal(f->info.last, m->last);
     assert_true(holds_runs(f, m));
     assert_true(holds_entries(f, m));

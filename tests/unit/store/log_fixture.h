@@ -26,6 +26,7 @@ struct model_entry {
 
 struct model {
     struct raft_hard_state hard;
+    struct raft_pos base; /* since a reset */
     raft_index last;
     struct model_entry entries[MODEL_ENTRIES_MAX]; /* [index - 1] */
     uint32_t salts;
@@ -37,9 +38,10 @@ struct fixture {
     unsigned dirs;      /* made so far */
     uint64_t segment_bytes;
     uint64_t stamp;
+    struct raft_pos snapshot; /* the newest one, for open */
+    raft_index applied;       /* for open */
     struct store_disk *given; /* instead of the kernel's, of dir */
     struct store_disk *disk;  /* the kernel's, while the log is open */
-    raft_index applied; /* by the state, as the log is told at open */
     struct store_log *log;
     struct store_log_info info; /* of the last open */
     char why[512];
@@ -69,7 +71,8 @@ void fixture_write(struct fixture *f, raft_index first, raft_term term,
 void fixture_write_hard(struct fixture *f, raft_term term, raft_id voted_for);
 void fixture_sync(struct fixture *f);
 
-/* The log holds exactly what @m says, and the info of the last open too. */
+/* The log holds exactly what @m says, and the info of the last open too; what
+ * the snapshot covers may be gone. */
 void fixture_expect(struct fixture *f, const struct model *m);
 /* As a question. */
 bool fixture_holds(struct fixture *f, const struct model *m);
@@ -78,6 +81,8 @@ bool fixture_holds(struct fixture *f, const struct model *m);
 void fixture_expect_damage(struct fixture *f, const char *words);
 
 /* The model alone. */
+void model_reset(struct model *m, struct raft_pos pos);
+raft_term model_term(const struct model *m, raft_index index);
 void model_cut(struct model *m, raft_index from);
 void model_add(struct model *m, raft_term term, uint32_t size);
 struct raft_entry model_entry_of(const struct model *m, raft_index index);

@@ -1,6 +1,6 @@
-/* store/log.c, segment.c, recover.c on a disk that loses its power at any call:
- * whatever was synced is there at the next open, and nothing else but what was
- * written. */
+/* store/log.c, log_head.c, segment.c, recover.c on a disk that loses its power
+ * at any call: whatever was synced is there at the next open, or covered by a
+ * snapshot, and nothing else but what was written. */
 #include "tests/lib/memdisk.h"
 #include "tests/unit/store/log_fixture.h"
 
@@ -39,9 +39,11 @@ static int write_random(struct fixture *f, struct px_rand *r, raft_term *term)
         m->hard = (struct raft_hard_state){++*term, px_rand_below(r, 5)};
         possible_add(m);
     }
-    if (count > 0 && m->last > 0 && px_rand_below(r, 4) == 0) {
+    if (count > 0 && m->last > f->snapshot.index && px_rand_below(r, 4) == 0) {
+        raft_index uncovered = m->last - f->snapshot.index;
+
         ++*term;
-        model_cut(m, 1 + px_rand_below(r, m->last));
+        model_cut(m, m->last - px_rand_below(r, uncovered));
         possible_add(m);
     }
     for (size_t i = 0; i < count; i++) {
@@ -55,6 +57,67 @@ static int write_random(struct fixture *f, struct px_rand *r, raft_term *term)
     return rc;
 }
 
+static int sync(struct fixture *f)
+{
+    int rc = store_log_sync(f->log);
+
+    if (rc == 0) {
+        possible.count = 0;
+        possible_add(&f->model);
+    }
+    return rc;
+}
+
+/* A snapshot of ours, somewhere in what was synced. */
+static int cut_head(struct fixture *f, struct px_rand *r)
+{
+    const struct model *m = &f->model;
+    raft_index at = m->last - px_rand_below(r, m->last - f->snapshot.index);
+    int rc;
+
+    f->snapshot = (struct raft_pos){model_term(m, at), at};
+    rc = store_log_cut_head(f->log, at);
+    return rc < 0 ? rc : 0;
+}
+
+/* Another's snapshot: behind the log, or inside and of another term. From the
+ * moment that it is durable, open makes the log fit to it. */
+static int install(struct fixture *f, struct px_rand *r, raft_term *term)
+{
+    struct model *m = &f->model;
+    struct raft_pos pos = {*term + 1, m->last + 1 + px_rand_below(r, 3)};
+    int rc;
+
+    if (m->last > f->snapshot.index && px_rand_below(r, 2) == 0)
+        pos.index = m->last - px_rand_below(r, m->last - f->snapshot.index);
+    m->hard = (struct raft_hard_state){++*term, 0};
+    possible_add(m);
+    rc = store_log_write(f->log, &m->hard, NULL, 0);
+    if (rc == 0)
+        rc = sync(f);
+    if (rc < 0)
+        return rc;
+    f->snapshot = pos;
+    model_reset(m, pos);
+    possible.count = 0;
+    possible_add(m);
+    return store_log_reset(f->log, pos);
+}
+
+static int snapshot_random(struct fixture *f, struct px_rand *r,
+                           raft_term *term)
+{
+    switch (px_rand_below(r, 4)) {
+    case 0:
+    case 1:
+        return f->model.last > f->snapshot.index ? cut_head(f, r) : 0;
+    case 2:
+        return install(f, r, term);
+    default:
+        return 0;
+    }
+}
+
 /* Writes until the power fails, or for a while. */
 static void write_until_dark(struct fixture *f, struct px_rand *rand)
 {
@@ -66,11 +129,9 @@ static void write_until_dark(struct fixture *f, struct px_rand *rand)
     for (int i = 0; i < 20 && rc == 0; i++) {
         rc = write_random(f, rand, &term);
         if (rc == 0 && px_rand_below(rand, 2) == 0) {
-            rc = store_log_sync(f->log);
-            if (rc == 0) {
-                possible.count = 0;
-                possible_add(&f->model);
-            }
+            rc = sync(f);
+            if (rc == 0)
+                rc = snapshot_random(f, rand, &term);
         }
     }
     fixture_close(f);
@@ -86,6 +147,16 @@ static void expect_possible(struct fixture *f, const char *when, uint64_t seed,
     fail_msg("%s: PX_SEED=%llu call %u: last %llu is none of %zu states", when,
              (unsigned long long)seed, call, (unsigned long long)f->info.last,
              possible.count);
+}
+
+/* The model becomes what the log holds. */
+static void adopt(struct fixture *f)
+{
+    for (size_t i = 0; i < possible.count; i++) {
+        if (fixture_holds(f, &possible.list[i]))
+            f->model = possible.list[i];
+    }
+    f->model.salts = 9000;
 }
 
 /* ---- The machine goes down ---- */
@@ -143,8 +214,8 @@ static bool lose_power(uint64_t seed, unsigned call)
     recover_in_the_dark(&f, disk, &rand, seed, call);
 
     /* And life goes on. */
-    f.model = (struct model){.hard = f.info.hard, .salts = 9000};
-    fixture_write(&f, 1, 1000, 2, 50);
+    adopt(&f);
+    fixture_write(&f, f.model.last + 1, 1000, 2, 50);
     fixture_sync(&f);
     fixture_close(&f);
     fixture_open(&f);
@@ -158,7 +229,7 @@ static void power_lost_at_any_call_loses_nothing_that_was_durable(void **state)
 {
     const char *only = getenv("PX_SEED");
     uint64_t first = only != NULL ? strtoull(only, NULL, 10) : 1;
-    uint64_t last = only != NULL ? first : 8;
+    uint64_t last = only != NULL ? first : 16;
 
     (void)state;
     for (uint64_t seed = first; seed <= last; seed++) {
@@ -216,13 +287,9 @@ static bool die_then_lose_power(uint64_t seed, unsigned call)
     memdisk_go_on(disk, &plan);
     fixture_open(&f);
     expect_possible(&f, "reopened", seed, call);
-    for (size_t i = 0; i < possible.count; i++) {
-        if (fixture_holds(&f, &possible.list[i]))
-            f.model = possible.list[i];
-    }
+    adopt(&f);
     expect_kept(&f, disk, &f.model, &rand, "found at open", call);
 
-    f.model.salts = 9000;
     fixture_write(&f, f.model.last + 1, 1000, 1, 50);
     fixture_sync(&f);
     expect_kept(&f, disk, &f.model, &rand, "flushed after open", call);
@@ -234,7 +301,7 @@ static bool die_then_lose_power(uint64_t seed, unsigned call)
 static void what_open_has_found_survives_a_loss_of_power(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 4; seed++) {
+    for (uint64_t seed = 1; seed <= 8; seed++) {
         unsigned call = 1;
 
         while (die_then_lose_power(seed, call))
@@ -250,7 +317,7 @@ static void what_open_has_found_survives_a_loss_of_power(void **state)
 static void any_failing_call_loses_nothing_that_was_durable(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 4; seed++) {
+    for (uint64_t seed = 1; seed <= 8; seed++) {
         bool is_failed = true;
 
         for (unsigned call = 1; is_failed; call++) {
