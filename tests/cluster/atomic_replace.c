@@ -41,6 +41,8 @@ struct replace {
     unsigned reads_each;
     /* Is @text, of @size bytes, a whole value? */
     bool (*is_whole)(const char *text, size_t size);
+    /* How the writer puts it there; -errno. */
+    int (*replace)(const char *path, const char *text, size_t size);
 };
 
 /* In one read(2): memory that begins on a page is not split on the way. */
@@ -122,6 +124,20 @@ static int replace_as_a_shell_does(const char *path, const char *text,
     return n < 0 ? -error : (size_t)n == size ? 0 : -EIO;
 }
 
+/* As careful programs do, who fear an empty file: each reader's LOOKUP may find
+ * an inode that has lost its name by the time it is opened, on another node. */
+static int replace_by_renaming(const char *path, const char *text, size_t size)
+{
+    char aside[600];
+    int rc;
+
+    (void)snprintf(aside, sizeof aside, "%s.new", path);
+    rc = replace_as_a_shell_does(aside, text, size);
+    if (rc == 0 && rename(aside, path) < 0)
+        rc = -errno;
+    return rc;
+}
+
 static void write_run(void *arg, int number)
 {
     struct replace *r = arg;
@@ -134,7 +150,7 @@ static void write_run(void *arg, int number)
     while (text != NULL && !atomic_load(&r->report.stop)) {
         size_t size = make_value(text, &rand);
 
-        rc = replace_as_a_shell_does(r->paths[0], text, size);
+        rc = r->replace(r->paths[0], text, size);
         if (rc < 0 && rc != -EAGAIN)
             report_failure(&r->report, "writing: %s", strerror(-rc));
         (void)atomic_fetch_add(&r->writes, rc == 0);
@@ -177,7 +193,8 @@ static struct cluster *start(void)
         .nodes = NODES, .seconds_max = 200 + env_number("READS", 50000) / 200});
 }
 
-static void a_replaced_value_is_never_empty_nor_mixed(void **state)
+static void read_while_replaced(int (*replace)(const char *, const char *,
+                                               size_t))
 {
     struct cluster *c = start();
     char paths[READERS][512];
@@ -185,7 +202,7 @@ static void a_replaced_value_is_never_empty_nor_mixed(void **state)
     char first[] = "16\0aaaaaaaaaaaaa";
     pid_t writer;
 
-    (void)state;
+    r->replace = replace;
     assert_int_equal(replace_as_a_shell_does(paths[0], first, HEAD_BYTES), 0);
     writer = worker_start(write_run, r, 0);
     read_enough(r);
@@ -195,6 +212,19 @@ static void a_replaced_value_is_never_empty_nor_mixed(void **state)
     assert_true(r->writes > 0);
     cluster_stop(c);
     (void)munmap(r, sizeof *r);
+}
+
+static void a_replaced_value_is_never_empty_nor_mixed(void **state)
+{
+    (void)state;
+    read_while_replaced(replace_as_a_shell_does);
+}
+
+static void
+a_value_that_is_renamed_over_is_never_missing_nor_stale(void **state)
+{
+    (void)state;
+    read_while_replaced(replace_by_renaming);
 }
 
 static bool is_echoed(const char *text, size_t size)
@@ -232,6 +262,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_replaced_value_is_never_empty_nor_mixed,
                                   cluster_teardown),
+        cmocka_unit_test_teardown(
+            a_value_that_is_renamed_over_is_never_missing_nor_stale,
+            cluster_teardown),
         cmocka_unit_test_teardown(echo_in_a_loop_is_never_seen_half_done,
                                   cluster_teardown),
     };
