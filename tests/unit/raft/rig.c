@@ -1,5 +1,6 @@
 #include "tests/unit/raft/rig.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -50,10 +51,45 @@ void rig_start(struct rig *g, size_t voters)
     rig_open(g);
 }
 
+void rig_start_leading(struct rig *g, size_t voters)
+{
+    rig_start(g, voters);
+    rig_lead_and_commit(g);
+    rig_applied(g, 1);
+}
+
 void rig_close(struct rig *g)
 {
     raft_free(g->raft);
     g->raft = NULL;
+}
+
+int rig_setup(void **state)
+{
+    const struct rig_begin *as = *state;
+    struct rig *g = calloc(1, sizeof *g);
+
+    px_assert(g != NULL);
+    as->begin(g);
+    *state = g;
+    return 0;
+}
+
+int rig_teardown(void **state)
+{
+    rig_close(*state);
+    free(*state);
+    return 0;
+}
+
+void rig_three(struct rig *g)
+{
+    rig_start(g, 3);
+}
+
+void rig_three_leading(struct rig *g)
+{
+    rig_start_leading(g, 3);
 }
 
 static void step(struct rig *g, struct raft_in in)
@@ -153,6 +189,12 @@ void rig_lead_and_commit(struct rig *g)
 void rig_accept(struct rig *g, raft_id peer, raft_index match)
 {
     rig_msg(g, rig_append_reply(peer, rig_status(g).term, match));
+}
+
+void rig_beat(struct rig *g, raft_id peer, raft_index last)
+{
+    rig_msg(g, rig_heartbeat_reply(peer, rig_status(g).term,
+                                   g->raft->round_stamp, g->raft->round, last));
 }
 
 void rig_follow(struct rig *g, raft_id leader, raft_term term)

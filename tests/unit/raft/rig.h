@@ -31,7 +31,24 @@ void rig_log(struct rig *g, const raft_term *terms);
 void rig_open(struct rig *g);
 /* Both in one. */
 void rig_start(struct rig *g, size_t voters);
+/* ... and it leads in term 1, its no-op committed and applied; nobody has
+ * echoed a heartbeat yet, so it has no lease. */
+void rig_start_leading(struct rig *g, size_t voters);
 void rig_close(struct rig *g);
+
+/* A test whose rig is begun by @begin, is what its state points to, and is
+ * closed at its end, however it ends. */
+#define rig_unit(test, begin)                                               \
+    cmocka_unit_test_prestate_setup_teardown(test, rig_setup, rig_teardown, \
+                                             &(struct rig_begin){begin})
+struct rig_begin {
+    void (*begin)(struct rig *g);
+};
+int rig_setup(void **state);
+int rig_teardown(void **state);
+/* Beginnings: of three, without a leader; of three, leading. */
+void rig_three(struct rig *g);
+void rig_three_leading(struct rig *g);
 
 /* Steps; the result is in g->out and g->rc. */
 void rig_pass(struct rig *g, px_ns duration); /* a tick after it */
@@ -51,6 +68,8 @@ void rig_lead(struct rig *g);
 void rig_lead_and_commit(struct rig *g);
 /* Every peer accepts what has been sent to it, up to the log's end. */
 void rig_accept(struct rig *g, raft_id peer, raft_index match);
+/* A peer answers the newest heartbeat, its log ending at @last. */
+void rig_beat(struct rig *g, raft_id peer, raft_index last);
 /* Follows @leader in @term: a heartbeat has come. */
 void rig_follow(struct rig *g, raft_id leader, raft_term term);
 

@@ -118,65 +118,54 @@ static void a_cluster_of_one_commits(void **s)
 /* ---- Notices ---- */
 
 /* A leader of term 1 whose no-op is committed, and known to be by all. */
-static void lead(struct rig *g, size_t voters)
+static void lead_quietly(struct rig *g)
 {
-    rig_start(g, voters);
-    rig_lead_and_commit(g);
-    rig_applied(g, 1);
+    rig_three_leading(g);
     rig_pass(g, RIG_H);
 }
 
 static void who_waits_for_an_entry_is_told_at_once_and_others_are_not(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
     const struct raft_msg *m;
 
-    (void)s;
-    lead(&g, 3);
-    rig_propose(&g, "x", 2);
-    rig_sync(&g);
-    rig_accept(&g, 2, 2);
-    assert_int_equal(rig_status(&g).commit, 2);
-    m = rig_now(&g, 2, RAFT_MSG_HEARTBEAT);
+    rig_propose(g, "x", 2);
+    rig_sync(g);
+    rig_accept(g, 2, 2);
+    assert_int_equal(rig_status(g).commit, 2);
+    m = rig_now(g, 2, RAFT_MSG_HEARTBEAT);
     assert_non_null(m);
     assert_int_equal(m->heartbeat.match.index, 2);
     assert_int_equal(m->heartbeat.match.term, 1);
     assert_int_equal(m->heartbeat.commit, 2);
     assert_int_equal(m->heartbeat.round, 0); /* no answer, no wake-up */
-    assert_int_equal(g.out.now.count, 1);
-    rig_close(&g);
+    assert_int_equal(g->out.now.count, 1);
 }
 
 static void who_waits_but_lags_is_told_when_it_holds_the_entry(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    lead(&g, 3);
-    rig_propose(&g, "x", 2);
-    rig_sync(&g);
-    rig_accept(&g, 3, 2);
-    assert_int_equal(rig_status(&g).commit, 2);
-    assert_int_equal(g.out.now.count, 0);
-    rig_accept(&g, 2, 2);
-    assert_int_equal(rig_now(&g, 2, RAFT_MSG_HEARTBEAT)->heartbeat.commit, 2);
-    rig_accept(&g, 2, 2);
-    assert_int_equal(g.out.now.count, 0); /* once */
-    rig_close(&g);
+    rig_propose(g, "x", 2);
+    rig_sync(g);
+    rig_accept(g, 3, 2);
+    assert_int_equal(rig_status(g).commit, 2);
+    assert_int_equal(g->out.now.count, 0);
+    rig_accept(g, 2, 2);
+    assert_int_equal(rig_now(g, 2, RAFT_MSG_HEARTBEAT)->heartbeat.commit, 2);
+    rig_accept(g, 2, 2);
+    assert_int_equal(g->out.now.count, 0); /* once */
 }
 
 static void no_notice_when_the_leader_itself_waits(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    lead(&g, 3);
-    rig_propose(&g, "x", 1);
-    rig_sync(&g);
-    rig_accept(&g, 2, 2);
-    assert_int_equal(rig_status(&g).commit, 2);
-    assert_int_equal(g.out.now.count, 0);
-    rig_close(&g);
+    rig_propose(g, "x", 1);
+    rig_sync(g);
+    rig_accept(g, 2, 2);
+    assert_int_equal(rig_status(g).commit, 2);
+    assert_int_equal(g->out.now.count, 0);
 }
 
 static void a_commit_that_an_append_has_told_is_not_told_again(void **s)
@@ -184,7 +173,8 @@ static void a_commit_that_an_append_has_told_is_not_told_again(void **s)
     struct rig g;
 
     (void)s;
-    lead(&g, 5);
+    rig_start_leading(&g, 5);
+    rig_pass(&g, RIG_H);
     rig_propose(&g, "x", 2);
     rig_sync(&g);
     rig_accept(&g, 3, 2);
@@ -198,20 +188,17 @@ static void a_commit_that_an_append_has_told_is_not_told_again(void **s)
 
 static void the_next_append_and_heartbeat_carry_the_commit(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    lead(&g, 3);
-    rig_propose(&g, "x", 1);
-    rig_sync(&g);
-    rig_accept(&g, 2, 2);
-    rig_propose(&g, "y", 1);
-    assert_int_equal(rig_now(&g, 3, RAFT_MSG_APPEND)->append.commit, 2);
-    rig_pass(&g, RIG_H);
-    assert_int_equal(rig_now(&g, 3, RAFT_MSG_HEARTBEAT)->heartbeat.commit, 2);
-    assert_int_equal(rig_now(&g, 3, RAFT_MSG_HEARTBEAT)->heartbeat.match.index,
+    rig_propose(g, "x", 1);
+    rig_sync(g);
+    rig_accept(g, 2, 2);
+    rig_propose(g, "y", 1);
+    assert_int_equal(rig_now(g, 3, RAFT_MSG_APPEND)->append.commit, 2);
+    rig_pass(g, RIG_H);
+    assert_int_equal(rig_now(g, 3, RAFT_MSG_HEARTBEAT)->heartbeat.commit, 2);
+    assert_int_equal(rig_now(g, 3, RAFT_MSG_HEARTBEAT)->heartbeat.match.index,
                      1);
-    rig_close(&g);
 }
 
 int main(void)
@@ -223,11 +210,13 @@ int main(void)
         unit(an_old_term_is_not_committed_by_counting),
         unit(learners_are_not_counted),
         unit(a_cluster_of_one_commits),
-        unit(who_waits_for_an_entry_is_told_at_once_and_others_are_not),
-        unit(who_waits_but_lags_is_told_when_it_holds_the_entry),
-        unit(no_notice_when_the_leader_itself_waits),
+        rig_unit(who_waits_for_an_entry_is_told_at_once_and_others_are_not,
+                 lead_quietly),
+        rig_unit(who_waits_but_lags_is_told_when_it_holds_the_entry,
+                 lead_quietly),
+        rig_unit(no_notice_when_the_leader_itself_waits, lead_quietly),
         unit(a_commit_that_an_append_has_told_is_not_told_again),
-        unit(the_next_append_and_heartbeat_carry_the_commit),
+        rig_unit(the_next_append_and_heartbeat_carry_the_commit, lead_quietly),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

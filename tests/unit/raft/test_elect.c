@@ -7,19 +7,16 @@
 
 static void a_follower_that_hears_nobody_asks_after_e_and_before_2e(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_pass(&g, RIG_E - 1);
-    assert_int_equal(rig_status(&g).role, RAFT_FOLLOWER);
-    assert_true(g.out.deadline >= RIG_START + RIG_E);
-    assert_true(g.out.deadline < RIG_START + 2 * RIG_E);
-    rig_pass(&g, g.out.deadline - g.now - 1);
-    assert_int_equal(rig_status(&g).role, RAFT_FOLLOWER);
-    rig_pass(&g, 1);
-    assert_int_equal(rig_status(&g).role, RAFT_PRE_CANDIDATE);
-    rig_close(&g);
+    rig_pass(g, RIG_E - 1);
+    assert_int_equal(rig_status(g).role, RAFT_FOLLOWER);
+    assert_true(g->out.deadline >= RIG_START + RIG_E);
+    assert_true(g->out.deadline < RIG_START + 2 * RIG_E);
+    rig_pass(g, g->out.deadline - g->now - 1);
+    assert_int_equal(rig_status(g).role, RAFT_FOLLOWER);
+    rig_pass(g, 1);
+    assert_int_equal(rig_status(g).role, RAFT_PRE_CANDIDATE);
 }
 
 /* 3.4: "each server's election timeout is randomized"; a run repeats. */
@@ -45,34 +42,28 @@ static void timeouts_differ_between_nodes_and_repeat_for_one(void **s)
 
 static void a_heartbeat_defers_the_election(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_follow(&g, 2, 1);
+    rig_follow(g, 2, 1);
     for (int i = 0; i < 10; i++) {
-        g.now += RIG_E - 1;
-        rig_msg(&g, rig_heartbeat(2, 1, POS(0, 0), 0, 1));
-        assert_int_equal(rig_status(&g).role, RAFT_FOLLOWER);
+        g->now += RIG_E - 1;
+        rig_msg(g, rig_heartbeat(2, 1, POS(0, 0), 0, 1));
+        assert_int_equal(rig_status(g).role, RAFT_FOLLOWER);
     }
-    rig_close(&g);
 }
 
 /* A process that was stopped finds the clock far ahead and a heartbeat in its
  * socket: the heartbeat was in time. */
 static void a_message_is_handled_before_the_time_it_came_with(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_follow(&g, 2, 1);
-    g.now += 3 * RIG_E;
-    rig_msg(&g, rig_heartbeat(2, 1, POS(0, 0), 0, 1));
-    assert_int_equal(rig_status(&g).role, RAFT_FOLLOWER);
-    assert_int_equal(rig_status(&g).leader, 2);
-    assert_null(rig_any(&g, 2, RAFT_MSG_PRE_VOTE));
-    rig_close(&g);
+    rig_follow(g, 2, 1);
+    g->now += 3 * RIG_E;
+    rig_msg(g, rig_heartbeat(2, 1, POS(0, 0), 0, 1));
+    assert_int_equal(rig_status(g).role, RAFT_FOLLOWER);
+    assert_int_equal(rig_status(g).leader, 2);
+    assert_null(rig_any(g, 2, RAFT_MSG_PRE_VOTE));
 }
 
 static void a_learner_never_campaigns(void **s)
@@ -94,33 +85,27 @@ static void a_learner_never_campaigns(void **s)
 /* The fault: an implementation that has pre-votes, but never sends any. */
 static void pre_votes_are_really_sent(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_pass(&g, 2 * RIG_E);
+    rig_pass(g, 2 * RIG_E);
     for (raft_id id = 2; id <= 3; id++) {
-        const struct raft_msg *m = rig_now(&g, id, RAFT_MSG_PRE_VOTE);
+        const struct raft_msg *m = rig_now(g, id, RAFT_MSG_PRE_VOTE);
 
         assert_non_null(m);
         assert_int_equal(m->term, 1);
-        assert_null(rig_any(&g, id, RAFT_MSG_VOTE));
+        assert_null(rig_any(g, id, RAFT_MSG_VOTE));
     }
-    rig_close(&g);
 }
 
 static void an_isolated_nodes_term_stays_unchanged_for_ever(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
     for (int i = 0; i < 1000; i++) {
-        rig_pass(&g, 2 * RIG_E);
-        assert_int_equal(rig_status(&g).term, 0);
-        assert_int_equal(g.out.write.seq, 0);
+        rig_pass(g, 2 * RIG_E);
+        assert_int_equal(rig_status(g).term, 0);
+        assert_int_equal(g->out.write.seq, 0);
     }
-    rig_close(&g);
 }
 
 static void an_isolated_pair_member_keeps_its_term_too(void **s)
@@ -157,51 +142,42 @@ static void terms_grow_only_once_a_majority_would_vote(void **s)
 
 static void a_grant_for_another_attempts_term_does_not_count(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_pass(&g, 2 * RIG_E);
-    rig_msg(&g, rig_pre_vote_reply(2, 2, true));
-    assert_int_equal(rig_status(&g).role, RAFT_PRE_CANDIDATE);
-    rig_msg(&g, rig_pre_vote_reply(2, 1, true));
-    assert_int_equal(rig_status(&g).role, RAFT_CANDIDATE);
-    rig_close(&g);
+    rig_pass(g, 2 * RIG_E);
+    rig_msg(g, rig_pre_vote_reply(2, 2, true));
+    assert_int_equal(rig_status(g).role, RAFT_PRE_CANDIDATE);
+    rig_msg(g, rig_pre_vote_reply(2, 1, true));
+    assert_int_equal(rig_status(g).role, RAFT_CANDIDATE);
 }
 
 static void a_pre_candidate_knows_no_leader(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_follow(&g, 2, 1);
-    rig_pass(&g, 2 * RIG_E);
-    assert_int_equal(rig_status(&g).role, RAFT_PRE_CANDIDATE);
-    assert_int_equal(rig_status(&g).leader, 0);
-    rig_close(&g);
+    rig_follow(g, 2, 1);
+    rig_pass(g, 2 * RIG_E);
+    assert_int_equal(rig_status(g).role, RAFT_PRE_CANDIDATE);
+    assert_int_equal(rig_status(g).leader, 0);
 }
 
 static void granting_a_pre_vote_changes_nothing(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
     px_ns deadline;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_pass(&g, RIG_E - 1);
-    deadline = g.out.deadline;
-    rig_msg(&g, rig_pre_vote(2, 7, POS(0, 0)));
-    assert_true(rig_now(&g, 2, RAFT_MSG_PRE_VOTE_REPLY)->vote_reply.is_granted);
-    assert_int_equal(rig_now(&g, 2, RAFT_MSG_PRE_VOTE_REPLY)->term, 7);
-    assert_int_equal(rig_status(&g).term, 0);
-    assert_int_equal(rig_status(&g).voted_for, 0);
-    assert_int_equal(g.out.write.seq, 0);
-    assert_true(g.out.deadline == deadline);
+    rig_pass(g, RIG_E - 1);
+    deadline = g->out.deadline;
+    rig_msg(g, rig_pre_vote(2, 7, POS(0, 0)));
+    assert_true(rig_now(g, 2, RAFT_MSG_PRE_VOTE_REPLY)->vote_reply.is_granted);
+    assert_int_equal(rig_now(g, 2, RAFT_MSG_PRE_VOTE_REPLY)->term, 7);
+    assert_int_equal(rig_status(g).term, 0);
+    assert_int_equal(rig_status(g).voted_for, 0);
+    assert_int_equal(g->out.write.seq, 0);
+    assert_true(g->out.deadline == deadline);
     /* Another may have one, too: it is no vote. */
-    rig_msg(&g, rig_pre_vote(3, 7, POS(0, 0)));
-    assert_true(rig_now(&g, 3, RAFT_MSG_PRE_VOTE_REPLY)->vote_reply.is_granted);
-    rig_close(&g);
+    rig_msg(g, rig_pre_vote(3, 7, POS(0, 0)));
+    assert_true(rig_now(g, 3, RAFT_MSG_PRE_VOTE_REPLY)->vote_reply.is_granted);
 }
 
 static void a_pre_candidate_of_an_old_term_is_refused_and_told_ours(void **s)
@@ -222,90 +198,75 @@ static void a_pre_candidate_of_an_old_term_is_refused_and_told_ours(void **s)
 
 static void a_refusal_of_a_higher_term_brings_the_term(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_pass(&g, 2 * RIG_E);
-    rig_msg(&g, rig_pre_vote_reply(2, 9, false));
-    assert_int_equal(rig_status(&g).term, 9);
-    assert_int_equal(rig_status(&g).role, RAFT_FOLLOWER);
-    rig_close(&g);
+    rig_pass(g, 2 * RIG_E);
+    rig_msg(g, rig_pre_vote_reply(2, 9, false));
+    assert_int_equal(rig_status(g).term, 9);
+    assert_int_equal(rig_status(g).role, RAFT_FOLLOWER);
 }
 
 static void a_leader_of_the_term_ends_a_candidacy(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_pass(&g, 2 * RIG_E);
-    rig_msg(&g, rig_pre_vote_reply(2, 1, true));
-    assert_int_equal(rig_status(&g).role, RAFT_CANDIDATE);
-    rig_msg(&g, rig_heartbeat(3, 1, POS(0, 0), 0, 1));
-    assert_int_equal(rig_status(&g).role, RAFT_FOLLOWER);
-    assert_int_equal(rig_status(&g).leader, 3);
-    assert_int_equal(rig_status(&g).voted_for, 1);
-    rig_close(&g);
+    rig_pass(g, 2 * RIG_E);
+    rig_msg(g, rig_pre_vote_reply(2, 1, true));
+    assert_int_equal(rig_status(g).role, RAFT_CANDIDATE);
+    rig_msg(g, rig_heartbeat(3, 1, POS(0, 0), 0, 1));
+    assert_int_equal(rig_status(g).role, RAFT_FOLLOWER);
+    assert_int_equal(rig_status(g).leader, 3);
+    assert_int_equal(rig_status(g).voted_for, 1);
 }
 
 /* ---- Votes (3.4, 3.6.1) ---- */
 
 static void a_vote_is_sent_only_after_it_is_durable(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_vote(2, 1, POS(0, 0)));
-    assert_null(rig_now(&g, 2, RAFT_MSG_VOTE_REPLY));
-    assert_true(rig_after(&g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
-    assert_non_null(g.out.hard);
-    assert_int_equal(g.out.hard->term, 1);
-    assert_int_equal(g.out.hard->voted_for, 2);
-    assert_true(g.out.write.seq > 0);
-    assert_true(g.out.after_seq >= g.out.write.seq);
+    rig_msg(g, rig_vote(2, 1, POS(0, 0)));
+    assert_null(rig_now(g, 2, RAFT_MSG_VOTE_REPLY));
+    assert_true(rig_after(g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+    assert_non_null(g->out.hard);
+    assert_int_equal(g->out.hard->term, 1);
+    assert_int_equal(g->out.hard->voted_for, 2);
+    assert_true(g->out.write.seq > 0);
+    assert_true(g->out.after_seq >= g->out.write.seq);
     /* Asked again before it is durable: the same holds. */
-    rig_msg(&g, rig_vote(2, 1, POS(0, 0)));
-    assert_null(rig_now(&g, 2, RAFT_MSG_VOTE_REPLY));
-    assert_true(g.out.after_seq >= g.write.seq);
-    rig_sync(&g);
-    rig_msg(&g, rig_vote(2, 1, POS(0, 0)));
-    assert_true(rig_now(&g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
-    rig_close(&g);
+    rig_msg(g, rig_vote(2, 1, POS(0, 0)));
+    assert_null(rig_now(g, 2, RAFT_MSG_VOTE_REPLY));
+    assert_true(g->out.after_seq >= g->write.seq);
+    rig_sync(g);
+    rig_msg(g, rig_vote(2, 1, POS(0, 0)));
+    assert_true(rig_now(g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
 }
 
 static void a_vote_in_the_own_term_is_written_too(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_pre_vote_reply(3, 4, false)); /* brings term 4 */
-    rig_sync(&g);
-    rig_msg(&g, rig_vote(2, 4, POS(0, 0)));
-    assert_non_null(g.out.hard);
-    assert_int_equal(g.out.hard->term, 4);
-    assert_int_equal(g.out.hard->voted_for, 2);
-    assert_null(rig_now(&g, 2, RAFT_MSG_VOTE_REPLY));
-    assert_true(rig_after(&g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
-    assert_true(g.out.after_seq >= g.out.write.seq);
-    rig_close(&g);
+    rig_msg(g, rig_pre_vote_reply(3, 4, false)); /* brings term 4 */
+    rig_sync(g);
+    rig_msg(g, rig_vote(2, 4, POS(0, 0)));
+    assert_non_null(g->out.hard);
+    assert_int_equal(g->out.hard->term, 4);
+    assert_int_equal(g->out.hard->voted_for, 2);
+    assert_null(rig_now(g, 2, RAFT_MSG_VOTE_REPLY));
+    assert_true(rig_after(g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+    assert_true(g->out.after_seq >= g->out.write.seq);
 }
 
 static void one_vote_a_term(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_vote(2, 1, POS(0, 0)));
-    rig_sync(&g);
-    rig_msg(&g, rig_vote(3, 1, POS(0, 0)));
-    assert_false(rig_any(&g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
-    rig_msg(&g, rig_vote(3, 2, POS(0, 0)));
-    assert_true(rig_any(&g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
-    rig_close(&g);
+    rig_msg(g, rig_vote(2, 1, POS(0, 0)));
+    rig_sync(g);
+    rig_msg(g, rig_vote(3, 1, POS(0, 0)));
+    assert_false(rig_any(g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+    rig_msg(g, rig_vote(3, 2, POS(0, 0)));
+    assert_true(rig_any(g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
 }
 
 static void a_vote_given_before_a_restart_still_binds(void **s)
@@ -357,35 +318,29 @@ static void who_lacks_entries_gets_neither_vote_nor_pre_vote(void **s)
 
 static void granting_a_vote_defers_the_own_election(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_pass(&g, RIG_E - 1);
-    rig_msg(&g, rig_vote(2, 1, POS(0, 0)));
-    assert_true(g.out.deadline >= g.now + RIG_E);
-    rig_close(&g);
+    rig_pass(g, RIG_E - 1);
+    rig_msg(g, rig_vote(2, 1, POS(0, 0)));
+    assert_true(g->out.deadline >= g->now + RIG_E);
 }
 
 static void a_candidates_own_vote_counts_once_it_is_durable(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_pass(&g, 2 * RIG_E);
-    rig_msg(&g, rig_pre_vote_reply(2, 1, true));
-    assert_null(rig_now(&g, 2, RAFT_MSG_VOTE));
-    assert_non_null(rig_after(&g, 2, RAFT_MSG_VOTE));
-    assert_true(g.out.after_seq >= g.out.write.seq);
-    assert_int_equal(g.out.hard->voted_for, 1);
+    rig_pass(g, 2 * RIG_E);
+    rig_msg(g, rig_pre_vote_reply(2, 1, true));
+    assert_null(rig_now(g, 2, RAFT_MSG_VOTE));
+    assert_non_null(rig_after(g, 2, RAFT_MSG_VOTE));
+    assert_true(g->out.after_seq >= g->out.write.seq);
+    assert_int_equal(g->out.hard->voted_for, 1);
     /* A reply that comes before our own write is done: two are not yet three,
      * and one of the two is not yet a vote. */
-    rig_msg(&g, rig_vote_reply(2, 1, true));
-    assert_int_equal(rig_status(&g).role, RAFT_CANDIDATE);
-    rig_sync(&g);
-    assert_int_equal(rig_status(&g).role, RAFT_LEADER);
-    rig_close(&g);
+    rig_msg(g, rig_vote_reply(2, 1, true));
+    assert_int_equal(rig_status(g).role, RAFT_CANDIDATE);
+    rig_sync(g);
+    assert_int_equal(rig_status(g).role, RAFT_LEADER);
 }
 
 static void a_voter_is_counted_once(void **s)
@@ -424,37 +379,31 @@ static void a_learners_vote_does_not_count(void **s)
 
 static void an_election_that_fails_begins_anew_with_pre_votes(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_pass(&g, 2 * RIG_E);
-    rig_msg(&g, rig_pre_vote_reply(2, 1, true));
-    rig_sync(&g);
-    assert_int_equal(rig_status(&g).role, RAFT_CANDIDATE);
-    rig_pass(&g, 2 * RIG_E);
-    assert_int_equal(rig_status(&g).role, RAFT_PRE_CANDIDATE);
-    assert_int_equal(rig_status(&g).term, 1);
-    assert_int_equal(rig_now(&g, 2, RAFT_MSG_PRE_VOTE)->term, 2);
-    rig_close(&g);
+    rig_pass(g, 2 * RIG_E);
+    rig_msg(g, rig_pre_vote_reply(2, 1, true));
+    rig_sync(g);
+    assert_int_equal(rig_status(g).role, RAFT_CANDIDATE);
+    rig_pass(g, 2 * RIG_E);
+    assert_int_equal(rig_status(g).role, RAFT_PRE_CANDIDATE);
+    assert_int_equal(rig_status(g).term, 1);
+    assert_int_equal(rig_now(g, 2, RAFT_MSG_PRE_VOTE)->term, 2);
 }
 
 static void votes_of_an_earlier_term_do_not_count(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_pass(&g, 2 * RIG_E);
-    rig_msg(&g, rig_pre_vote_reply(2, 1, true));
-    rig_sync(&g);
-    rig_pass(&g, 2 * RIG_E);
-    rig_msg(&g, rig_pre_vote_reply(2, 2, true));
-    rig_sync(&g);
-    rig_msg(&g, rig_vote_reply(3, 1, true));
-    assert_int_equal(rig_status(&g).role, RAFT_CANDIDATE);
-    assert_int_equal(rig_status(&g).term, 2);
-    rig_close(&g);
+    rig_pass(g, 2 * RIG_E);
+    rig_msg(g, rig_pre_vote_reply(2, 1, true));
+    rig_sync(g);
+    rig_pass(g, 2 * RIG_E);
+    rig_msg(g, rig_pre_vote_reply(2, 2, true));
+    rig_sync(g);
+    rig_msg(g, rig_vote_reply(3, 1, true));
+    assert_int_equal(rig_status(g).role, RAFT_CANDIDATE);
+    assert_int_equal(rig_status(g).term, 2);
 }
 
 /* ---- Stickiness (4.2.3, 6.4) ---- */
@@ -483,52 +432,42 @@ static void who_heard_a_leader_within_e_refuses_votes_of_any_term(void **s)
 
 static void after_e_without_a_leader_the_vote_is_free(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_follow(&g, 2, 5);
-    g.now += RIG_E;
-    rig_msg(&g, rig_vote(3, 6, POS(5, 9)));
-    assert_true(rig_any(&g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
-    rig_close(&g);
+    rig_follow(g, 2, 5);
+    g->now += RIG_E;
+    rig_msg(g, rig_vote(3, 6, POS(5, 9)));
+    assert_true(rig_any(g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
 }
 
 /* The leader's lease counts on the promise, whatever we hear meanwhile. */
 static void a_higher_term_does_not_take_the_promise_back(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_follow(&g, 2, 5);
-    rig_msg(&g, rig_pre_vote_reply(3, 6, false)); /* late: brings term 6 */
-    rig_sync(&g);
-    assert_int_equal(rig_status(&g).term, 6);
-    g.now += RIG_E - 1;
-    rig_msg(&g, rig_vote(3, 6, POS(9, 9)));
-    assert_false(rig_any(&g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
-    g.now += 1;
-    rig_msg(&g, rig_vote(3, 6, POS(9, 9)));
-    assert_true(rig_any(&g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
-    rig_close(&g);
+    rig_follow(g, 2, 5);
+    rig_msg(g, rig_pre_vote_reply(3, 6, false)); /* late: brings term 6 */
+    rig_sync(g);
+    assert_int_equal(rig_status(g).term, 6);
+    g->now += RIG_E - 1;
+    rig_msg(g, rig_vote(3, 6, POS(9, 9)));
+    assert_false(rig_any(g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+    g->now += 1;
+    rig_msg(g, rig_vote(3, 6, POS(9, 9)));
+    assert_true(rig_any(g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
 }
 
 static void a_leader_does_not_vote(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_lead(&g);
-    rig_msg(&g, rig_pre_vote(3, 9, POS(9, 9)));
-    assert_false(
-        rig_any(&g, 3, RAFT_MSG_PRE_VOTE_REPLY)->vote_reply.is_granted);
-    rig_msg(&g, rig_vote(3, 9, POS(9, 9)));
-    assert_false(rig_any(&g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
-    assert_int_equal(rig_status(&g).role, RAFT_LEADER);
-    assert_int_equal(rig_status(&g).term, 1);
-    rig_close(&g);
+    rig_lead(g);
+    rig_msg(g, rig_pre_vote(3, 9, POS(9, 9)));
+    assert_false(rig_any(g, 3, RAFT_MSG_PRE_VOTE_REPLY)->vote_reply.is_granted);
+    rig_msg(g, rig_vote(3, 9, POS(9, 9)));
+    assert_false(rig_any(g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+    assert_int_equal(rig_status(g).role, RAFT_LEADER);
+    assert_int_equal(rig_status(g).term, 1);
 }
 
 /* 4.2.3: "a flag that the election is a leadership transfer". */
@@ -550,19 +489,16 @@ static void timeout_now_makes_its_leaders_follower_campaign_at_once(void **s)
 {
     struct raft_msg m = {
         .type = RAFT_MSG_TIMEOUT_NOW, .from = 2, .to = 1, .term = 5};
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_follow(&g, 2, 5);
+    rig_follow(g, 2, 5);
     m.from = 3;
-    rig_msg(&g, m); /* not the leader */
-    assert_int_equal(rig_status(&g).role, RAFT_FOLLOWER);
+    rig_msg(g, m); /* not the leader */
+    assert_int_equal(rig_status(g).role, RAFT_FOLLOWER);
     m.from = 2;
-    rig_msg(&g, m);
-    assert_int_equal(rig_status(&g).role, RAFT_CANDIDATE);
-    assert_true(rig_after(&g, 3, RAFT_MSG_VOTE)->vote.is_transfer);
-    rig_close(&g);
+    rig_msg(g, m);
+    assert_int_equal(rig_status(g).role, RAFT_CANDIDATE);
+    assert_true(rig_after(g, 3, RAFT_MSG_VOTE)->vote.is_transfer);
 }
 
 /* ---- After a restart (6.4, hardened) ---- */
@@ -658,13 +594,10 @@ static void a_promise_beyond_all_timeouts_ends_with_the_longest(void **s)
 
 static void a_first_boot_of_an_empty_disk_may_vote_at_once(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_vote(2, 1, POS(0, 0)));
-    assert_true(rig_any(&g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
-    rig_close(&g);
+    rig_msg(g, rig_vote(2, 1, POS(0, 0)));
+    assert_true(rig_any(g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
 }
 
 /* ---- Clusters of one ---- */
@@ -688,44 +621,46 @@ static void a_sole_voter_leads_as_soon_as_its_vote_is_durable(void **s)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        unit(a_follower_that_hears_nobody_asks_after_e_and_before_2e),
+        rig_unit(a_follower_that_hears_nobody_asks_after_e_and_before_2e,
+                 rig_three),
         unit(timeouts_differ_between_nodes_and_repeat_for_one),
-        unit(a_heartbeat_defers_the_election),
-        unit(a_message_is_handled_before_the_time_it_came_with),
+        rig_unit(a_heartbeat_defers_the_election, rig_three),
+        rig_unit(a_message_is_handled_before_the_time_it_came_with, rig_three),
         unit(a_learner_never_campaigns),
-        unit(pre_votes_are_really_sent),
-        unit(an_isolated_nodes_term_stays_unchanged_for_ever),
+        rig_unit(pre_votes_are_really_sent, rig_three),
+        rig_unit(an_isolated_nodes_term_stays_unchanged_for_ever, rig_three),
         unit(an_isolated_pair_member_keeps_its_term_too),
         unit(terms_grow_only_once_a_majority_would_vote),
-        unit(a_grant_for_another_attempts_term_does_not_count),
-        unit(a_pre_candidate_knows_no_leader),
-        unit(granting_a_pre_vote_changes_nothing),
+        rig_unit(a_grant_for_another_attempts_term_does_not_count, rig_three),
+        rig_unit(a_pre_candidate_knows_no_leader, rig_three),
+        rig_unit(granting_a_pre_vote_changes_nothing, rig_three),
         unit(a_pre_candidate_of_an_old_term_is_refused_and_told_ours),
-        unit(a_refusal_of_a_higher_term_brings_the_term),
-        unit(a_leader_of_the_term_ends_a_candidacy),
-        unit(a_vote_is_sent_only_after_it_is_durable),
-        unit(a_vote_in_the_own_term_is_written_too),
-        unit(one_vote_a_term),
+        rig_unit(a_refusal_of_a_higher_term_brings_the_term, rig_three),
+        rig_unit(a_leader_of_the_term_ends_a_candidacy, rig_three),
+        rig_unit(a_vote_is_sent_only_after_it_is_durable, rig_three),
+        rig_unit(a_vote_in_the_own_term_is_written_too, rig_three),
+        rig_unit(one_vote_a_term, rig_three),
         unit(a_vote_given_before_a_restart_still_binds),
         unit(who_lacks_entries_gets_neither_vote_nor_pre_vote),
-        unit(granting_a_vote_defers_the_own_election),
-        unit(a_candidates_own_vote_counts_once_it_is_durable),
+        rig_unit(granting_a_vote_defers_the_own_election, rig_three),
+        rig_unit(a_candidates_own_vote_counts_once_it_is_durable, rig_three),
         unit(a_voter_is_counted_once),
         unit(a_learners_vote_does_not_count),
-        unit(an_election_that_fails_begins_anew_with_pre_votes),
-        unit(votes_of_an_earlier_term_do_not_count),
+        rig_unit(an_election_that_fails_begins_anew_with_pre_votes, rig_three),
+        rig_unit(votes_of_an_earlier_term_do_not_count, rig_three),
         unit(who_heard_a_leader_within_e_refuses_votes_of_any_term),
-        unit(after_e_without_a_leader_the_vote_is_free),
-        unit(a_higher_term_does_not_take_the_promise_back),
-        unit(a_leader_does_not_vote),
+        rig_unit(after_e_without_a_leader_the_vote_is_free, rig_three),
+        rig_unit(a_higher_term_does_not_take_the_promise_back, rig_three),
+        rig_unit(a_leader_does_not_vote, rig_three),
         unit(a_transfer_waives_stickiness),
-        unit(timeout_now_makes_its_leaders_follower_campaign_at_once),
+        rig_unit(timeout_now_makes_its_leaders_follower_campaign_at_once,
+                 rig_three),
         unit(a_restarted_node_does_not_vote_for_e_and_the_drift),
         unit(a_restarted_node_does_not_campaign_for_e_and_the_drift),
         unit(a_promise_made_under_a_longer_timeout_outlives_the_restart),
         unit(a_promise_shorter_than_e_does_not_shorten_the_quiet),
         unit(a_promise_beyond_all_timeouts_ends_with_the_longest),
-        unit(a_first_boot_of_an_empty_disk_may_vote_at_once),
+        rig_unit(a_first_boot_of_an_empty_disk_may_vote_at_once, rig_three),
         unit(a_sole_voter_leads_as_soon_as_its_vote_is_durable),
     };
 

@@ -30,38 +30,32 @@ static raft_term term_at(const struct rig *g, raft_index index)
 static void entries_are_acknowledged_only_when_durable(void **s)
 {
     struct raft_entry e[] = {rig_entry(1, 1), rig_entry(1, 2)};
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_append(2, 1, POS(0, 0), 0, e, 2));
-    assert_null(rig_now(&g, 2, RAFT_MSG_APPEND_REPLY));
-    assert_true(reply(&g)->is_accepted);
-    assert_int_equal(reply(&g)->match, 2);
-    assert_int_equal(g.out.append_count, 2);
-    assert_int_equal(g.out.append[0].pos.index, 1);
-    assert_int_equal(g.out.write.last.index, 2);
-    assert_true(g.out.after_seq >= g.out.write.seq);
-    rig_close(&g);
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 0, e, 2));
+    assert_null(rig_now(g, 2, RAFT_MSG_APPEND_REPLY));
+    assert_true(reply(g)->is_accepted);
+    assert_int_equal(reply(g)->match, 2);
+    assert_int_equal(g->out.append_count, 2);
+    assert_int_equal(g->out.append[0].pos.index, 1);
+    assert_int_equal(g->out.write.last.index, 2);
+    assert_true(g->out.after_seq >= g->out.write.seq);
 }
 
 /* The same entries come again before the disk is done with the first. */
 static void entries_held_but_not_durable_wait_for_their_write(void **s)
 {
     struct raft_entry e[] = {rig_entry(1, 1)};
-    struct rig g;
+    struct rig *g = *s;
     uint64_t first_seq;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_follow(&g, 2, 1);
-    rig_msg(&g, rig_append(2, 1, POS(0, 0), 0, e, 1));
-    first_seq = g.out.write.seq;
-    rig_msg(&g, rig_append(2, 1, POS(0, 0), 0, e, 1));
-    assert_int_equal(g.out.write.seq, 0);
-    assert_null(rig_now(&g, 2, RAFT_MSG_APPEND_REPLY));
-    assert_true(g.out.after_seq >= first_seq);
-    rig_close(&g);
+    rig_follow(g, 2, 1);
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 0, e, 1));
+    first_seq = g->out.write.seq;
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 0, e, 1));
+    assert_int_equal(g->out.write.seq, 0);
+    assert_null(rig_now(g, 2, RAFT_MSG_APPEND_REPLY));
+    assert_true(g->out.after_seq >= first_seq);
 }
 
 /* The fault: a follower that acknowledges its own tail, which may diverge, on
@@ -149,15 +143,12 @@ static void the_log_is_cut_from_the_conflict_on(void **s)
 static void a_matching_suffix_is_never_cut(void **s)
 {
     struct raft_entry e[] = {rig_entry(1, 1), rig_entry(1, 2), rig_entry(1, 3)};
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_append(2, 1, POS(0, 0), 0, e, 3));
-    rig_msg(&g, rig_append(2, 1, POS(0, 0), 0, e, 1));
-    assert_int_equal(rig_status(&g).last.index, 3);
-    assert_int_equal(g.out.append_count, 0);
-    rig_close(&g);
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 0, e, 3));
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 0, e, 1));
+    assert_int_equal(rig_status(g).last.index, 3);
+    assert_int_equal(g->out.append_count, 0);
 }
 
 static void what_contradicts_the_committed_is_not_taken(void **s)
@@ -181,31 +172,25 @@ static void what_contradicts_the_committed_is_not_taken(void **s)
 static void commit_goes_no_further_than_the_message_verified(void **s)
 {
     struct raft_entry e[] = {rig_entry(1, 1), rig_entry(1, 2)};
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_append(2, 1, POS(0, 0), 9, e, 2));
-    assert_int_equal(rig_status(&g).commit, 2);
-    rig_close(&g);
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 9, e, 2));
+    assert_int_equal(rig_status(g).commit, 2);
 }
 
 static void what_is_committed_may_be_applied_once_it_is_durable_here(void **s)
 {
     struct raft_entry e[] = {rig_entry(1, 1), rig_entry(1, 2)};
     struct raft_entry out[4];
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_append(2, 1, POS(0, 0), 2, e, 2));
-    assert_int_equal(g.out.commit, 0);
-    assert_int_equal(raft_committed(g.raft, 1, out, 4), 0);
-    rig_sync(&g);
-    assert_int_equal(g.out.commit, 2);
-    assert_int_equal(raft_committed(g.raft, 1, out, 4), 2);
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 2, e, 2));
+    assert_int_equal(g->out.commit, 0);
+    assert_int_equal(raft_committed(g->raft, 1, out, 4), 0);
+    rig_sync(g);
+    assert_int_equal(g->out.commit, 2);
+    assert_int_equal(raft_committed(g->raft, 1, out, 4), 2);
     assert_int_equal(out[1].pos.index, 2);
-    rig_close(&g);
 }
 
 static void a_heartbeat_commits_only_what_its_match_covers(void **s)
@@ -231,34 +216,28 @@ static void a_heartbeat_commits_only_what_its_match_covers(void **s)
 static void a_heartbeat_is_answered_though_entries_wait_for_the_disk(void **s)
 {
     struct raft_entry e[] = {rig_entry(1, 1)};
-    struct rig g;
+    struct rig *g = *s;
     const struct raft_msg *m;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_follow(&g, 2, 1);
-    rig_msg(&g, rig_append(2, 1, POS(0, 0), 0, e, 1));
-    rig_msg(&g, rig_heartbeat(2, 1, POS(0, 0), 0, 8));
-    m = rig_now(&g, 2, RAFT_MSG_HEARTBEAT_REPLY);
+    rig_follow(g, 2, 1);
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 0, e, 1));
+    rig_msg(g, rig_heartbeat(2, 1, POS(0, 0), 0, 8));
+    m = rig_now(g, 2, RAFT_MSG_HEARTBEAT_REPLY);
     assert_non_null(m);
     assert_int_equal(m->heartbeat_reply.round, 8);
     assert_int_equal(m->heartbeat_reply.stamp, 77);
     assert_int_equal(m->heartbeat_reply.last, 1);
-    rig_close(&g);
 }
 
 static void a_heartbeat_of_a_term_not_yet_durable_is_answered_after(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_heartbeat(2, 1, POS(0, 0), 0, 1));
-    assert_null(rig_now(&g, 2, RAFT_MSG_HEARTBEAT_REPLY));
-    assert_non_null(rig_after(&g, 2, RAFT_MSG_HEARTBEAT_REPLY));
-    assert_int_equal(g.out.hard->term, 1);
-    assert_true(g.out.after_seq >= g.out.write.seq);
-    rig_close(&g);
+    rig_msg(g, rig_heartbeat(2, 1, POS(0, 0), 0, 1));
+    assert_null(rig_now(g, 2, RAFT_MSG_HEARTBEAT_REPLY));
+    assert_non_null(rig_after(g, 2, RAFT_MSG_HEARTBEAT_REPLY));
+    assert_int_equal(g->out.hard->term, 1);
+    assert_true(g->out.after_seq >= g->out.write.seq);
 }
 
 static void a_notice_of_commits_is_not_answered(void **s)
@@ -295,16 +274,13 @@ static void a_leader_of_an_old_term_is_told_of_ours(void **s)
 static void a_second_leader_in_one_term_is_not_heard(void **s)
 {
     struct raft_entry e[] = {rig_entry(1, 1)};
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_follow(&g, 2, 1);
-    rig_msg(&g, rig_append(3, 1, POS(0, 0), 1, e, 1));
-    assert_int_equal(rig_status(&g).leader, 2);
-    assert_int_equal(rig_status(&g).last.index, 0);
-    assert_int_equal(rig_status(&g).refused, 1);
-    rig_close(&g);
+    rig_follow(g, 2, 1);
+    rig_msg(g, rig_append(3, 1, POS(0, 0), 1, e, 1));
+    assert_int_equal(rig_status(g).leader, 2);
+    assert_int_equal(rig_status(g).last.index, 0);
+    assert_int_equal(rig_status(g).refused, 1);
 }
 
 /* ---- Messages that no sound leader sends ---- */
@@ -349,23 +325,26 @@ static void malformed_appends_have_no_effect(void **s)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        unit(entries_are_acknowledged_only_when_durable),
-        unit(entries_held_but_not_durable_wait_for_their_write),
+        rig_unit(entries_are_acknowledged_only_when_durable, rig_three),
+        rig_unit(entries_held_but_not_durable_wait_for_their_write, rig_three),
         unit(an_empty_append_acknowledges_prev_and_not_the_own_tail),
         unit(an_append_acknowledges_its_own_entries_and_not_more),
         unit(an_append_whose_prev_is_not_held_is_refused),
         unit(a_refusal_carries_the_conflicting_term_and_its_first_index),
         unit(the_log_is_cut_from_the_conflict_on),
-        unit(a_matching_suffix_is_never_cut),
+        rig_unit(a_matching_suffix_is_never_cut, rig_three),
         unit(what_contradicts_the_committed_is_not_taken),
-        unit(commit_goes_no_further_than_the_message_verified),
-        unit(what_is_committed_may_be_applied_once_it_is_durable_here),
+        rig_unit(commit_goes_no_further_than_the_message_verified, rig_three),
+        rig_unit(what_is_committed_may_be_applied_once_it_is_durable_here,
+                 rig_three),
         unit(a_heartbeat_commits_only_what_its_match_covers),
-        unit(a_heartbeat_is_answered_though_entries_wait_for_the_disk),
-        unit(a_heartbeat_of_a_term_not_yet_durable_is_answered_after),
+        rig_unit(a_heartbeat_is_answered_though_entries_wait_for_the_disk,
+                 rig_three),
+        rig_unit(a_heartbeat_of_a_term_not_yet_durable_is_answered_after,
+                 rig_three),
         unit(a_notice_of_commits_is_not_answered),
         unit(a_leader_of_an_old_term_is_told_of_ours),
-        unit(a_second_leader_in_one_term_is_not_heard),
+        rig_unit(a_second_leader_in_one_term_is_not_heard, rig_three),
         unit(malformed_appends_have_no_effect),
     };
 

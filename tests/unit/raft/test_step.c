@@ -38,33 +38,27 @@ static void strangers_are_not_heard(void **s)
 static void messages_to_others_and_from_ourselves_are_not_heard(void **s)
 {
     struct raft_msg m = rig_vote(2, 1, POS(0, 0));
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
     m.to = 3;
-    rig_msg(&g, m);
-    rig_msg(&g, rig_vote(1, 1, POS(0, 0)));
+    rig_msg(g, m);
+    rig_msg(g, rig_vote(1, 1, POS(0, 0)));
     m.to = 1;
     m.type = (enum raft_msg_type)99;
-    rig_msg(&g, m);
-    assert_int_equal(rig_status(&g).refused, 3);
-    rig_msg(&g, rig_heartbeat(2, 0, POS(0, 0), 0, 1)); /* of no term */
-    assert_int_equal(rig_status(&g).refused, 4);
-    assert_int_equal(g.out.now.count + g.out.after.count, 0);
-    rig_close(&g);
+    rig_msg(g, m);
+    assert_int_equal(rig_status(g).refused, 3);
+    rig_msg(g, rig_heartbeat(2, 0, POS(0, 0), 0, 1)); /* of no term */
+    assert_int_equal(rig_status(g).refused, 4);
+    assert_int_equal(g->out.now.count + g->out.after.count, 0);
 }
 
 static void an_absurd_term_is_not_adopted(void **s)
 {
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_heartbeat(2, UINT64_MAX, POS(0, 0), 0, 1));
-    assert_int_equal(rig_status(&g).term, 0);
-    assert_int_equal(rig_status(&g).refused, 1);
-    rig_close(&g);
+    rig_msg(g, rig_heartbeat(2, UINT64_MAX, POS(0, 0), 0, 1));
+    assert_int_equal(rig_status(g).term, 0);
+    assert_int_equal(rig_status(g).refused, 1);
 }
 
 /* A place that is likely to be near what the replica holds. */
@@ -216,18 +210,15 @@ static void a_write_that_was_cut_meanwhile_makes_nothing_durable(void **s)
     struct raft_entry old[] = {rig_entry(1, 1), rig_entry(1, 2)};
     struct raft_entry new[] = {rig_entry(2, 1)};
     struct raft_write first;
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_append(2, 1, POS(0, 0), 0, old, 2));
-    first = g.write;
-    rig_msg(&g, rig_append(3, 2, POS(0, 0), 0, new, 1));
-    rig_write_done(&g, first);
-    assert_int_equal(rig_status(&g).durable, 0);
-    rig_sync(&g);
-    assert_int_equal(rig_status(&g).durable, 1);
-    rig_close(&g);
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 0, old, 2));
+    first = g->write;
+    rig_msg(g, rig_append(3, 2, POS(0, 0), 0, new, 1));
+    rig_write_done(g, first);
+    assert_int_equal(rig_status(g).durable, 0);
+    rig_sync(g);
+    assert_int_equal(rig_status(g).durable, 1);
 }
 
 /* ... and have come back since: between the two, the disk holds the cut. */
@@ -236,19 +227,16 @@ static void a_write_that_was_cut_and_restored_is_not_yet_durable(void **s)
     struct raft_entry old[] = {rig_entry(1, 1), rig_entry(1, 2)};
     struct raft_entry other[] = {rig_entry(2, 1)};
     struct raft_write first;
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_append(2, 1, POS(0, 0), 0, old, 2));
-    first = g.write;
-    rig_msg(&g, rig_append(3, 2, POS(0, 0), 0, other, 1));
-    rig_msg(&g, rig_append(2, 3, POS(0, 0), 0, old, 2));
-    rig_write_done(&g, first);
-    assert_int_equal(rig_status(&g).durable, 0);
-    rig_sync(&g);
-    assert_int_equal(rig_status(&g).durable, 2);
-    rig_close(&g);
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 0, old, 2));
+    first = g->write;
+    rig_msg(g, rig_append(3, 2, POS(0, 0), 0, other, 1));
+    rig_msg(g, rig_append(2, 3, POS(0, 0), 0, old, 2));
+    rig_write_done(g, first);
+    assert_int_equal(rig_status(g).durable, 0);
+    rig_sync(g);
+    assert_int_equal(rig_status(g).durable, 2);
 }
 
 static void a_cut_takes_the_durable_index_back(void **s)
@@ -257,16 +245,13 @@ static void a_cut_takes_the_durable_index_back(void **s)
                                rig_entry(1, 3)};
     struct raft_entry new[] = {rig_entry(2, 2), rig_entry(2, 3),
                                rig_entry(2, 4)};
-    struct rig g;
+    struct rig *g = *s;
 
-    (void)s;
-    rig_start(&g, 3);
-    rig_msg(&g, rig_append(2, 1, POS(0, 0), 0, old, 3));
-    rig_sync(&g);
-    assert_int_equal(rig_status(&g).durable, 3);
-    rig_msg(&g, rig_append(3, 2, POS(1, 1), 0, new, 3));
-    assert_int_equal(rig_status(&g).durable, 1);
-    rig_close(&g);
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 0, old, 3));
+    rig_sync(g);
+    assert_int_equal(rig_status(g).durable, 3);
+    rig_msg(g, rig_append(3, 2, POS(1, 1), 0, new, 3));
+    assert_int_equal(rig_status(g).durable, 1);
 }
 
 /* ---- raft_committed ---- */
@@ -353,15 +338,18 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         unit(strangers_are_not_heard),
-        unit(messages_to_others_and_from_ourselves_are_not_heard),
-        unit(an_absurd_term_is_not_adopted),
+        rig_unit(messages_to_others_and_from_ourselves_are_not_heard,
+                 rig_three),
+        rig_unit(an_absurd_term_is_not_adopted, rig_three),
         unit(no_message_of_a_member_stops_the_replica),
         unit(writes_are_numbered_from_one_without_gaps),
         unit(a_durable_write_covers_those_before_it),
         unit(a_write_that_ends_late_does_not_take_the_newer_back),
-        unit(a_write_that_was_cut_meanwhile_makes_nothing_durable),
-        unit(a_write_that_was_cut_and_restored_is_not_yet_durable),
-        unit(a_cut_takes_the_durable_index_back),
+        rig_unit(a_write_that_was_cut_meanwhile_makes_nothing_durable,
+                 rig_three),
+        rig_unit(a_write_that_was_cut_and_restored_is_not_yet_durable,
+                 rig_three),
+        rig_unit(a_cut_takes_the_durable_index_back, rig_three),
         unit(committed_entries_come_in_bounded_batches),
         unit(after_a_restart_older_entries_are_read_from_the_log),
         unit(the_same_inputs_make_the_same_outputs),
