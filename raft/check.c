@@ -4,13 +4,19 @@
 
 static void check_runs(const struct raft_log *log)
 {
-    raft_term term = 0;
-    raft_index first = 0;
+    raft_term term = log->base.term;
+    raft_index first = log->base.index;
 
-    px_assert((log->run_count == 0) == (log->last == 0));
+    px_assert((log->base.index == 0) == (log->base.term == 0));
+    px_assert((log->run_count == 0) == (log->last == log->base.index));
     for (size_t i = 0; i < log->run_count; i++) {
-        px_assert(log->runs[i].term > term); /* L1 */
-        px_assert(log->runs[i].first > first);
+        if (i == 0) { /* L5; its term may be that of the base */
+            px_assert(log->runs[i].term >= term);
+            px_assert(log->runs[i].first == first + 1);
+        } else {
+            px_assert(log->runs[i].term > term); /* L1 */
+            px_assert(log->runs[i].first > first);
+        }
         term = log->runs[i].term;
         first = log->runs[i].first;
     }
@@ -25,6 +31,8 @@ void raft_log_check(const struct raft_log *log)
     check_runs(log);
     px_assert(log->durable <= log->last);                    /* L2 */
     px_assert(log->applied <= log->durable);                 /* L2, R3 */
+    px_assert(log->applied >= log->base.index);              /* L5 */
+    px_assert(raft_log_tail_first(log) > log->base.index);   /* L5 */
     px_assert(raft_log_tail_first(log) <= log->durable + 1); /* L3 */
     for (raft_index i = raft_log_tail_first(log); i <= log->last; i++) {
         const struct raft_entry *e = raft_log_entry(log, i);
@@ -56,7 +64,7 @@ void raft_progress_check(const struct raft_peer *p)
     px_assert(bytes == p->inflight_bytes); /* P2 */
     px_assert(bytes <= RAFT_INFLIGHT_BYTES_MAX);
     px_assert(last < p->next);
-    px_assert(px_implies(p->state == RAFT_PROBE, p->inflight_count == 0));
+    px_assert(px_implies(p->state != RAFT_STREAM, p->inflight_count == 0));
 }
 
 static void check_leader(const struct raft *r)
@@ -65,8 +73,10 @@ static void check_leader(const struct raft *r)
     px_assert(r->leader == r->id);
     px_assert(raft_is_hard_durable(r));                     /* R6 */
     px_assert(raft_log_last(&r->log).term == r->hard.term); /* R7 */
-    px_assert(raft_log_term(&r->log, r->noop) == r->hard.term);
-    px_assert(raft_log_term(&r->log, r->noop - 1) < r->hard.term);
+    px_assert(px_implies(r->noop >= r->log.base.index,
+                         raft_log_term(&r->log, r->noop) == r->hard.term));
+    px_assert(px_implies(r->noop > r->log.base.index,
+                         raft_log_term(&r->log, r->noop - 1) < r->hard.term));
     px_assert(r->reads.round <= r->round);
     px_assert(r->lease_stamp <= r->round_stamp ||
               r->lease_stamp == PX_NS_NEVER);
@@ -76,8 +86,12 @@ static void check_leader(const struct raft *r)
         if (p->id == r->id)
             continue;
         raft_progress_check(p);
-        px_assert(p->match <= r->log.last);    /* P3 */
-        px_assert(p->next <= r->log.last + 1); /* P3 */
+        px_assert(p->match <= r->log.last);             /* P3 */
+        px_assert(p->next <= r->log.last + 1);          /* P3 */
+        px_assert(p->next > r->log.base.index);         /* P6 */
+        px_assert(px_implies(p->state == RAFT_SNAPSHOT, /* P7 */
+                             p->match < r->log.base.index &&
+                                 p->next == r->log.base.index + 1));
         px_assert(p->told <= r->commit);       /* P4 */
         px_assert(p->round <= r->round);       /* P5 */
         px_assert(p->stamp <= r->round_stamp); /* P5 */
@@ -108,9 +122,11 @@ static void check_change(struct raft *r)
     px_assert(px_implies(r->hard.term == r->seen_hard.term &&
                              r->seen_hard.voted_for != 0,
                          r->hard.voted_for == r->seen_hard.voted_for));
-    px_assert(r->commit >= r->seen_commit); /* R2 */
+    px_assert(r->commit >= r->seen_commit);       /* R2 */
+    px_assert(r->log.base.index >= r->seen_base); /* R12 */
     r->seen_hard = r->hard;
     r->seen_commit = r->commit;
+    r->seen_base = r->log.base.index;
 }
 
 void raft_check(struct raft *r)

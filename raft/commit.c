@@ -68,13 +68,18 @@ static uint32_t waiting_members(const struct raft *r, raft_index from,
 
 void raft_commit_tell(struct raft *r, struct raft_peer *p)
 {
-    raft_index reach = p->match < r->commit ? p->match : r->commit;
+    struct raft_pos match;
+    raft_index reach;
     struct raft_msg *m;
 
-    if (p->owed <= p->told || reach <= p->told)
+    if (p->owed <= p->told)
+        return;
+    match = raft_peer_match(r, p);
+    reach = match.index < r->commit ? match.index : r->commit;
+    if (reach <= p->told)
         return;
     m = raft_msg_now(r, p->id, RAFT_MSG_HEARTBEAT);
-    m->heartbeat.match = raft_log_pos(&r->log, p->match);
+    m->heartbeat.match = match;
     m->heartbeat.commit = r->commit;
     p->told = reach;
 }

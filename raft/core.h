@@ -27,11 +27,15 @@
  *   R10 Reads are answered in order: done <= wanted.
  *   R11 Entries shown in a message or a write stay as they are until the next
  *       step: the log is not changed once a step has shown any.
+ *   R12 The log's base only grows, within what is applied.
  *
  *   Log:       L1 terms ascend   L2 durable, applied <= last
  *              L3 what is not durable is in memory   L4 sums are right
+ *              L5 runs, tail and applied begin behind the base, or at it
  *   Progress:  P1 match < next   P2 sums are right   P3 match <= last
- *              P4 told <= commit P5 echoes are of what was sent */
+ *              P4 told <= commit P5 echoes are of what was sent
+ *              P6 base < next: what is gone is never sent
+ *              P7 SNAPSHOT: match < base, next = base + 1 */
 #ifndef RAFT_CORE_H
 #define RAFT_CORE_H
 
@@ -69,7 +73,9 @@ struct raft_draft {
     struct raft_msg after[RAFT_AFTER_MAX];
     size_t after_count;
     struct raft_fetch fetches[RAFT_MEMBERS_MAX];
+    struct raft_snapshot snapshots[RAFT_MEMBERS_MAX];
     size_t fetch_count;
+    size_t snapshot_count;
     bool is_hard_changed;
     raft_index append_first; /* 0: nothing was appended */
     struct raft_read_ready reads;
@@ -130,7 +136,11 @@ struct raft {
     /* raft_check's last look. */
     struct raft_hard_state seen_hard;
     raft_index seen_commit;
+    raft_index seen_base;
 };
+
+/* Elections don't get there; a term beyond is damage, and would end all. */
+#define RAFT_TERM_MAX (UINT64_C(1) << 62)
 
 /* ---- step.c: what a step has to say ---- */
 
@@ -153,6 +163,10 @@ void raft_append_entry(struct raft *r, raft_term term,
 /* The member's place in config and peers; -1 for a stranger. */
 int raft_member_find(const struct raft *r, raft_id id);
 bool raft_is_peer_voter(const struct raft *r, size_t i);
+/* Where the log and @p's are known to meet, as heartbeats say it; {0, 0} where
+ * that lies below our base, its term being gone. */
+struct raft_pos raft_peer_match(const struct raft *r,
+                                const struct raft_peer *p);
 
 /* ---- elect.c ---- */
 
@@ -193,6 +207,17 @@ void raft_send_entries(struct raft *r, struct raft_peer *p);
 /* The peer answers a heartbeat, its log ending at @last: if what was sent to it
  * should have been acknowledged by now, ask what became of it. */
 void raft_resend_if_stuck(struct raft *r, struct raft_peer *p, raft_index last);
+
+/* ---- snapshot.c ---- */
+
+void raft_on_compacted(struct raft *r, raft_index index);
+/* The peer may be asked again, once it answers a heartbeat: from the first
+ * entry on that it may lack and that we can send. */
+void raft_probe_later(struct raft *r, struct raft_peer *p);
+/* The peer does not hold our base. */
+void raft_send_snapshot(struct raft *r, struct raft_peer *p);
+void raft_on_snapshot_sent(struct raft *r, raft_id peer, bool is_ok,
+                           raft_index index);
 
 /* ---- commit.c ---- */
 

@@ -13,7 +13,13 @@
  *             acknowledge prev + count, when durable
  *
  * An acknowledgement speaks of the very message that it answers, never of our
- * own tail, which another leader may have left there (3.5). */
+ * own tail, which another leader may have left there (3.5).
+ *
+ * Except for what lies below the base of our log, where there are no terms to
+ * compare with. It is committed, in our term or before, so every
+ * leader that we heed holds the same (leader completeness): a message is
+ * clipped to what lies behind the base, and verifies all up to the base, be it
+ * that it ends below. */
 #include <errno.h>
 
 #include "raft/core.h"
@@ -82,6 +88,24 @@ static void refuse(struct raft *r, const struct raft_msg *m)
         raft_log_conflict(&r->log, m->append.prev.index);
 }
 
+/* Clips @a to what lies behind our base; false if it contradicts the base,
+ * which no leader does. */
+static bool clip(struct raft_msg_append *a, struct raft_pos base)
+{
+    raft_index below = base.index - a->prev.index;
+
+    if (below == 0)
+        return a->prev.term == base.term;
+    if (below > a->count)
+        below = a->count;
+    else if (a->entries[below - 1].pos.term != base.term)
+        return false;
+    a->prev = base;
+    a->count -= below;
+    a->entries = a->count > 0 ? a->entries + below : NULL;
+    return true;
+}
+
 /* How many of the entries are in the log already. */
 static size_t count_held(const struct raft *r, const struct raft_msg_append *a)
 {
@@ -111,7 +135,8 @@ static int keep(struct raft *r, const struct raft_msg_append *a, size_t held)
 int raft_on_append(struct raft *r, const struct raft_msg *m)
 {
     const struct raft_msg_append *a = &m->append;
-    raft_index verified = a->prev.index + a->count;
+    struct raft_msg_append clipped;
+    raft_index verified;
     size_t held;
 
     if (!is_sound(m)) {
@@ -120,10 +145,19 @@ int raft_on_append(struct raft *r, const struct raft_msg *m)
     }
     if (!heed_leader(r, m->from))
         return 0;
+    if (a->prev.index <= r->log.base.index) {
+        clipped = *a;
+        if (!clip(&clipped, r->log.base)) {
+            r->refused++; /* contradicts what is committed */
+            return 0;
+        }
+        a = &clipped;
+    }
     if (!raft_log_holds(&r->log, a->prev)) {
         refuse(r, m);
         return 0;
     }
+    verified = a->prev.index + a->count;
     held = count_held(r, a);
     if (held < a->count) {
         int rc;

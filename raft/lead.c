@@ -35,7 +35,7 @@ static void send_append(struct raft *r, struct raft_peer *p,
         r->draft.is_log_shown = true;
     if (p->told < commit)
         p->told = commit;
-    if (count > 0 || p->state == RAFT_PROBE)
+    if (count > 0 || p->state != RAFT_STREAM)
         raft_progress_sent(p, verified, bytes, r->now);
 }
 
@@ -184,10 +184,23 @@ static raft_index next_after_refusal(const struct raft *r,
 static void on_refusal(struct raft *r, struct raft_peer *p,
                        const struct raft_msg_append_reply *a)
 {
+    raft_index base = r->log.base.index;
+    raft_index next;
+
     /* Delayed or doubled: by now more is known. */
-    if (a->match <= p->match || a->match >= p->next)
+    if (a->match <= p->match || a->match >= p->next ||
+        p->state == RAFT_SNAPSHOT)
         return;
-    raft_progress_probe(p, next_after_refusal(r, p, a));
+    if (a->match < base) { /* asked before the base moved: ask there */
+        raft_probe_later(r, p);
+        return;
+    }
+    next = a->match > base ? next_after_refusal(r, p, a) : base;
+    if (next <= base) {
+        raft_send_snapshot(r, p);
+        return;
+    }
+    raft_progress_probe(p, next);
     raft_send_entries(r, p);
 }
 
@@ -207,7 +220,9 @@ void raft_on_append_reply(struct raft *r, struct raft_peer *p,
     }
     if (raft_progress_accepted(p, a->match, r->now) && a->match > r->commit)
         is_commit = raft_commit_advance(r);
-    raft_send_entries(r, p); /* they carry the commit, where there are any */
+    if (p->next <= r->log.base.index)
+        raft_probe_later(r, p); /* P6: the answer to what is gone by now */
+    raft_send_entries(r, p);    /* they carry the commit, where there are any */
     if (is_commit)
         raft_commit_tell_all(r);
     else
@@ -230,6 +245,10 @@ void raft_resend_if_stuck(struct raft *r, struct raft_peer *p, raft_index last)
 {
     px_ns wait = patience(r, p, last);
 
+    /* Its snapshot is on its way; or is there, and the word of it was lost:
+     * then its log has grown, and the empty APPEND asks at our base. */
+    if (p->state == RAFT_SNAPSHOT && last < r->log.base.index)
+        return;
     raft_progress_shown(p, last, r->now);
     if (raft_progress_is_stuck(p, r->now > wait ? r->now - wait : 0)) {
         /* An empty APPEND asks at no cost, behind all that was sent: it is
@@ -299,6 +318,5 @@ void raft_on_unreachable(struct raft *r, raft_id peer)
     if (r->role != RAFT_LEADER || i < 0 || peer == r->id)
         return;
     p = &r->peers[i];
-    raft_progress_probe(p, p->match + 1);
-    p->is_waiting = true; /* until it answers a heartbeat */
+    raft_probe_later(r, p);
 }

@@ -33,13 +33,14 @@ void raft_heartbeat_round(struct raft *r)
     r->heartbeat_at = r->now + r->heartbeat;
     for (size_t i = 0; i < r->config.count; i++) {
         struct raft_peer *p = &r->peers[i];
-        raft_index reach = p->match < r->commit ? p->match : r->commit;
+        struct raft_pos match = raft_peer_match(r, p);
+        raft_index reach = match.index < r->commit ? match.index : r->commit;
         struct raft_msg *m;
 
         if (p->id == r->id)
             continue;
         m = raft_msg_now(r, p->id, RAFT_MSG_HEARTBEAT);
-        m->heartbeat.match = raft_log_pos(&r->log, p->match);
+        m->heartbeat.match = match;
         m->heartbeat.commit = r->commit;
         m->heartbeat.stamp = r->round_stamp;
         m->heartbeat.round = r->round;

@@ -81,6 +81,7 @@ int raft_log_init(struct raft_log *log, const struct raft_options *options)
     int rc;
 
     *log = (struct raft_log){
+        .base = options->base,
         .last = options->last,
         .durable = options->last,
         .applied = options->applied,
@@ -148,6 +149,19 @@ void raft_log_cut(struct raft_log *log, raft_index first, uint64_t seq)
     log->cut_seq = seq;
 }
 
+/* Forgets the oldest entry of the tail. */
+static void drop_first(struct raft_log *log)
+{
+    struct raft_entry *e = &log->entries[log->head];
+
+    if (e->pos.index > log->applied)
+        log->unapplied_bytes -= e->data.size;
+    log->tail_bytes -= entry_bytes(e);
+    px_slice_unref(&e->data);
+    log->head++;
+    log->count--;
+}
+
 static bool is_over(const struct raft_log *log)
 {
     return log->tail_bytes > RAFT_TAIL_BYTES_MAX ||
@@ -157,20 +171,42 @@ static bool is_over(const struct raft_log *log)
 void raft_log_trim(struct raft_log *log)
 {
     while (is_over(log)) {
-        struct raft_entry *e = &log->entries[log->head];
-
         /* Applied ones go first, being the oldest. One that is only durable
          * goes where applying is slower than receiving: it is read back from
          * disk when its turn comes, and memory stays bounded. */
-        if (e->pos.index > log->durable)
+        if (log->entries[log->head].pos.index > log->durable)
             break;
-        if (e->pos.index > log->applied)
-            log->unapplied_bytes -= e->data.size;
-        log->tail_bytes -= entry_bytes(e);
-        px_slice_unref(&e->data);
-        log->head++;
-        log->count--;
+        drop_first(log);
     }
+}
+
+/* Runs begin behind the base again. */
+static void drop_runs(struct raft_log *log)
+{
+    size_t gone = 0;
+
+    while (gone + 1 < log->run_count &&
+           log->runs[gone + 1].first <= log->base.index + 1)
+        gone++;
+    if (log->last == log->base.index)
+        gone = log->run_count;
+    if (gone > 0)
+        memmove(log->runs, log->runs + gone,
+                (log->run_count - gone) * sizeof *log->runs);
+    log->run_count -= gone;
+    if (log->run_count > 0)
+        log->runs[0].first = log->base.index + 1;
+}
+
+void raft_log_compact(struct raft_log *log, raft_index index)
+{
+    px_assert(index <= log->applied);
+    if (index <= log->base.index)
+        return;
+    log->base = raft_log_pos(log, index);
+    while (log->count > 0 && log->entries[log->head].pos.index <= index)
+        drop_first(log);
+    drop_runs(log);
 }
 
 void raft_log_on_durable(struct raft_log *log, struct raft_write write)
@@ -179,6 +215,8 @@ void raft_log_on_durable(struct raft_log *log, struct raft_write write)
      * been cut, and even if the same ones are back, the cut comes between. */
     if (write.seq < log->cut_seq)
         return;
+    if (write.last.index < log->base.index)
+        return; /* nor one that the base has overtaken: it is durable */
     px_assert(raft_log_holds(log, write.last));
     if (write.last.index > log->durable)
         log->durable = write.last.index;
@@ -217,14 +255,14 @@ static size_t runs_until(const struct raft_log *log, raft_index index)
 
 raft_term raft_log_term(const struct raft_log *log, raft_index index)
 {
-    const struct raft_term_run *newest;
+    size_t n = log->run_count;
 
     px_assert(index <= log->last);
-    if (index == 0)
-        return 0;
-    newest = &log->runs[log->run_count - 1];
-    if (index >= newest->first)
-        return newest->term;
+    if (n > 0 && index >= log->runs[n - 1].first)
+        return log->runs[n - 1].term;
+    px_assert(index >= log->base.index);
+    if (index == log->base.index)
+        return log->base.term;
     return log->runs[runs_until(log, index) - 1].term;
 }
 
@@ -235,12 +273,17 @@ struct raft_pos raft_log_pos(const struct raft_log *log, raft_index index)
 
 struct raft_pos raft_log_last(const struct raft_log *log)
 {
-    return raft_log_pos(log, log->last);
+    size_t n = log->run_count;
+
+    return (struct raft_pos){.term =
+                                 n > 0 ? log->runs[n - 1].term : log->base.term,
+                             .index = log->last};
 }
 
 bool raft_log_holds(const struct raft_log *log, struct raft_pos pos)
 {
-    return pos.index <= log->last && raft_log_term(log, pos.index) == pos.term;
+    return pos.index >= log->base.index && pos.index <= log->last &&
+           raft_log_term(log, pos.index) == pos.term;
 }
 
 bool raft_log_is_covered(const struct raft_log *log, struct raft_pos last)
@@ -255,7 +298,7 @@ struct raft_pos raft_log_conflict(const struct raft_log *log, raft_index index)
 {
     const struct raft_term_run *run;
 
-    px_assert(index > 0);
+    px_assert(index > log->base.index);
     if (index > log->last)
         return (struct raft_pos){.term = 0, .index = log->last + 1};
     run = &log->runs[runs_until(log, index) - 1];
@@ -267,6 +310,7 @@ raft_index raft_log_last_of_term(const struct raft_log *log, raft_term term,
 {
     size_t n = runs_until(log, limit);
 
+    px_assert(limit >= log->base.index);
     while (n > 0 && log->runs[n - 1].term > term) {
         limit = log->runs[n - 1].first - 1;
         n--;

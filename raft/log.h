@@ -1,18 +1,22 @@
 /* The log as raft sees it: the term of every entry, and the newest entries
  * themselves.
  *
- *   index   1 ......................... tail first ....... durable ... last
- *   terms   [1,1) [2,40) [7,200) ...    runs, for the whole log
- *   bytes   on disk only                | in memory, referenced            |
+ *   index   base | base + 1 ........... tail first ....... durable ... last
+ *   terms   base | [1,1) [2,40) ...     runs, for the whole log
+ *   bytes   gone | on disk only         | in memory, referenced            |
  *                                                 | not yet durable here   |
+ *
+ * The log begins behind its base, the last entry that a durable snapshot
+ * covers and that may be gone: of it the term is known, of what lies below
+ * nothing is, but that it was committed, and so is what everybody holds.
  *
  * Runs answer every question that Raft asks of old entries (prev terms,
  * conflicts, votes), so bytes are needed only to send and to apply. The tail
  * is one flat array, so that a message or a write can point into it; it is
  * changed only before a step shows any of it, see raft_log_trim.
  *
- * A write that is under way may be overtaken by a cut: raft_log_on_durable
- * tells which completions still speak of this log. */
+ * A write that is under way may be overtaken by a cut:
+ * raft_log_on_durable tells which completions still speak of this log. */
 #ifndef RAFT_LOG_H
 #define RAFT_LOG_H
 
@@ -23,7 +27,8 @@
 #define RAFT_TAIL_ENTRIES_MAX 65536u
 
 struct raft_log {
-    struct raft_term_run *runs; /* ascending; none: an empty log */
+    struct raft_pos base;       /* {0, 0}: the log is whole */
+    struct raft_term_run *runs; /* ascending, from base + 1; none: empty */
     size_t run_count;
     size_t run_capacity;
 
@@ -34,14 +39,15 @@ struct raft_log {
     uint64_t tail_bytes;      /* of data and of the entries themselves */
     uint64_t unapplied_bytes; /* of data, beyond applied, in the tail */
 
-    raft_index last;
-    raft_index durable; /* here; moves back when the log is cut */
+    raft_index last;    /* base.index: an empty log */
+    raft_index durable; /* here; moves back when the log is cut. Up to base by
+                           the snapshot */
     raft_index applied;
     uint64_t cut_seq; /* the newest write that cut the log */
 };
 
-/* @runs and @last as in raft_options, already checked. All of it is durable
- * and none in memory. Errors: -ENOMEM. */
+/* @base, @runs and @last as in raft_options, already checked. All of it is
+ * durable and none in memory. Errors: -ENOMEM. */
 int raft_log_init(struct raft_log *log, const struct raft_options *options);
 void raft_log_fini(struct raft_log *log);
 
@@ -52,6 +58,8 @@ void raft_log_append(struct raft_log *log, raft_term term,
                      enum raft_entry_kind kind, struct px_slice data);
 /* Drops all entries from @first on; the write numbered @seq does it on disk. */
 void raft_log_cut(struct raft_log *log, raft_index first, uint64_t seq);
+/* Moves the base to @index, which is applied: forgets all up to there. */
+void raft_log_compact(struct raft_log *log, raft_index index);
 /* Forgets the oldest of the tail while it is too large: what is durable can be
  * read back from disk. Pointers into the tail end here. */
 void raft_log_trim(struct raft_log *log);
@@ -61,17 +69,20 @@ void raft_log_trim(struct raft_log *log);
 void raft_log_on_durable(struct raft_log *log, struct raft_write write);
 void raft_log_on_applied(struct raft_log *log, raft_index index);
 
-/* The term at @index <= last; 0 at 0. */
+/* The term at @index, which lies within base.index .. last; 0 at 0. */
 raft_term raft_log_term(const struct raft_log *log, raft_index index);
 struct raft_pos raft_log_pos(const struct raft_log *log, raft_index index);
 struct raft_pos raft_log_last(const struct raft_log *log);
-/* Does the log hold the entry at @pos? {0, 0} always. */
+/* Does the log hold the entry at @pos, or is @pos its base? False below base,
+ * where nothing is known. {0, 0} is the base of a whole log. */
 bool raft_log_holds(const struct raft_log *log, struct raft_pos pos);
 /* Is a log that ends at @last at least as complete as this one (3.6.1)? */
 bool raft_log_is_covered(const struct raft_log *log, struct raft_pos last);
-/* What a refusal of @index carries: see raft_msg_append_reply. */
+/* What a refusal of @index > base carries: see raft_msg_append_reply. It points
+ * behind the base: there both logs are the same. */
 struct raft_pos raft_log_conflict(const struct raft_log *log, raft_index index);
-/* The last index <= @limit whose term is at most @term; 0: none. */
+/* The last index in base + 1 .. @limit whose term is at most @term; base: none.
+ */
 raft_index raft_log_last_of_term(const struct raft_log *log, raft_term term,
                                  raft_index limit);
 

@@ -26,20 +26,25 @@ static bool are_members_sound(const struct raft_config *config)
 
 static bool is_log_sound(const struct raft_options *o)
 {
-    raft_term term = 0;
-    raft_index next = 1;
+    raft_term term = o->base.term;
+    raft_index next = o->base.index + 1;
 
+    if ((o->base.index == 0) != (o->base.term == 0) ||
+        o->applied < o->base.index || o->applied > o->last)
+        return false;
     for (size_t i = 0; i < o->run_count; i++) {
         const struct raft_term_run *run = &o->runs[i];
 
-        if (run->term <= term || run->first > o->last)
+        if (run->term == 0 || run->first > o->last)
             return false;
-        if (i == 0 ? run->first != 1 : run->first < next)
+        if (i == 0 ? run->term < term : run->term <= term)
+            return false; /* the term of the base may go on behind it */
+        if (i == 0 ? run->first != next : run->first < next)
             return false;
         term = run->term;
         next = run->first + 1;
     }
-    if ((o->run_count == 0) != (o->last == 0) || o->applied > o->last)
+    if ((o->run_count == 0) != (o->last == o->base.index))
         return false;
     return o->hard.term >= term;
 }
@@ -127,6 +132,7 @@ int raft_new(const struct raft_options *options, struct raft **raft_out)
     set_times(r, options);
     r->seen_hard = r->hard;
     r->seen_commit = r->commit;
+    r->seen_base = r->log.base.index;
     *raft_out = r;
     return 0;
 }
@@ -169,6 +175,7 @@ void raft_get_status(const struct raft *r, struct raft_status *status_out)
         .term = r->hard.term,
         .voted_for = r->hard.voted_for,
         .leader = r->leader,
+        .base = r->log.base,
         .last = raft_log_last(&r->log),
         .durable = r->log.durable,
         .commit = r->commit,

@@ -34,6 +34,13 @@ void raft_progress_probe(struct raft_peer *p, raft_index next)
     forget_inflight(p);
 }
 
+void raft_progress_snapshot(struct raft_peer *p, raft_index next, px_ns now)
+{
+    raft_progress_probe(p, next);
+    p->state = RAFT_SNAPSHOT;
+    p->sent_at = now;
+}
+
 static struct raft_inflight *inflight_at(struct raft_peer *p, unsigned i)
 {
     return &p->inflight[(p->inflight_first + i) % RAFT_INFLIGHT_MSGS_MAX];
@@ -42,7 +49,7 @@ static struct raft_inflight *inflight_at(struct raft_peer *p, unsigned i)
 void raft_progress_sent(struct raft_peer *p, raft_index last, uint64_t bytes,
                         px_ns now)
 {
-    if (p->state == RAFT_PROBE) {
+    if (p->state != RAFT_STREAM) {
         p->is_waiting = true;
         p->sent_at = now;
         return;
@@ -64,7 +71,9 @@ bool raft_progress_accepted(struct raft_peer *p, raft_index match, px_ns now)
         p->match = match;
         p->moved_at = now;
     }
-    if (p->state == RAFT_PROBE) {
+    if (p->state == RAFT_SNAPSHOT && p->match + 1 < p->next)
+        return is_news; /* late: it is still behind the base */
+    if (p->state != RAFT_STREAM) {
         p->state = RAFT_STREAM;
         p->next = p->match + 1;
         p->is_waiting = false;
@@ -94,13 +103,20 @@ bool raft_progress_has_room(const struct raft_peer *p, uint64_t *bytes_out)
     uint64_t room = RAFT_INFLIGHT_BYTES_MAX - p->inflight_bytes;
 
     *bytes_out = room < PX_BATCH_BYTES_MAX ? room : PX_BATCH_BYTES_MAX;
-    return p->state == RAFT_PROBE ? !p->is_waiting
-                                  : p->inflight_count < RAFT_INFLIGHT_MSGS_MAX;
+    switch (p->state) {
+    case RAFT_PROBE:
+        return !p->is_waiting;
+    case RAFT_STREAM:
+        return p->inflight_count < RAFT_INFLIGHT_MSGS_MAX;
+    case RAFT_SNAPSHOT:
+        return false;
+    }
+    px_assert_failed("a known state", __FILE__, __LINE__);
 }
 
 bool raft_progress_is_stuck(const struct raft_peer *p, px_ns since)
 {
-    if (p->state == RAFT_PROBE)
+    if (p->state != RAFT_STREAM)
         return p->sent_at <= since;
     return p->inflight_count > 0 && p->moved_at <= since;
 }
@@ -112,6 +128,8 @@ const char *raft_progress_text(enum raft_progress_state state)
         return "probe";
     case RAFT_STREAM:
         return "stream";
+    case RAFT_SNAPSHOT:
+        return "snapshot";
     }
     return "unknown";
 }

@@ -2,11 +2,16 @@
  *
  *            accepted                           nothing is known of its log:
  *   PROBE ───────────────▶ STREAM               PROBE sends one message and
- *     ▲                      │                  waits. Then what is sent is
- *     └──────────────────────┘                  taken to arrive, and next runs
- *      refused, lost, broken                    ahead of match.
+ *   ▲ │ ▲                   │ │ ▲               waits. Then what is sent is
+ *   │ │ └───────────────────┘ │ │               taken to arrive, and next runs
+ *   │ │  refused, lost, broken│ │               ahead of match.
+ *   │ │                       │ │
+ *   │ └─────▶ SNAPSHOT ◀──────┘ │               It refuses the leader's base:
+ *   │          │  │ refused at  │               what it needs first is gone. It
+ *   └──────────┘  │ the base    │               is sent a snapshot and no
+ *    sent, failed,└─────────────┘               entries; see snapshot.c.
+ *    broken        accepted at the base
  *
- * A third state, "snapshot", has its place here once snapshots are sent.
  * What is in flight is bounded in messages and in bytes (10.2.1). */
 #ifndef RAFT_PROGRESS_H
 #define RAFT_PROGRESS_H
@@ -16,6 +21,7 @@
 enum raft_progress_state {
     RAFT_PROBE,
     RAFT_STREAM,
+    RAFT_SNAPSHOT,
 };
 
 struct raft_inflight {
@@ -29,9 +35,10 @@ struct raft_peer {
 
     enum raft_progress_state state;
     raft_index match; /* the peer holds the leader's log up to here */
-    raft_index next;  /* the first to be sent */
+    raft_index next;  /* the first to be sent; SNAPSHOT: behind the base */
     bool is_waiting;  /* PROBE: a message is out */
-    px_ns sent_at;    /* PROBE: when; 0: it is known to be lost */
+    px_ns sent_at;    /* PROBE: when; 0: it is known to be lost. SNAPSHOT: when
+                         it was last asked whether it holds the base */
     raft_index shown; /* the highest end of its log, since the last PROBE */
     px_ns moved_at;   /* STREAM: when match or shown last grew, or the peer was
                          asked, or nothing was owed */
@@ -60,6 +67,8 @@ struct raft_peer {
 void raft_progress_reset(struct raft_peer *p, raft_index next);
 /* Back to PROBE, from @next on; what was in flight is forgotten. */
 void raft_progress_probe(struct raft_peer *p, raft_index next);
+/* A snapshot is to take the peer to where @next is the first to be sent. */
+void raft_progress_snapshot(struct raft_peer *p, raft_index next, px_ns now);
 /* Entries of @bytes in all, up to @last, are on their way. */
 void raft_progress_sent(struct raft_peer *p, raft_index last, uint64_t bytes,
                         px_ns now);

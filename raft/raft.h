@@ -13,7 +13,8 @@
  *                    │                    durable
  *                    │                 3. apply entries up to out.commit
  *                    │                 4. serve reads: out.reads
- *                    │                 5. read old entries: out.fetches
+ *                    │                 5. read old entries: out.fetches;
+ *                    │                    send snapshots: out.snapshots
  *                    └──────────────── 6. step again by out.deadline
  *
  * Writes are done in the order of their numbers; several may be under way
@@ -23,6 +24,15 @@
  *
  * Steps may be made while writes are under way; the core never assumes that
  * something is durable before it has been told.
+ *
+ * Snapshots (chapter 5) are the caller's: it makes, keeps, sends and receives
+ * them; the core says when one is needed and what follows from it.
+ *
+ *   Making one      durable ─▶ COMPACTED(index): the log's head may go. Up to
+ *                   where is the caller's to choose: what a slow follower
+ *                   still needs (raft_get_peers: match) is cheaper to keep
+ *                   than to send as a snapshot.
+ *   Sending one     out.snapshots ─▶ ... ─▶ SNAPSHOT_SENT
  *
  * Source: Ongaro's dissertation ("Raft"), section numbers as there.
  * Thread: one, the loop. */
@@ -56,13 +66,17 @@ struct raft_options {
     px_ns promise;
     uint32_t clock_drift_ppm; /* rho, the bound on clock rates; 10000 = 1 % */
 
-    /* What the log holds, all durable. Runs ascend in term and index; none:
-     * an empty log. */
+    /* What the log holds, all durable, behind @base: an entry that a durable
+     * snapshot covers, the log's head up to there being gone, or free to go.
+     * {0, 0}: the log is whole. Runs ascend in term and index, from base + 1;
+     * none: an empty log. */
     struct raft_hard_state hard;
+    struct raft_pos base;
     const struct raft_term_run *runs;
     size_t run_count;
-    raft_index last;    /* of the log */
-    raft_index applied; /* by the state machine; committed, so */
+    raft_index last;    /* of the log; base.index if it is empty */
+    raft_index applied; /* by the state machine, base.index at least;
+                           committed, so */
 
     /* The log is empty and was never anything else: no earlier run can have
      * supported a lease. Otherwise the replica neither votes nor campaigns
@@ -85,19 +99,22 @@ struct raft_write {
 };
 
 enum raft_in_type {
-    RAFT_IN_TICK,        /* time has passed; every input carries the time */
-    RAFT_IN_MSG,         /* a message arrived, decoded and from a peer */
-    RAFT_IN_PROPOSE,     /* leader only */
-    RAFT_IN_READ,        /* reads were queued: see raft_out.reads */
-    RAFT_IN_DURABLE,     /* a write, and all before it, is durable */
-    RAFT_IN_APPLIED,     /* the state machine has applied up to an index */
-    RAFT_IN_FETCHED,     /* entries read from disk for a follower */
-    RAFT_IN_UNREACHABLE, /* an APPEND to a peer was, or may have been, lost:
-                            the connection that carries them broke, or the
-                            caller dropped one (it is not connected, or its
-                            queue is full). Losses that nobody reports are
-                            noticed too, but late: after 4 x election without
-                            a sign of movement */
+    RAFT_IN_TICK,          /* time has passed; every input carries the time */
+    RAFT_IN_MSG,           /* a message arrived, decoded and from a peer */
+    RAFT_IN_PROPOSE,       /* leader only */
+    RAFT_IN_READ,          /* reads were queued: see raft_out.reads */
+    RAFT_IN_DURABLE,       /* a write, and all before it, is durable */
+    RAFT_IN_APPLIED,       /* the state machine has applied up to an index */
+    RAFT_IN_FETCHED,       /* entries read from disk for a follower */
+    RAFT_IN_UNREACHABLE,   /* an APPEND to a peer was, or may have been, lost:
+                              the connection that carries them broke, or the
+                              caller dropped one (it is not connected, or its
+                              queue is full). Losses that nobody reports are
+                              noticed too, but late: after 4 x election without
+                              a sign of movement */
+    RAFT_IN_COMPACTED,     /* a snapshot is durable, and the log's head is to be
+                              dropped once this step is done */
+    RAFT_IN_SNAPSHOT_SENT, /* what out.snapshots asked for has come to an end */
 };
 
 struct raft_in {
@@ -119,6 +136,13 @@ struct raft_in {
             size_t count; /* 0: could not be read; asked for again later */
         } fetched;
         raft_id unreachable;
+        raft_index compacted; /* all up to here goes; <= applied */
+        struct {
+            raft_id peer;
+            bool is_ok;
+            raft_index index; /* is_ok: the peer says that it holds all up to
+                                 here. Else it is asked anew, and later */
+        } sent;
     };
 };
 
@@ -143,13 +167,22 @@ struct raft_fetch {
     raft_index last;
 };
 
+/* "Send this follower the newest snapshot; entries up to base are gone here."
+ * Ends in RAFT_IN_SNAPSHOT_SENT. May be asked again while one is on its way to
+ * that follower (the connection broke, we lead anew): go on with that one. */
+struct raft_snapshot {
+    raft_id peer;
+    raft_term term; /* ours */
+    raft_index base;
+};
+
 struct raft_out {
     struct raft_msgs now;               /* 0 */
     const struct raft_hard_state *hard; /* 1. NULL: unchanged */
     const struct raft_entry *append;    /* 1. from append[0].pos.index on; what
                                               the log held from there is cut */
     size_t append_count;
-    struct raft_write write; /* 1. seq 0 when hard and append are empty */
+    struct raft_write write; /* 1. seq 0: there is nothing to be written */
     struct raft_msgs after;  /* 2. without entries, so easily held */
     uint64_t after_seq;
     raft_index commit;                /* 3. only grows. Committed, and durable
@@ -158,6 +191,8 @@ struct raft_out {
     struct raft_read_ready reads;     /* 4 */
     const struct raft_fetch *fetches; /* 5 */
     size_t fetch_count;
+    const struct raft_snapshot *snapshots; /* 5 */
+    size_t snapshot_count;
     px_ns deadline;           /* 6 */
     struct raft_pos proposed; /* of the first proposal of this step, the others
                                  follow it; {0, 0}: none */
@@ -169,6 +204,7 @@ struct raft_status {
     raft_term term;
     raft_id voted_for;
     raft_id leader; /* 0: not known */
+    struct raft_pos base;
     struct raft_pos last;
     raft_index durable;
     raft_index commit;

@@ -81,6 +81,7 @@ static void draft_begin(struct raft *r)
     d->now_count = 0;
     d->after_count = 0;
     d->fetch_count = 0;
+    d->snapshot_count = 0;
     d->is_hard_changed = false;
     d->append_first = 0;
     d->reads = (struct raft_read_ready){0};
@@ -132,6 +133,8 @@ static void draft_end(struct raft *r, struct raft_out *out)
         .reads = d->reads,
         .fetches = d->fetches,
         .fetch_count = d->fetch_count,
+        .snapshots = d->snapshots,
+        .snapshot_count = d->snapshot_count,
         .deadline = deadline(r),
         .proposed = d->proposed,
     };
@@ -153,6 +156,12 @@ int raft_member_find(const struct raft *r, raft_id id)
 bool raft_is_peer_voter(const struct raft *r, size_t i)
 {
     return r->config.members[i].role == RAFT_VOTER;
+}
+
+struct raft_pos raft_peer_match(const struct raft *r, const struct raft_peer *p)
+{
+    return p->match < r->log.base.index ? (struct raft_pos){0}
+                                        : raft_log_pos(&r->log, p->match);
 }
 
 static void on_time(struct raft *r)
@@ -217,9 +226,6 @@ static int on_msg_of_term(struct raft *r, struct raft_peer *p,
     return 0;
 }
 
-/* Elections don't get there; a term beyond is damage, and would end all. */
-#define TERM_MAX (UINT64_C(1) << 62)
-
 /* The member that @m is from; NULL if it is not for us to hear: from a
  * stranger, or of no term, where only a refused pre-vote can be. */
 static struct raft_peer *sender(struct raft *r, const struct raft_msg *m)
@@ -230,7 +236,7 @@ static struct raft_peer *sender(struct raft *r, const struct raft_msg *m)
         return NULL;
     if (m->term == 0 && m->type != RAFT_MSG_PRE_VOTE_REPLY)
         return NULL;
-    if (m->term > TERM_MAX)
+    if (m->term > RAFT_TERM_MAX)
         return NULL;
     return &r->peers[i];
 }
@@ -302,6 +308,12 @@ static int on_input(struct raft *r, const struct raft_in *in)
         return 0;
     case RAFT_IN_UNREACHABLE:
         raft_on_unreachable(r, in->unreachable);
+        return 0;
+    case RAFT_IN_COMPACTED:
+        raft_on_compacted(r, in->compacted);
+        return 0;
+    case RAFT_IN_SNAPSHOT_SENT:
+        raft_on_snapshot_sent(r, in->sent.peer, in->sent.is_ok, in->sent.index);
         return 0;
     }
     px_assert_failed("a known input", __FILE__, __LINE__);

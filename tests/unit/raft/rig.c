@@ -28,13 +28,22 @@ void rig_log(struct rig *g, const raft_term *terms)
 
     for (; *terms != 0; terms++) {
         o->last++;
-        if (o->hard.term != *terms)
+        if (o->run_count == 0 || o->hard.term != *terms)
             g->runs[o->run_count++] =
                 (struct raft_term_run){.term = *terms, .first = o->last};
         o->hard.term = *terms;
     }
     o->runs = g->runs;
     o->is_first_boot = false;
+}
+
+void rig_base(struct rig *g, struct raft_pos base)
+{
+    g->options.base = base;
+    g->options.last = base.index;
+    g->options.applied = base.index;
+    g->options.hard.term = base.term;
+    g->options.is_first_boot = false;
 }
 
 void rig_open(struct rig *g)
@@ -160,6 +169,19 @@ void rig_fetched(struct rig *g, raft_id peer, raft_index first,
                                          .first = first,
                                          .entries = entries,
                                          .count = count}});
+}
+
+void rig_compacted(struct rig *g, raft_index index)
+{
+    step(g, (struct raft_in){.type = RAFT_IN_COMPACTED, .compacted = index});
+}
+
+void rig_snapshot_sent(struct rig *g, raft_id peer, bool is_ok,
+                       raft_index index)
+{
+    step(g, (struct raft_in){
+                .type = RAFT_IN_SNAPSHOT_SENT,
+                .sent = {.peer = peer, .is_ok = is_ok, .index = index}});
 }
 
 void rig_lead(struct rig *g)

@@ -28,6 +28,8 @@ void rig_init(struct rig *g, size_t voters);
 /* The log of a replica that has been here before: entries 1 .. n of the terms
  * given, 0 ends them. Hard state: the last term, no vote. */
 void rig_log(struct rig *g, const raft_term *terms);
+/* Before it: the log begins behind @base, and the state there. */
+void rig_base(struct rig *g, struct raft_pos base);
 void rig_open(struct rig *g);
 /* Both in one. */
 void rig_start(struct rig *g, size_t voters);
@@ -61,6 +63,10 @@ void rig_applied(struct rig *g, raft_index index);
 void rig_unreachable(struct rig *g, raft_id peer);
 void rig_fetched(struct rig *g, raft_id peer, raft_index first,
                  const struct raft_entry *entries, size_t count);
+
+void rig_compacted(struct rig *g, raft_index index);
+void rig_snapshot_sent(struct rig *g, raft_id peer, bool is_ok,
+                       raft_index index);
 
 /* Becomes leader in the next term, its no-op not yet durable. */
 void rig_lead(struct rig *g);

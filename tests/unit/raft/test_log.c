@@ -31,6 +31,14 @@ static void append_terms(struct raft_log *log, const raft_term *terms)
                (struct px_slice){.data = (const uint8_t *)"abc", .size = 3});
 }
 
+static void durable(struct raft_log *log)
+{
+    static uint64_t seq;
+
+    raft_log_on_durable(
+        log, (struct raft_write){.seq = ++seq, .last = raft_log_last(log)});
+}
+
 static void an_empty_log_holds_only_what_lies_before_it(void **s)
 {
     struct raft_log log = empty_log();
@@ -150,15 +158,102 @@ static void the_last_of_a_term_is_found_below_a_limit(void **s)
     raft_log_fini(&log);
 }
 
-/* ---- Memory ---- */
+/* ---- The base ---- */
 
-static void durable(struct raft_log *log)
+/* Entries 11 .. 15 behind {2, 10}, nothing of it in memory. */
+static struct raft_log log_behind_base(void)
 {
-    static uint64_t seq;
+    struct raft_term_run runs[] = {{2, 11}, {5, 13}};
+    struct raft_options options = {.base = POS(2, 10),
+                                   .runs = runs,
+                                   .run_count = 2,
+                                   .last = 15,
+                                   .applied = 14};
+    struct raft_log log;
 
-    raft_log_on_durable(
-        log, (struct raft_write){.seq = ++seq, .last = raft_log_last(log)});
+    assert_int_equal(raft_log_init(&log, &options), 0);
+    raft_log_check(&log);
+    return log;
 }
+
+static void a_log_behind_a_base_knows_the_bases_term_and_none_below(void **s)
+{
+    struct raft_log log = log_behind_base();
+
+    (void)s;
+    assert_int_equal(raft_log_term(&log, 10), 2);
+    assert_int_equal(raft_log_term(&log, 12), 2);
+    assert_int_equal(raft_log_term(&log, 15), 5);
+    assert_true(raft_log_holds(&log, POS(2, 10)));
+    assert_false(raft_log_holds(&log, POS(1, 10)));
+    assert_false(raft_log_holds(&log, POS(2, 9)));
+    assert_false(raft_log_holds(&log, POS(0, 0)));
+    assert_int_equal(raft_log_last_of_term(&log, 1, 15), 10);
+    assert_int_equal(raft_log_last_of_term(&log, 4, 15), 12);
+    raft_log_fini(&log);
+}
+
+static void a_conflict_points_behind_the_base(void **s)
+{
+    struct raft_log log = log_behind_base();
+
+    (void)s;
+    assert_int_equal(raft_log_conflict(&log, 12).term, 2);
+    assert_int_equal(raft_log_conflict(&log, 12).index, 11);
+    assert_int_equal(raft_log_conflict(&log, 99).index, 16);
+    raft_log_fini(&log);
+}
+
+static void an_empty_log_behind_a_base_is_compared_by_the_base(void **s)
+{
+    struct raft_options options = {
+        .base = POS(4, 10), .last = 10, .applied = 10};
+    struct raft_log log;
+
+    (void)s;
+    assert_int_equal(raft_log_init(&log, &options), 0);
+    raft_log_check(&log);
+    assert_true(raft_log_is_covered(&log, POS(4, 10)));
+    assert_true(raft_log_is_covered(&log, POS(5, 1)));
+    assert_false(raft_log_is_covered(&log, POS(4, 9)));
+    assert_false(raft_log_is_covered(&log, POS(3, 99)));
+    append_terms(&log, (raft_term[]){4, 4, 6, 0}); /* the term goes on */
+    assert_int_equal(raft_log_term(&log, 11), 4);
+    assert_int_equal(raft_log_last(&log).index, 13);
+    raft_log_fini(&log);
+}
+
+static void compacting_forgets_terms_and_entries_up_to_the_base(void **s)
+{
+    struct raft_log log = empty_log();
+
+    (void)s;
+    append_terms(&log, (raft_term[]){1, 1, 3, 3, 3, 4, 0});
+    durable(&log);
+    raft_log_on_applied(&log, 5);
+    raft_log_compact(&log, 4); /* within a run */
+    raft_log_check(&log);
+    assert_int_equal(log.base.index, 4);
+    assert_int_equal(log.base.term, 3);
+    assert_int_equal(log.run_count, 2);
+    assert_int_equal(raft_log_term(&log, 5), 3);
+    assert_int_equal(raft_log_tail_first(&log), 5);
+    raft_log_compact(&log, 2); /* not back */
+    assert_int_equal(log.base.index, 4);
+    raft_log_compact(&log, 5); /* at a run's end */
+    raft_log_check(&log);
+    assert_int_equal(log.run_count, 1);
+    raft_log_on_applied(&log, 6);
+    raft_log_compact(&log, 6); /* all of it */
+    raft_log_check(&log);
+    assert_int_equal(log.run_count, 0);
+    assert_int_equal(log.tail_bytes, 0);
+    append_terms(&log, (raft_term[]){4, 0});
+    assert_int_equal(raft_log_last(&log).index, 7);
+    raft_log_fini(&log);
+}
+
+/* ---- Memory ---- */
 
 static void the_tail_is_bounded_in_bytes_once_it_is_durable(void **s)
 {
@@ -232,6 +327,10 @@ int main(void)
         unit(a_log_is_covered_by_a_later_term_or_a_longer_log),
         unit(a_conflict_is_named_by_its_term_and_start),
         unit(the_last_of_a_term_is_found_below_a_limit),
+        unit(a_log_behind_a_base_knows_the_bases_term_and_none_below),
+        unit(a_conflict_points_behind_the_base),
+        unit(an_empty_log_behind_a_base_is_compared_by_the_base),
+        unit(compacting_forgets_terms_and_entries_up_to_the_base),
         unit(the_tail_is_bounded_in_bytes_once_it_is_durable),
         unit(the_tail_is_bounded_in_entries_too),
         unit(entries_of_the_tail_stand_in_a_row),

@@ -70,6 +70,62 @@ static void a_log_that_contradicts_itself_is_refused(void **s)
     assert_refused(g.runs[0].term = 0);
 }
 
+/* Entries 11 .. 13 behind a base of term 2. */
+static struct rig *sound_behind_base(struct rig *g)
+{
+    rig_init(g, 3);
+    rig_base(g, POS(2, 10));
+    rig_log(g, (raft_term[]){2, 2, 5, 0});
+    assert_int_equal(open_rc(g), 0);
+    return g;
+}
+
+/* As assert_refused. */
+#define assert_refused_behind_base(change)      \
+    do {                                        \
+        struct rig g;                           \
+        struct raft_options *o;                 \
+        o = &sound_behind_base(&g)->options;    \
+        change;                                 \
+        (void)o;                                \
+        assert_int_equal(open_rc(&g), -EINVAL); \
+    } while (0)
+
+static void a_base_that_contradicts_the_log_is_refused(void **s)
+{
+    (void)s;
+    assert_refused_behind_base(o->applied = 9); /* that state is gone */
+    assert_refused_behind_base(o->base.term = 0);
+    assert_refused_behind_base(o->base.index = 0);
+    assert_refused_behind_base(o->base.index = 11); /* a run begins at it */
+    assert_refused_behind_base(o->base.index = 9);  /* a gap behind it */
+    assert_refused_behind_base(o->base.term = 3);   /* newer than the log */
+    assert_refused_behind_base(o->run_count = 0);
+    assert_refused_behind_base(o->last = 10);
+    assert_refused_behind_base(o->hard.term = 1);
+    assert_refused_behind_base(o->is_first_boot = true);
+}
+
+/* Nothing but a base: the commit index is at it, and so is the log's end. */
+static void a_restart_begins_at_its_base(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    rig_init(&g, 3);
+    rig_base(&g, POS(4, 70));
+    rig_open(&g);
+    assert_int_equal(rig_status(&g).commit, 70);
+    assert_int_equal(rig_status(&g).applied, 70);
+    assert_int_equal(rig_status(&g).durable, 70);
+    assert_int_equal(rig_status(&g).base.index, 70);
+    assert_int_equal(rig_status(&g).last.index, 70);
+    assert_int_equal(rig_status(&g).last.term, 4);
+    rig_pass(&g, 0);
+    assert_int_equal(g.out.commit, 70);
+    rig_close(&g);
+}
+
 static void the_status_says_what_the_options_said(void **s)
 {
     struct raft_status status;
@@ -124,6 +180,8 @@ int main(void)
         unit(options_that_contradict_themselves_are_refused),
         unit(a_configuration_that_contradicts_itself_is_refused),
         unit(a_log_that_contradicts_itself_is_refused),
+        unit(a_base_that_contradicts_the_log_is_refused),
+        unit(a_restart_begins_at_its_base),
         unit(the_status_says_what_the_options_said),
         unit(peers_are_told_without_ourselves),
         unit(freeing_nothing_is_harmless),

@@ -108,11 +108,42 @@ static void going_back_to_probe_forgets_what_was_in_flight(void **s)
     assert_true(raft_progress_has_room(&p, &room));
 }
 
+static void no_entries_go_beside_a_snapshot(void **s)
+{
+    struct raft_peer p = streaming(1);
+    uint64_t room;
+
+    (void)s;
+    raft_progress_sent(&p, 2, 10, 20);
+    raft_progress_snapshot(&p, 9, 30);
+    raft_progress_check(&p);
+    assert_false(raft_progress_has_room(&p, &room));
+    assert_int_equal(p.inflight_bytes, 0);
+    assert_false(raft_progress_is_stuck(&p, 29));
+    assert_true(raft_progress_is_stuck(&p, 30)); /* time to ask */
+}
+
+static void only_what_reaches_the_base_ends_a_snapshot(void **s)
+{
+    struct raft_peer p = streaming(1);
+
+    (void)s;
+    raft_progress_snapshot(&p, 9, 30);
+    assert_true(raft_progress_accepted(&p, 7, 40)); /* late, yet true */
+    assert_int_equal(p.state, RAFT_SNAPSHOT);
+    assert_int_equal(p.match, 7);
+    assert_int_equal(p.next, 9);
+    assert_true(raft_progress_accepted(&p, 8, 50));
+    assert_int_equal(p.state, RAFT_STREAM);
+    assert_int_equal(p.next, 9);
+}
+
 static void states_have_names(void **s)
 {
     (void)s;
     assert_string_equal(raft_progress_text(RAFT_PROBE), "probe");
     assert_string_equal(raft_progress_text(RAFT_STREAM), "stream");
+    assert_string_equal(raft_progress_text(RAFT_SNAPSHOT), "snapshot");
 }
 
 int main(void)
@@ -124,6 +155,8 @@ int main(void)
         unit(a_peer_is_stuck_when_what_was_sent_brings_no_news),
         unit(a_peer_whose_log_is_seen_to_grow_is_not_stuck),
         unit(going_back_to_probe_forgets_what_was_in_flight),
+        unit(no_entries_go_beside_a_snapshot),
+        unit(only_what_reaches_the_base_ends_a_snapshot),
         unit(states_have_names),
     };
 
