@@ -100,7 +100,10 @@ static void check_leader(const struct raft *r)
 
 static void check_role(const struct raft *r)
 {
-    px_assert(px_implies(r->role != RAFT_FOLLOWER, r->is_voter)); /* R5 */
+    px_assert(
+        px_implies(r->installing != 0, r->role == RAFT_FOLLOWER)); /* R12 */
+    px_assert(r->installing <= r->hard.term);                      /* R12 */
+    px_assert(px_implies(r->role != RAFT_FOLLOWER, r->is_voter));  /* R5 */
     px_assert(px_implies(r->role == RAFT_CANDIDATE || r->role == RAFT_LEADER,
                          r->hard.voted_for == r->id)); /* R5 */
     px_assert(
@@ -123,7 +126,7 @@ static void check_change(struct raft *r)
                              r->seen_hard.voted_for != 0,
                          r->hard.voted_for == r->seen_hard.voted_for));
     px_assert(r->commit >= r->seen_commit);       /* R2 */
-    px_assert(r->log.base.index >= r->seen_base); /* R12 */
+    px_assert(r->log.base.index >= r->seen_base); /* R13 */
     r->seen_hard = r->hard;
     r->seen_commit = r->commit;
     r->seen_base = r->log.base.index;

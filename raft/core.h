@@ -27,7 +27,8 @@
  *   R10 Reads are answered in order: done <= wanted.
  *   R11 Entries shown in a message or a write stay as they are until the next
  *       step: the log is not changed once a step has shown any.
- *   R12 The log's base only grows, within what is applied.
+ *   R12 Who installs a snapshot is a follower, of no older term than it.
+ *   R13 The log's base only grows, within what is applied.
  *
  *   Log:       L1 terms ascend   L2 durable, applied <= last
  *              L3 what is not durable is in memory   L4 sums are right
@@ -77,6 +78,8 @@ struct raft_draft {
     size_t fetch_count;
     size_t snapshot_count;
     bool is_hard_changed;
+    bool is_reset;
+    bool is_installed;
     raft_index append_first; /* 0: nothing was appended */
     struct raft_read_ready reads;
     struct raft_pos proposed;
@@ -112,9 +115,10 @@ struct raft {
     struct px_rand rand;
     px_ns timeout; /* drawn from [E, 2E) */
     px_ns election_at;
-    px_ns sticky_until; /* a leader was heard within E: no vote for others */
-    uint32_t granted;   /* candidates: a bit for each member's grant */
-    bool is_transfer;   /* candidate: on the word of the leader */
+    px_ns sticky_until;   /* a leader was heard within E: no vote for others */
+    uint32_t granted;     /* candidates: a bit for each member's grant */
+    bool is_transfer;     /* candidate: on the word of the leader */
+    raft_term installing; /* a snapshot comes in, sent in this term; 0: none */
     struct raft_reads reads;
     uint64_t refused; /* messages that no sound member sends to us */
 
@@ -218,6 +222,13 @@ void raft_probe_later(struct raft *r, struct raft_peer *p);
 void raft_send_snapshot(struct raft *r, struct raft_peer *p);
 void raft_on_snapshot_sent(struct raft *r, raft_id peer, bool is_ok,
                            raft_index index);
+
+/* ---- install.c ---- */
+
+/* Errors: as raft_step. */
+int raft_on_installing(struct raft *r, raft_term term);
+int raft_on_installed(struct raft *r, struct raft_pos pos,
+                      const struct raft_config *config);
 
 /* ---- commit.c ---- */
 

@@ -112,13 +112,17 @@ void raft_on_election_timeout(struct raft *r)
     px_assert(r->role != RAFT_LEADER);
     px_assert(r->is_voter);
     px_assert(r->now >= r->quiet_until);
+    if (r->installing != 0) { /* R12 */
+        raft_election_restart(r);
+        return;
+    }
     become_pre_candidate(r);
 }
 
 void raft_on_timeout_now(struct raft *r, const struct raft_msg *m)
 {
     if (r->role == RAFT_FOLLOWER && m->from == r->leader && r->is_voter &&
-        r->now >= r->quiet_until)
+        r->now >= r->quiet_until && r->installing == 0)
         become_candidate(r, true);
 }
 

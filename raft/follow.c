@@ -16,7 +16,7 @@
  * own tail, which another leader may have left there (3.5).
  *
  * Except for what lies below the base of our log, where there are no terms to
- * compare with. It is committed, in our term or before, so every
+ * compare with. It is committed, in our term or before (install.c), so every
  * leader that we heed holds the same (leader completeness): a message is
  * clipped to what lies behind the base, and verifies all up to the base, be it
  * that it ends below. */

@@ -209,6 +209,29 @@ void raft_log_compact(struct raft_log *log, raft_index index)
     drop_runs(log);
 }
 
+void raft_log_install(struct raft_log *log, struct raft_pos pos)
+{
+    px_assert(raft_log_holds(log, pos));
+    px_assert(pos.index > log->applied);
+    if (log->durable < pos.index)
+        log->durable = pos.index;
+    raft_log_on_applied(log, pos.index);
+    raft_log_compact(log, pos.index);
+}
+
+void raft_log_reset(struct raft_log *log, struct raft_pos pos, uint64_t seq)
+{
+    px_assert(pos.index > log->applied);
+    while (log->count > 0)
+        drop_first(log);
+    log->run_count = 0;
+    log->base = pos;
+    log->last = pos.index;
+    log->durable = pos.index;
+    log->applied = pos.index;
+    log->cut_seq = seq;
+}
+
 void raft_log_on_durable(struct raft_log *log, struct raft_write write)
 {
     /* An older write than the newest cut says nothing: its entries may have

@@ -15,7 +15,7 @@
  * is one flat array, so that a message or a write can point into it; it is
  * changed only before a step shows any of it, see raft_log_trim.
  *
- * A write that is under way may be overtaken by a cut:
+ * A write that is under way may be overtaken by a cut or a reset:
  * raft_log_on_durable tells which completions still speak of this log. */
 #ifndef RAFT_LOG_H
 #define RAFT_LOG_H
@@ -43,7 +43,7 @@ struct raft_log {
     raft_index durable; /* here; moves back when the log is cut. Up to base by
                            the snapshot */
     raft_index applied;
-    uint64_t cut_seq; /* the newest write that cut the log */
+    uint64_t cut_seq; /* the newest write that cut or reset the log */
 };
 
 /* @base, @runs and @last as in raft_options, already checked. All of it is
@@ -60,6 +60,12 @@ void raft_log_append(struct raft_log *log, raft_term term,
 void raft_log_cut(struct raft_log *log, raft_index first, uint64_t seq);
 /* Moves the base to @index, which is applied: forgets all up to there. */
 void raft_log_compact(struct raft_log *log, raft_index index);
+/* A snapshot at @pos was installed, beyond what is applied. The log holds @pos:
+ * it keeps what lies behind. */
+void raft_log_install(struct raft_log *log, struct raft_pos pos);
+/* The log does not: it becomes empty behind @pos; the write numbered @seq does
+ * it on disk. */
+void raft_log_reset(struct raft_log *log, struct raft_pos pos, uint64_t seq);
 /* Forgets the oldest of the tail while it is too large: what is durable can be
  * read back from disk. Pointers into the tail end here. */
 void raft_log_trim(struct raft_log *log);

@@ -182,6 +182,7 @@ void raft_get_status(const struct raft *r, struct raft_status *status_out)
         .applied = r->log.applied,
         .lease_end = raft_lease_end(r),
         .can_serve = raft_can_serve(r),
+        .is_installing = r->installing != 0,
         .refused = r->refused,
     };
 }

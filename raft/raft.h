@@ -6,8 +6,9 @@
  * fields. Same inputs, same outputs, byte for byte.
  *
  *   raft_new ─▶ raft_step(in, &out) ─▶ 0. send out.now
- *                    ▲                 1. start the write of out.hard and
- *                    │                    out.append, numbered out.write.seq
+ *                    ▲                 1. start the write of out.hard, of
+ *                    │                    out.reset and of out.append,
+ *                    │                    numbered out.write.seq
  *                    │                 2. send out.after once all writes up to
  *                    │                    and including out.after_seq are
  *                    │                    durable
@@ -33,6 +34,21 @@
  *                   still needs (raft_get_peers: match) is cheaper to keep
  *                   than to send as a snapshot.
  *   Sending one     out.snapshots ─▶ ... ─▶ SNAPSHOT_SENT
+ *   Receiving one   INSTALLING(term) ─▶ its write is durable
+ *                     ─▶ the snapshot is received, and durable
+ *                     ─▶ INSTALLED(pos) ─▶ out.reset is durable
+ *                     ─▶ the old state is swapped ─▶ INSTALLING(0)
+ *
+ *                   The first arrow: the term in which the snapshot was sent
+ *                   must not be forgotten where the snapshot isn't. Older
+ *                   leaders may lack what it holds, and this replica, holding
+ *                   it, would agree to what they say of that place.
+ *                   A crash before the snapshot is durable: nothing has
+ *                   happened. Later: the caller finds a durable snapshot at
+ *                   pos. Where the log doesn't hold pos, it resets the log
+ *                   itself, and makes that durable, before raft_new with
+ *                   base = pos; where it does, the log is as good as any, its
+ *                   base at pos or before. The state begins at pos or later.
  *
  * Source: Ongaro's dissertation ("Raft"), section numbers as there.
  * Thread: one, the loop. */
@@ -115,6 +131,12 @@ enum raft_in_type {
     RAFT_IN_COMPACTED,     /* a snapshot is durable, and the log's head is to be
                               dropped once this step is done */
     RAFT_IN_SNAPSHOT_SENT, /* what out.snapshots asked for has come to an end */
+    RAFT_IN_INSTALLING,    /* a snapshot begins to come in, or is done with. In
+                              between the replica is a follower that neither
+                              campaigns nor takes over; it votes, by its log as
+                              it is, and takes heartbeats and entries */
+    RAFT_IN_INSTALLED,     /* a snapshot is durable here, to be the state. While
+                              installing, and no apply being under way */
 };
 
 struct raft_in {
@@ -143,6 +165,11 @@ struct raft_in {
             raft_index index; /* is_ok: the peer says that it holds all up to
                                  here. Else it is asked anew, and later */
         } sent;
+        raft_term installing; /* that of the leader who sends; 0: done */
+        struct {
+            struct raft_pos pos;
+            const struct raft_config *config; /* as of pos */
+        } installed;
     };
 };
 
@@ -172,13 +199,16 @@ struct raft_fetch {
  * that follower (the connection broke, we lead anew): go on with that one. */
 struct raft_snapshot {
     raft_id peer;
-    raft_term term; /* ours */
+    raft_term term; /* ours; the follower's RAFT_IN_INSTALLING */
     raft_index base;
 };
 
 struct raft_out {
     struct raft_msgs now;               /* 0 */
     const struct raft_hard_state *hard; /* 1. NULL: unchanged */
+    const struct raft_pos *reset;       /* 1. the log becomes empty, this being
+                                              its base; never with an append.
+                                              NULL: it stays */
     const struct raft_entry *append;    /* 1. from append[0].pos.index on; what
                                               the log held from there is cut */
     size_t append_count;
@@ -196,6 +226,9 @@ struct raft_out {
     px_ns deadline;           /* 6 */
     struct raft_pos proposed; /* of the first proposal of this step, the others
                                  follow it; {0, 0}: none */
+    bool is_installed; /* of an INSTALLED: the state is to be the snapshot, and
+                          counts as applied up to it. Else it was ignored, being
+                          no news */
 };
 
 struct raft_status {
@@ -209,9 +242,10 @@ struct raft_status {
     raft_index durable;
     raft_index commit;
     raft_index applied;
-    px_ns lease_end;  /* leader with a lease: when it ends, PX_NS_NEVER for a
+    px_ns lease_end; /* leader with a lease: when it ends, PX_NS_NEVER for a
                          sole voter; else 0 */
-    bool can_serve;   /* leader: has committed in its own term */
+    bool can_serve;  /* leader: has committed in its own term */
+    bool is_installing;
     uint64_t refused; /* messages ignored that no sound member sends to us */
 };
 
@@ -238,6 +272,11 @@ void raft_free(struct raft *r);
  *          -EAGAIN         too much is not yet applied (RAFT_UNAPPLIED_*).
  *          -ENOMEM         for a proposal; or for a message, which is then as
  *                          good as lost.
+ *          -EBUSY          INSTALLING reached a leader, of that term or a later
+ *                          one: it is behind nobody.
+ *          -EINVAL         INSTALLING of a term, or INSTALLED of a snapshot,
+ *                          that can't be of this cluster: it contradicts what
+ *                          is committed here, or names other members.
  * Thread:  loop.
  * Source:  Raft, figure 3.1, "Rules for Servers". */
 int raft_step(struct raft *r, const struct raft_in *in, struct raft_out *out);

@@ -1,4 +1,5 @@
-/* The log's head is gone, and a snapshot stands for it (chapter 5).
+/* The log's head is gone, and a snapshot stands for it (chapter 5): the leader's
+ * side. The other one is in install.c.
  *
  * Entries up to the base can't be sent any more. A follower is asked for the
  * base itself, by an APPEND whose prev is the base; only if it refuses that one

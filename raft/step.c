@@ -83,9 +83,11 @@ static void draft_begin(struct raft *r)
     d->fetch_count = 0;
     d->snapshot_count = 0;
     d->is_hard_changed = false;
+    d->is_reset = false;
     d->append_first = 0;
     d->reads = (struct raft_read_ready){0};
     d->proposed = (struct raft_pos){0};
+    d->is_installed = false;
     d->is_log_shown = false;
     raft_log_trim(&r->log);
 }
@@ -108,7 +110,8 @@ static void draft_write(struct raft *r, struct raft_out *out)
 {
     const struct raft_draft *d = &r->draft;
 
-    if (!d->is_hard_changed && d->append_first == 0)
+    px_assert(!d->is_reset || d->append_first == 0);
+    if (!d->is_hard_changed && !d->is_reset && d->append_first == 0)
         return;
     out->write.seq = ++r->write_seq;
     out->write.last = raft_log_last(&r->log);
@@ -116,6 +119,8 @@ static void draft_write(struct raft *r, struct raft_out *out)
         out->hard = &r->hard;
         r->hard_seq = r->write_seq;
     }
+    if (d->is_reset)
+        out->reset = &r->log.base;
     if (d->append_first > 0) {
         out->append = raft_log_entry(&r->log, d->append_first);
         out->append_count = r->log.last + 1 - d->append_first;
@@ -137,6 +142,7 @@ static void draft_end(struct raft *r, struct raft_out *out)
         .snapshot_count = d->snapshot_count,
         .deadline = deadline(r),
         .proposed = d->proposed,
+        .is_installed = d->is_installed,
     };
     draft_write(r, out);
     if (d->after_count > 0)
@@ -315,6 +321,10 @@ static int on_input(struct raft *r, const struct raft_in *in)
     case RAFT_IN_SNAPSHOT_SENT:
         raft_on_snapshot_sent(r, in->sent.peer, in->sent.is_ok, in->sent.index);
         return 0;
+    case RAFT_IN_INSTALLING:
+        return raft_on_installing(r, in->installing);
+    case RAFT_IN_INSTALLED:
+        return raft_on_installed(r, in->installed.pos, in->installed.config);
     }
     px_assert_failed("a known input", __FILE__, __LINE__);
 }

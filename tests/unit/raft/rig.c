@@ -184,6 +184,23 @@ void rig_snapshot_sent(struct rig *g, raft_id peer, bool is_ok,
                 .sent = {.peer = peer, .is_ok = is_ok, .index = index}});
 }
 
+void rig_installing(struct rig *g, raft_term term)
+{
+    step(g, (struct raft_in){.type = RAFT_IN_INSTALLING, .installing = term});
+}
+
+void rig_installed(struct rig *g, struct raft_pos pos)
+{
+    rig_installed_as(g, pos, &g->options.config);
+}
+
+void rig_installed_as(struct rig *g, struct raft_pos pos,
+                      const struct raft_config *config)
+{
+    step(g, (struct raft_in){.type = RAFT_IN_INSTALLED,
+                             .installed = {.pos = pos, .config = config}});
+}
+
 void rig_lead(struct rig *g)
 {
     size_t majority = g->options.config.count / 2;

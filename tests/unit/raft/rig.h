@@ -67,6 +67,11 @@ void rig_fetched(struct rig *g, raft_id peer, raft_index first,
 void rig_compacted(struct rig *g, raft_index index);
 void rig_snapshot_sent(struct rig *g, raft_id peer, bool is_ok,
                        raft_index index);
+void rig_installing(struct rig *g, raft_term term); /* 0: done */
+/* A snapshot at @pos, of our own members. */
+void rig_installed(struct rig *g, struct raft_pos pos);
+void rig_installed_as(struct rig *g, struct raft_pos pos,
+                      const struct raft_config *config);
 
 /* Becomes leader in the next term, its no-op not yet durable. */
 void rig_lead(struct rig *g);

@@ -253,6 +253,44 @@ static void compacting_forgets_terms_and_entries_up_to_the_base(void **s)
     raft_log_fini(&log);
 }
 
+static void a_reset_leaves_nothing_but_the_base(void **s)
+{
+    struct raft_log log = empty_log();
+
+    (void)s;
+    append_terms(&log, (raft_term[]){1, 1, 3, 0});
+    raft_log_reset(&log, POS(2, 9), 5);
+    raft_log_check(&log);
+    assert_int_equal(log.last, 9);
+    assert_int_equal(log.applied, 9);
+    assert_int_equal(log.unapplied_bytes, 0);
+    /* The write of the old log is done only now. */
+    raft_log_on_durable(&log, (struct raft_write){.seq = 4, .last = POS(3, 3)});
+    append_terms(&log, (raft_term[]){4, 0});
+    assert_int_equal(log.durable, 9);
+    raft_log_fini(&log);
+}
+
+static void an_install_within_the_log_keeps_what_lies_behind(void **s)
+{
+    struct raft_log log = empty_log();
+
+    (void)s;
+    append_terms(&log, (raft_term[]){1, 1, 3, 3, 0});
+    raft_log_install(&log, POS(3, 3));
+    raft_log_check(&log);
+    assert_int_equal(log.base.index, 3);
+    assert_int_equal(log.applied, 3);
+    assert_int_equal(log.durable, 3);
+    assert_int_equal(log.last, 4);
+    /* Writes under way: one that the base has overtaken, one that hasn't. */
+    raft_log_on_durable(&log, (struct raft_write){.seq = 1, .last = POS(1, 2)});
+    assert_int_equal(log.durable, 3);
+    raft_log_on_durable(&log, (struct raft_write){.seq = 2, .last = POS(3, 4)});
+    assert_int_equal(log.durable, 4);
+    raft_log_fini(&log);
+}
+
 /* ---- Memory ---- */
 
 static void the_tail_is_bounded_in_bytes_once_it_is_durable(void **s)
@@ -331,6 +369,8 @@ int main(void)
         unit(a_conflict_points_behind_the_base),
         unit(an_empty_log_behind_a_base_is_compared_by_the_base),
         unit(compacting_forgets_terms_and_entries_up_to_the_base),
+        unit(a_reset_leaves_nothing_but_the_base),
+        unit(an_install_within_the_log_keeps_what_lies_behind),
         unit(the_tail_is_bounded_in_bytes_once_it_is_durable),
         unit(the_tail_is_bounded_in_entries_too),
         unit(entries_of_the_tail_stand_in_a_row),
