@@ -8,32 +8,7 @@
 #include "raft/text.h"
 #include "tests/unit/raft/oracle.h"
 
-/* ---- Memory ---- */
-
-static void *checked(void *p)
-{
-    px_assert(p != NULL);
-    return p;
-}
-
-static struct raft_entry *copy_entries(const struct raft_entry *entries,
-                                       size_t count)
-{
-    struct raft_entry *copy = checked(malloc((count + 1) * sizeof *copy));
-
-    for (size_t i = 0; i < count; i++) {
-        copy[i] = entries[i];
-        (void)px_slice_ref(copy[i].data);
-    }
-    return copy;
-}
-
-static void free_entries(struct raft_entry *entries, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        px_slice_unref(&entries[i].data);
-    free(entries);
-}
+/* ---- Messages ---- */
 
 static void parcels_add(struct parcels *p, const struct raft_msg *msg,
                         uint64_t seq)
@@ -42,20 +17,20 @@ static void parcels_add(struct parcels *p, const struct raft_msg *msg,
 
     if (p->count == p->capacity) {
         p->capacity = p->capacity == 0 ? 64 : 2 * p->capacity;
-        p->list = checked(realloc(p->list, p->capacity * sizeof *p->list));
+        p->list = disk_checked(realloc(p->list, p->capacity * sizeof *p->list));
     }
     added = &p->list[p->count++];
     *added = (struct parcel){.msg = *msg, .seq = seq};
     if (msg->type == RAFT_MSG_APPEND)
         added->msg.append.entries =
-            copy_entries(msg->append.entries, msg->append.count);
+            disk_copy_entries(msg->append.entries, msg->append.count);
 }
 
 static void parcel_free(struct parcel *p)
 {
     if (p->msg.type == RAFT_MSG_APPEND)
-        free_entries((struct raft_entry *)(uintptr_t)p->msg.append.entries,
-                     p->msg.append.count);
+        disk_free_entries((struct raft_entry *)(uintptr_t)p->msg.append.entries,
+                          p->msg.append.count);
 }
 
 static void parcels_remove(struct parcels *p, size_t i)
@@ -86,57 +61,6 @@ static px_ns true_time(const struct cluster *c, const struct node *n,
     px_ns own = cluster_clock(c, n);
 
     return deadline <= own ? c->now : c->now + (deadline - own);
-}
-
-/* ---- Disk ---- */
-
-static void disk_add(struct disk *d, const struct raft_out *out)
-{
-    struct disk_write *w;
-
-    if (d->write_count == d->write_capacity) {
-        d->write_capacity = d->write_capacity == 0 ? 16 : 2 * d->write_capacity;
-        d->writes =
-            checked(realloc(d->writes, d->write_capacity * sizeof *d->writes));
-    }
-    w = &d->writes[d->write_count++];
-    *w = (struct disk_write){
-        .write = out->write,
-        .has_hard = out->hard != NULL,
-        .hard = out->hard != NULL ? *out->hard : (struct raft_hard_state){0},
-        .entries = copy_entries(out->append, out->append_count),
-        .count = out->append_count,
-    };
-}
-
-static void disk_cut(struct disk *d, raft_index first)
-{
-    for (raft_index i = first; i <= d->last; i++)
-        px_slice_unref(&d->log[i].data);
-    if (first <= d->last)
-        d->last = first - 1;
-}
-
-/* The first write is on disk now. */
-static struct raft_write disk_do_one(struct disk *d)
-{
-    struct disk_write w = d->writes[0];
-
-    memmove(d->writes, d->writes + 1, --d->write_count * sizeof *d->writes);
-    if (w.has_hard)
-        d->hard = w.hard;
-    if (w.count > 0)
-        disk_cut(d, w.entries[0].pos.index);
-    for (size_t i = 0; i < w.count; i++) {
-        px_assert(w.entries[i].pos.index == d->last + 1);
-        px_assert(d->last + 1 < INDEX_MAX);
-        d->log[++d->last] = w.entries[i];
-    }
-    free(w.entries); /* their references are the log's now */
-    px_assert(d->last == w.write.last.index);
-    d->durable_seq = w.write.seq;
-    d->is_new = false;
-    return w.write;
 }
 
 /* ---- Losses ---- */
@@ -194,6 +118,7 @@ static void apply(struct cluster *c, struct node *n)
 
         if (count == 0) { /* not in memory: read from the log */
             px_assert(n->disk.last > n->applied);
+            px_assert(n->disk.base.index <= n->applied);
             batch[0] = n->disk.log[n->applied + 1];
             count = 1;
         }
@@ -216,6 +141,8 @@ static void take(struct cluster *c, struct node *n, const struct raft_out *out)
         n->fetches[n->fetch_count++] = out->fetches[i];
         c->counts.fetches++;
     }
+    for (size_t i = 0; i < out->snapshot_count; i++)
+        transfer_ask(c, n, &out->snapshots[i]);
     n->commit = out->commit;
     n->deadline = out->deadline;
 }
@@ -229,7 +156,9 @@ int cluster_step(struct cluster *c, struct node *n, struct raft_in in)
     in.now = cluster_clock(c, n);
     rc = raft_step(n->raft, &in, &out);
     raft_check(n->raft);
-    oracle_on_step(c, n, &out);
+    oracle_on_step(c, n, &in, &out);
+    if (out.is_installed)
+        n->applied = in.installed.pos.index;
     take(c, n, &out);
     send_all(c, n);
     apply(c, n);
@@ -308,7 +237,7 @@ void cluster_answer_fetch(struct cluster *c, struct node *n, bool is_readable)
     memmove(n->fetches, n->fetches + 1, --n->fetch_count * sizeof f);
     in.fetched.peer = f.peer;
     in.fetched.first = f.first;
-    if (is_readable && f.last <= n->disk.last) {
+    if (is_readable && f.first > n->disk.base.index && f.last <= n->disk.last) {
         in.fetched.entries = &n->disk.log[f.first];
         in.fetched.count = f.last + 1 - f.first;
     }
@@ -323,10 +252,11 @@ void cluster_crash(struct cluster *c, struct node *n, size_t kept,
     struct disk *d = &n->disk;
 
     px_assert(applied <= n->applied);
+    transfer_crash(c, n);
     for (; kept > 0 && d->write_count > 0; kept--)
         (void)disk_do_one(d); /* nobody is left to be told */
     for (size_t i = 0; i < d->write_count; i++)
-        free_entries(d->writes[i].entries, d->writes[i].count);
+        disk_free_entries(d->writes[i].entries, d->writes[i].count);
     c->counts.lost_writes += d->write_count;
     c->counts.crashes++;
     d->write_count = 0;
@@ -337,23 +267,14 @@ void cluster_crash(struct cluster *c, struct node *n, size_t kept,
     n->fetch_count = 0;
     memset(n->is_lost, 0, sizeof n->is_lost);
     n->read_count = 0;
-    n->applied = applied;
-}
-
-static size_t disk_runs(const struct disk *d, struct raft_term_run *runs)
-{
-    size_t count = 0;
-
-    for (raft_index i = 1; i <= d->last; i++)
-        if (count == 0 || runs[count - 1].term != d->log[i].pos.term)
-            runs[count++] =
-                (struct raft_term_run){.term = d->log[i].pos.term, .first = i};
-    return count;
+    /* A state that is lost is built anew from the snapshot, at least. */
+    n->applied = applied > d->snapshot.index ? applied : d->snapshot.index;
 }
 
 void cluster_restart(struct cluster *c, struct node *n)
 {
-    struct raft_term_run *runs = checked(calloc(INDEX_MAX, sizeof *runs));
+    struct raft_term_run *runs = disk_checked(calloc(INDEX_MAX, sizeof *runs));
+    bool is_reset = disk_recover(&n->disk);
     struct raft_options o = {
         .id = n->id,
         .seed = c->seed * 31 + n->id,
@@ -362,6 +283,7 @@ void cluster_restart(struct cluster *c, struct node *n)
         .heartbeat = CLUSTER_H,
         .clock_drift_ppm = 10000,
         .hard = n->disk.hard,
+        .base = n->disk.base,
         .runs = runs,
         .run_count = disk_runs(&n->disk, runs),
         .last = n->disk.last,
@@ -373,6 +295,7 @@ void cluster_restart(struct cluster *c, struct node *n)
     for (unsigned i = 0; i < c->count; i++)
         o.config.members[i] =
             (struct raft_member){.id = i + 1, .role = RAFT_VOTER};
+    c->counts.unswapped += is_reset;
     px_assert(raft_new(&o, &n->raft) == 0);
     free(runs);
     n->disk.durable_seq = 0;
@@ -423,6 +346,16 @@ void cluster_lease_read(struct cluster *c, struct node *n)
 
 /* ---- Time ---- */
 
+static bool advance_transfers(struct cluster *c)
+{
+    bool is_any = false;
+
+    for (unsigned i = 0; i < c->count; i++)
+        for (unsigned k = 0; k < c->count; k++)
+            is_any |= transfer_advance(c, &c->transfers[i][k]);
+    return is_any;
+}
+
 void cluster_settle(struct cluster *c)
 {
     bool is_busy = true;
@@ -444,6 +377,7 @@ void cluster_settle(struct cluster *c)
             cluster_deliver(c, 0);
             is_busy = true;
         }
+        is_busy |= advance_transfers(c);
     }
 }
 
@@ -509,15 +443,17 @@ struct node *cluster_run_to_leader(struct cluster *c)
 
 struct cluster *cluster_new(unsigned count, uint64_t seed)
 {
-    struct cluster *c = checked(calloc(1, sizeof *c));
+    struct cluster *c = disk_checked(calloc(1, sizeof *c));
 
     c->count = count;
     c->seed = seed;
-    c->names = checked(calloc(ORACLE_NAMES, sizeof *c->names));
+    c->names = disk_checked(calloc(ORACLE_NAMES, sizeof *c->names));
     px_rand_init(&c->rand, seed);
     for (unsigned i = 0; i < count; i++) {
         struct node *n = &c->nodes[i];
 
+        for (unsigned k = 0; k < count; k++)
+            c->transfers[i][k] = (struct transfer){.from = i + 1, .to = k + 1};
         n->id = i + 1;
         n->disk.is_new = true;
         n->clock_base = (i + 1) * UINT64_C(1000) * PX_NS_PER_S;
@@ -533,7 +469,7 @@ void cluster_free(struct cluster *c)
 
         if (n->raft != NULL)
             cluster_crash(c, n, 0, 0);
-        disk_cut(&n->disk, 1);
+        disk_cut(&n->disk, n->disk.base.index + 1);
         free(n->disk.writes);
         free(n->held.list);
     }

@@ -21,31 +21,10 @@
 #include "base/rand.h"
 #include "raft/core.h"
 #include "raft/raft.h"
+#include "tests/unit/raft/disk.h"
 
 #define NODES_MAX 5u
 #define TERMS_MAX 4096u
-#define INDEX_MAX 16384u
-
-/* One write handed to the disk: done, or forgotten at a crash. */
-struct disk_write {
-    struct raft_write write;
-    bool has_hard;
-    struct raft_hard_state hard;
-    struct raft_entry *entries;
-    size_t count;
-};
-
-/* What survives a crash, and what does not yet. */
-struct disk {
-    struct raft_hard_state hard;
-    raft_index last;
-    struct raft_entry log[INDEX_MAX]; /* [index] */
-    bool is_new;
-    struct disk_write *writes;
-    size_t write_count;
-    size_t write_capacity;
-    uint64_t durable_seq;
-};
 
 struct parcel {
     struct raft_msg msg; /* its entries are the parcel's own */
@@ -64,6 +43,24 @@ struct waiting_read {
     raft_index floor;
 };
 
+/* A snapshot on its way. Each stage but the first is a step of the receiver. */
+enum transfer_stage {
+    TRANSFER_NONE,
+    TRANSFER_ASKED,     /* for, by the leader's replica */
+    TRANSFER_RECEIVING, /* once it is told, and that is durable */
+    TRANSFER_RECEIVED,  /* the snapshot is durable there */
+    TRANSFER_INSTALLED, /* it is the state, once the log is reset */
+};
+
+struct transfer {
+    enum transfer_stage stage;
+    raft_id from;
+    raft_id to;
+    raft_term term;
+    struct raft_pos pos;
+    uint64_t seq; /* the write at the receiver that the next stage waits for */
+};
+
 struct node {
     raft_id id;
     struct raft *raft; /* NULL: down */
@@ -74,8 +71,9 @@ struct node {
     size_t fetch_count;
     bool is_lost[NODES_MAX]; /* an APPEND to it was; not yet reported */
     raft_index applied;
-    raft_index commit; /* as of the last step */
-    px_ns deadline;    /* on its own clock */
+    raft_index commit;          /* as of the last step */
+    struct transfer *receiving; /* the snapshot that comes in; NULL: none */
+    px_ns deadline;             /* on its own clock */
     px_ns clock_base;
     int64_t clock_ppm; /* how much its clock is fast */
     struct waiting_read reads[64];
@@ -95,6 +93,13 @@ struct cluster_counts {
     uint64_t reads_follower;
     uint64_t crashes;
     uint64_t lost_writes;
+    uint64_t compactions;
+    uint64_t asked;     /* for a snapshot */
+    uint64_t resets;    /* installed, in place of the log */
+    uint64_t kept;      /* installed, and the log kept what lay behind */
+    uint64_t ignored;   /* installed, being no news */
+    uint64_t broken;    /* transfers that came to nothing */
+    uint64_t unswapped; /* restarts with a snapshot that the log lacked */
 };
 
 struct cluster {
@@ -104,7 +109,8 @@ struct cluster {
     px_ns now;                    /* true time, which no replica knows */
     struct node nodes[NODES_MAX]; /* id is place + 1 */
     struct parcels network;
-    bool is_cut[NODES_MAX][NODES_MAX]; /* [from][to] */
+    struct transfer transfers[NODES_MAX][NODES_MAX]; /* [from][to] */
+    bool is_cut[NODES_MAX][NODES_MAX];               /* [from][to] */
     raft_id leaders[TERMS_MAX];
     struct raft_entry committed[INDEX_MAX]; /* [index] */
     raft_index commit;                      /* the highest of any */
@@ -138,6 +144,19 @@ void cluster_heal(struct cluster *c);
 void cluster_sync(struct cluster *c, struct node *n, size_t count);
 /* Answers the first fetch. */
 void cluster_answer_fetch(struct cluster *c, struct node *n, bool is_readable);
+
+/* Saves a snapshot of what @n has applied; its log's head goes up to @index,
+ * which lies within that. */
+void cluster_compact(struct cluster *c, struct node *n, raft_index index);
+/* Takes the transfer one stage further; false: it has to wait. */
+bool transfer_advance(struct cluster *c, struct transfer *t);
+/* The connection that carries it breaks; one that is received goes on. */
+void transfer_break(struct cluster *c, struct transfer *t);
+/* The leader's replica asks for it; one that is under way goes on. */
+void transfer_ask(struct cluster *c, const struct node *n,
+                  const struct raft_snapshot *want);
+/* Those that @n sends or receives break. */
+void transfer_crash(struct cluster *c, const struct node *n);
 
 /* Power is lost: of the writes under way the first @kept are on disk. The
  * state machine falls back to @applied. */

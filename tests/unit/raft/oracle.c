@@ -40,7 +40,8 @@ static void check_leader(struct cluster *c, const struct node *n)
     must(c, c->leaders[term] == 0, "election safety: two leaders in a term");
     c->leaders[term] = n->id;
     c->counts.leaders++;
-    for (raft_index i = 1; i <= c->commit; i++)
+    must(c, r->log.base.index <= c->commit, "a base that is not committed");
+    for (raft_index i = r->log.base.index; i <= c->commit; i++)
         must(c, raft_log_holds(&r->log, c->committed[i].pos),
              "leader completeness: a new leader lacks what was committed");
 }
@@ -78,19 +79,13 @@ static void check_entry(struct cluster *c, const struct raft *r,
 
 /* ---- Commits ---- */
 
-static bool is_on_disk(const struct node *n, struct raft_pos pos)
-{
-    return n->disk.last >= pos.index &&
-           n->disk.log[pos.index].pos.term == pos.term;
-}
-
 /* On the disks of a majority, running or not: power may fail now. */
 static bool is_on_majority(const struct cluster *c, struct raft_pos pos)
 {
     unsigned count = 0;
 
     for (unsigned i = 0; i < c->count; i++)
-        count += is_on_disk(&c->nodes[i], pos);
+        count += disk_holds(&c->nodes[i].disk, pos);
     return count > c->count / 2;
 }
 
@@ -108,7 +103,9 @@ static void check_commit(struct cluster *c, const struct node *n)
     if (r->commit > c->commit)
         c->commit = r->commit;
     for (raft_index i = n->commit + 1; i <= r->commit; i++)
-        must(c, raft_log_holds(&r->log, c->committed[i].pos),
+        must(c,
+             i < r->log.base.index ||
+                 raft_log_holds(&r->log, c->committed[i].pos),
              "state machine safety: two entries committed at one index");
 }
 
@@ -121,13 +118,31 @@ void oracle_on_apply(struct cluster *c, const struct node *n,
          "applied before it was committed");
     must(c, known->pos.term == e->pos.term,
          "state machine safety: two entries applied at one index");
-    must(c, is_on_disk(n, e->pos), "applied before it was durable there");
+    must(c, disk_holds(&n->disk, e->pos),
+         "applied before it was durable there");
     if (known->data.data == NULL) {
         known->kind = e->kind;
         known->data = px_slice_ref(e->data);
     }
     must(c, known->kind == e->kind && value_of(known) == value_of(e),
          "state machine safety: two values applied at one index");
+}
+
+/* A snapshot is the state now: what it holds was committed, the log goes on
+ * behind it, and nothing that counts went with the log before. */
+static void check_installed(struct cluster *c, const struct node *n,
+                            struct raft_pos pos, bool is_reset)
+{
+    const struct raft *r = n->raft;
+
+    must(c,
+         pos.index <= c->commit && pos.term == c->committed[pos.index].pos.term,
+         "installed what was not committed");
+    must(c, pos.index > n->applied, "installed an older state");
+    must(c, r->log.base.index == pos.index && r->log.applied == pos.index,
+         "a snapshot that is not the base");
+    c->counts.resets += is_reset;
+    c->counts.kept += !is_reset;
 }
 
 /* ---- Reads ---- */
@@ -159,9 +174,13 @@ static void take_reads(struct cluster *c, struct node *n,
 
 /* ---- Steps ---- */
 
-void oracle_on_step(struct cluster *c, struct node *n,
+void oracle_on_step(struct cluster *c, struct node *n, const struct raft_in *in,
                     const struct raft_out *out)
 {
+    if (out->is_installed)
+        check_installed(c, n, in->installed.pos, out->reset != NULL);
+    else if (in->type == RAFT_IN_INSTALLED)
+        c->counts.ignored++;
     check_leader(c, n);
     if (out->append_count > 0 && out->append[0].pos.index <= n->disk.last)
         c->counts.cuts++;
@@ -182,9 +201,12 @@ static void check_acknowledged(struct cluster *c, const struct node *n,
     const struct raft *leader = c->nodes[c->leaders[term] - 1].raft;
 
     must(c, n->disk.last >= match, "acknowledged before it was durable");
-    if (match > 0 && leader != NULL && leader->role == RAFT_LEADER &&
-        leader->hard.term == term)
-        must(c, raft_log_holds(&leader->log, n->disk.log[match].pos),
+    if (leader != NULL && leader->role == RAFT_LEADER &&
+        leader->hard.term == term && match >= leader->log.base.index)
+        must(c,
+             raft_log_holds(&leader->log, match <= n->disk.base.index
+                                              ? c->committed[match].pos
+                                              : n->disk.log[match].pos),
              "acknowledged what the leader does not hold");
 }
 

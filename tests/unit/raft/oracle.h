@@ -17,7 +17,7 @@ struct entry_name {
 /* Prints the seed, and ends the process. */
 _Noreturn void oracle_fail(const struct cluster *c, const char *what);
 
-void oracle_on_step(struct cluster *c, struct node *n,
+void oracle_on_step(struct cluster *c, struct node *n, const struct raft_in *in,
                     const struct raft_out *out);
 /* A message leaves @n. */
 void oracle_on_send(struct cluster *c, const struct node *n,

@@ -55,15 +55,19 @@ static void random_cut(struct cluster *c)
             cluster_cut(c, (unsigned)i, k, ((side >> i ^ side >> k) & 1) != 0);
 }
 
-static void random_crash(struct cluster *c, struct node *n)
+static void crash(struct cluster *c, struct node *n)
 {
-    if (n->raft == NULL) {
-        cluster_restart(c, n);
-        return;
-    }
-    if (below(c, 3) == 0)
+    if (n->raft != NULL)
         cluster_crash(c, n, below(c, n->disk.write_count + 1),
                       below(c, n->applied + 1));
+}
+
+static void random_crash(struct cluster *c, struct node *n)
+{
+    if (n->raft == NULL)
+        cluster_restart(c, n);
+    else if (below(c, 3) == 0)
+        crash(c, n);
 }
 
 static void random_time(struct cluster *c)
@@ -141,11 +145,54 @@ static void random_pause(struct cluster *c)
         cluster_lease_read(c, n);
 }
 
+/* One that is under way, if there is any. */
+static struct transfer *any_transfer(struct cluster *c)
+{
+    struct transfer *active[NODES_MAX * NODES_MAX];
+    size_t count = 0;
+
+    for (unsigned i = 0; i < c->count; i++)
+        for (unsigned k = 0; k < c->count; k++)
+            if (c->transfers[i][k].stage != TRANSFER_NONE)
+                active[count++] = &c->transfers[i][k];
+    return count == 0 ? NULL : active[below(c, count)];
+}
+
+/* Saved, and the log's head dropped; or sent to one who may not need it, as to
+ * one that has caught up meanwhile. */
+static void random_save(struct cluster *c, struct node *n)
+{
+    struct raft_snapshot want = {.peer = any_node(c)->id};
+
+    if (n->raft == NULL || n->is_paused)
+        return;
+    cluster_compact(c, n, n->applied - below(c, n->applied + 1) / 4);
+    want.term = n->raft->hard.term;
+    if (n->raft->role == RAFT_LEADER && want.peer != n->id)
+        transfer_ask(c, n, &want);
+}
+
+static void random_snapshot(struct cluster *c)
+{
+    struct transfer *t = any_transfer(c);
+
+    if (t == NULL)
+        random_save(c, any_node(c));
+    else if (below(c, 8) == 0)
+        transfer_break(c, t);
+    else if (below(c, 3) == 0 && t->stage >= TRANSFER_RECEIVED)
+        crash(c, &c->nodes[t->to - 1]);
+    else
+        (void)transfer_advance(c, t); /* or it has to wait */
+}
+
 static void random_action(struct cluster *c)
 {
     uint64_t dice = below(c, 100);
 
-    if (dice < 50)
+    if (dice < 10)
+        random_snapshot(c);
+    else if (dice < 50)
         random_message(c);
     else if (dice < 70)
         random_disk(c, any_node(c));
@@ -175,6 +222,12 @@ static void print_counts(const struct cluster_counts *n)
                   n->leaders, n->commits, n->cuts, n->fetches, n->lease_reads,
                   n->reads_leader, n->reads_follower, n->crashes,
                   n->lost_writes);
+    print_message("compactions %" PRIu64 ", snapshots asked for %" PRIu64
+                  ", installed by reset %" PRIu64 ", with the log kept %" PRIu64
+                  ", ignored %" PRIu64 ", broken %" PRIu64
+                  ", found at a restart %" PRIu64 "\n",
+                  n->compactions, n->asked, n->resets, n->kept, n->ignored,
+                  n->broken, n->unswapped);
 }
 
 /* ---- A run ---- */
@@ -237,6 +290,13 @@ static void add_counts(struct cluster_counts *sum,
     sum->reads_follower += add->reads_follower;
     sum->crashes += add->crashes;
     sum->lost_writes += add->lost_writes;
+    sum->compactions += add->compactions;
+    sum->asked += add->asked;
+    sum->resets += add->resets;
+    sum->kept += add->kept;
+    sum->ignored += add->ignored;
+    sum->broken += add->broken;
+    sum->unswapped += add->unswapped;
 }
 
 static void run_seed(uint64_t seed, struct cluster_counts *sum)
@@ -277,6 +337,13 @@ static void safety_holds_under_faults_and_progress_follows(void **s)
     assert_true(sum.reads_follower > 10 * SEEDS);
     assert_true(sum.crashes > 5 * SEEDS);
     assert_true(sum.lost_writes > SEEDS);
+    assert_true(sum.compactions > 10 * SEEDS);
+    assert_true(sum.asked > 5 * SEEDS);
+    assert_true(sum.resets > 2 * SEEDS);
+    assert_true(sum.kept > SEEDS / 10);
+    assert_true(sum.ignored > SEEDS);
+    assert_true(sum.broken > SEEDS);
+    assert_true(sum.unswapped > SEEDS / 10);
 }
 
 int main(int argc, char **argv)
