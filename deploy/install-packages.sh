@@ -9,11 +9,11 @@ set -euo pipefail
 
 # To run a server that was built elsewhere.
 run=(fuse3 libfuse3-3 libuv1 liblmdb0 libprotobuf-c1 libxxhash0 libjansson4
-    libmicrohttpd12)
+    libmicrohttpd12 libzstd1)
 # To build it, with -Dtests=false.
 build=(gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libuv1-dev
     liblmdb-dev libprotobuf-c-dev protobuf-c-compiler libxxhash-dev
-    libjansson-dev libmicrohttpd-dev)
+    libjansson-dev libmicrohttpd-dev libzstd-dev)
 # To build the tests and to run them: the shells and tools that they prove to
 # work on the mount.
 test=(libcmocka-dev bash dash busybox procps coreutils diffutils findutils tar

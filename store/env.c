@@ -97,13 +97,20 @@ int store_env_grow(struct store_env *env)
     uint64_t larger = env->map_bytes * 2;
     int rc;
 
+    atomic_store(&env->is_growing, true);
     rc = pthread_rwlock_wrlock(&env->guard);
     px_assert(rc == 0);
     rc = mdb_env_set_mapsize(env->lmdb, larger);
     if (rc == 0)
         env->map_bytes = larger;
     (void)pthread_rwlock_unlock(&env->guard); /* held: it can't fail */
+    atomic_store(&env->is_growing, false);
     return store_err(rc);
+}
+
+bool store_env_is_growing(const struct store_env *env)
+{
+    return atomic_load(&env->is_growing);
 }
 
 int store_env_sync(struct store_env *env)

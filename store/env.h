@@ -15,6 +15,8 @@
 
 #include <lmdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct store_env {
@@ -24,6 +26,7 @@ struct store_env {
     /* LMDB must have no transaction while its map grows: a begun view holds
      * it for reading, store_env_grow for writing. */
     pthread_rwlock_t guard;
+    atomic_bool is_growing; /* store_env_grow waits, or is at work */
 };
 
 /* A negative errno for what LMDB returned; 0 for 0. */
@@ -36,6 +39,9 @@ int store_err(int lmdb_rc);
 int store_env_open(struct store_env *env, const char *dir, uint64_t map_bytes);
 /* Twice the map, for a transaction that met MDB_MAP_FULL and was aborted. */
 int store_env_grow(struct store_env *env);
+/* Does the applier wait for views to end? A long one does then, and begins
+ * anew. Thread: any. */
+bool store_env_is_growing(const struct store_env *env);
 /* Everything committed so far, to the disk. */
 int store_env_sync(struct store_env *env);
 void store_env_close(struct store_env *env);

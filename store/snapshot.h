@@ -26,6 +26,9 @@
 #include "store/state.h"
 
 #define STORE_SNAPSHOT_NAME_BYTES 32
+/* Names that end so are of files that are being written: a save's, a transfer's.
+ * store_snapshot_find, at the start, removes them. */
+#define STORE_SNAPSHOT_UNFINISHED ".new"
 
 /* "0000000000000123.snap": of the index, decimal. */
 void store_snapshot_name(raft_index index,
@@ -48,11 +51,20 @@ struct store_snapshot_save_options {
 };
 
 /* Saves what the state holds now, from one consistent read, while it goes on
- * changing. A long read keeps LMDB from reusing pages: when the database has
- * grown by more than a quarter (and 64 MiB) meanwhile, the save begins anew,
- * twice at most.
- * Errors: -ECANCELED, -ENOSPC, -EIO and others of the disk, -ENOMEM: there is
- *         no new snapshot then, and the older ones are as they were. */
+ * changing; and removes the older snapshots. Every chunk's hash is compared on
+ * the way, and so is the state's: a damaged state has no snapshot.
+ *
+ * A long read keeps LMDB from reusing pages: when the database has grown by
+ * more than a quarter (and 64 MiB) meanwhile, the save begins anew, twice at
+ * most; the third time it goes on to the end, as the least evil. It also begins
+ * anew, without being counted, when the applier waits for the read to end
+ * because the map has to grow (env.h).
+ *
+ * Errors: -ECANCELED, -ENOSPC, -EIO and others of the disk, -ENOMEM, -EINVAL
+ *         (nothing has been applied yet), -PX_ECORRUPT (what LMDB holds is not
+ *         what was written). The older snapshots are as they were. A new one
+ *         can be there only if the last step failed, sync_dir or the removal:
+ *         it is whole, but may be gone after a crash of the machine. */
 int store_snapshot_save(struct store_state *s,
                         const struct store_snapshot_save_options *options,
                         struct store_snapshot_info *info_out);
@@ -60,7 +72,8 @@ int store_snapshot_save(struct store_state *s,
 /* The newest whole snapshot (head, foot and length are sound; blocks are
  * checked when they are read). What an interrupted save or transfer left is
  * removed. -ENOENT: there is none. @why says what is wrong with those that
- * were passed over, or is empty. */
+ * were passed over, or is empty; none is for want of memory or files: then the
+ * error is returned. */
 int store_snapshot_find(struct store_disk *disk, uint64_t stamp,
                         struct store_snapshot_info *info_out, char *why,
                         size_t why_size);
@@ -73,8 +86,15 @@ int store_snapshot_verify(struct store_disk *disk, const char *name,
 
 /* Builds a state in @dir, which exists and is empty, from snapshot @name;
  * synced, and noted as clean, on return: store_state_open then opens it at the
- * snapshot's position. All checks of verify are made on the way.
- * @progress, if any, is called now and then with bytes of the file. */
+ * snapshot's position. All checks of verify are made on the way. Memory: a
+ * block, and what one transaction of a block's records dirties.
+ * @progress, if any, is called after each block with bytes of the file.
+ * Errors: those of verify; -ENOTEMPTY; -ENOSPC and others of LMDB and the disk.
+ *         No database is in @dir then, but what else was written may be. Of a
+ *         load that was interrupted, store_state_open finds a database without
+ *         a note: it empties it and says STORE_STATE_DISTRUSTED, at position 0.
+ *         So the folder takes the place of another state only after this has
+ *         returned 0. */
 int store_snapshot_load(struct store_disk *disk, const char *name,
                         uint64_t stamp, const char *dir, const char *boot_id,
                         void (*progress)(void *ctx, uint64_t done,

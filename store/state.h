@@ -11,7 +11,7 @@
  * process the page cache still has it, and the log from the applied index on is
  * replayed. After a crash of the machine (the boot id differs from the one noted
  * at open, and the last close was not clean) the state is thrown away and
- * rebuilt from the log.
+ * rebuilt from a snapshot (snapshot.h) and the log.
  *
  * Applying never fails for a local reason: an error of store_apply ends the
  * process, it does not make this replica differ. */
@@ -42,7 +42,8 @@ struct store_state_options {
 enum store_state_origin {
     STORE_STATE_NEW,        /* there was none */
     STORE_STATE_KEPT,       /* used as it was */
-    STORE_STATE_DISTRUSTED, /* the machine crashed, or asked for: emptied */
+    STORE_STATE_DISTRUSTED, /* the machine crashed, or asked for, or it is half
+                               of a snapshot that was being loaded: emptied */
 };
 
 /* Errors: -PX_EFORMAT (written by a newer program; left as it was, even if
