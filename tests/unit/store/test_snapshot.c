@@ -2,6 +2,7 @@
  * saved, and nothing else is ever believed. */
 #include "tests/unit/store/state_fixture.h"
 
+#include <lmdb.h>
 #include <unistd.h>
 
 #include "base/rand.h"
@@ -563,6 +564,50 @@ static void every_failure_of_a_read_is_an_error_with_a_sentence(void **state)
     w->m.fail_at = 0;
 }
 
+/* Puts @value where the closed database has @key, behind the state's back. */
+static void replace_record(struct fixture *fx, const struct store_key *key,
+                           const void *value, size_t size)
+{
+    MDB_val k = val(key->bytes, key->size), v = val(value, size);
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+
+    fixture_close(fx);
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_mapsize(env, UINT64_C(1) << 34), 0);
+    assert_int_equal(mdb_env_open(env, fx->dir, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
+    assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
+}
+
+static void a_damaged_state_has_no_snapshot(void **state)
+{
+    struct world *w = *state;
+    uint64_t f = do_create(w->fx, ROOT, "file");
+    struct inode_record inode = {.mode = S_IFREG | 0644, .links = 1};
+    struct store_snapshot_info info;
+    struct store_key key;
+
+    do_write(w->fx, f, 0, "data", 4);
+    (void)save(w);
+    store_key_number(&key, STORE_TAG_INODE, f);
+    replace_record(w->fx, &key, &inode, sizeof inode); /* the whole's hash */
+    assert_int_equal(try_save(w, &info), -PX_ECORRUPT);
+    replace_record(w->fx, &key, "short", 5); /* the record's size */
+    assert_int_equal(try_save(w, &info), -PX_ECORRUPT);
+    store_key_chunk(&key, f, 0);
+    replace_record(w->fx, &key, "01234567data", 12); /* the chunk's hash */
+    assert_int_equal(try_save(w, &info), -PX_ECORRUPT);
+    assert_null(memory_disk_find(&w->m, "snapshot.new"));
+    assert_int_equal(verify(w, file_of(w, w->fx->last)->name), 0);
+    fixture_close(w->fx); /* not to be checked any more */
+}
+
 static bool yes(void *ctx)
 {
     (void)ctx;
@@ -601,6 +646,7 @@ int main(void)
         T(a_half_loaded_state_has_no_note_and_is_not_believed),
         T(every_failure_of_the_disk_leaves_a_whole_snapshot),
         T(every_failure_of_a_read_is_an_error_with_a_sentence),
+        T(a_damaged_state_has_no_snapshot),
         T(a_cancelled_save_leaves_nothing),
     };
 
