@@ -40,6 +40,10 @@
  * history_fail; what may have had one (ETIMEDOUT) is left open. A result that
  * is not in the table is a violation.
  *
+ * Unknown operations on registers and lists cost little. Each one on names may
+ * double the work of all that comes later in that directory: go on in another
+ * object after a dozen.
+ *
  * Times are of any clock that all clients share. Operations that end and begin
  * at the same time count as overlapping: a simulator gives its step number,
  * which orders everything. Calls and returns may be recorded in any order.
@@ -59,6 +63,7 @@
 
 #define HISTORY_NAMES_MAX 16 /* of one directory: 0 .. 15 */
 #define HISTORY_ANY UINT64_MAX
+#define HISTORY_ID_MAX (UINT64_MAX >> 1) /* and of values and tokens */
 #define HISTORY_CONFIGS_MAX UINT64_C(20000000)
 #define HISTORY_TEXT_BYTES 8192
 
