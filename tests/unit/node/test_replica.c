@@ -68,6 +68,34 @@ a_read_on_any_node_sees_what_was_acknowledged_on_another(void **state)
     world_close(w);
 }
 
+/* The leader's answer comes at once; what it speaks of can't be applied before
+ * the follower's own disk holds it. */
+static void a_read_waits_until_its_index_is_applied_here(void **state)
+{
+    struct world *w = world_open(3, 16);
+    struct world_request q;
+    struct world_request read;
+    size_t leader;
+    size_t follower;
+
+    (void)state;
+    assert_true(world_ready(w));
+    leader = world_leader(w);
+    follower = (leader + 1) % 3;
+    w->nodes[follower].is_disk_stuck = true;
+    world_mkdir(w, leader, "a", &q);
+    assert_true(world_wait(w, &q));
+    world_read(w, follower, &read);
+    assert_true(world_settle(w, 100 * PX_NS_PER_MS));
+    assert_false(world_has_name(w, follower, "a"));
+    assert_false(read.is_done);
+    w->nodes[follower].is_disk_stuck = false;
+    assert_true(world_wait(w, &read));
+    assert_int_equal(read.rc, 0);
+    assert_true(world_has_name(w, follower, "a"));
+    world_close(w);
+}
+
 /* The leader has the command in its log, on a majority, and dies before the
  * one who asked hears of it: sent again, the same number, applied once. */
 static bool loses_commits(const struct world_msg *m)
@@ -447,6 +475,7 @@ int main(void)
             a_command_of_a_follower_is_applied_there_when_it_is_answered),
         cmocka_unit_test(
             a_read_on_any_node_sees_what_was_acknowledged_on_another),
+        cmocka_unit_test(a_read_waits_until_its_index_is_applied_here),
         cmocka_unit_test(
             a_command_sent_again_after_its_leader_died_is_applied_once),
         cmocka_unit_test(
