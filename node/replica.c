@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "base/text.h"
 #include "node/replica_core.h"
 
@@ -110,7 +111,7 @@ static void hold_messages(struct replica *r, const struct raft_out *out)
     bool is_durable = out->after_seq <= r->durable_seq;
 
     for (size_t i = 0; i < out->after.count; i++) {
-        if (is_durable)
+        if (is_durable || px_mutant(HELD_MSGS_EARLY))
             send_message(r, &out->after.list[i]);
         else if (r->held_count < HELD_MSGS_MAX)
             r->held[r->held_count++] =

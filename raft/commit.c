@@ -8,6 +8,7 @@
  * Followers learn of commits with the next APPEND or heartbeat. Only one that
  * somebody waits at is told at once, by a heartbeat that asks for no answer:
  * waking a peer costs more than the message. */
+#include "base/mutant.h"
 #include "raft/core.h"
 
 uint64_t raft_majority(const struct raft *r,
@@ -35,12 +36,15 @@ uint64_t raft_majority(const struct raft *r,
 
 raft_index raft_ready_index(const struct raft *r)
 {
+    if (px_mutant(APPLY_NOT_DURABLE))
+        return r->commit;
     return r->commit < r->log.durable ? r->commit : r->log.durable;
 }
 
 bool raft_can_serve(const struct raft *r)
 {
-    return r->role == RAFT_LEADER && r->commit >= r->noop;
+    return r->role == RAFT_LEADER &&
+           (r->commit >= r->noop || px_mutant(NOOP_MISSING));
 }
 
 void raft_commit_to(struct raft *r, raft_index index)
@@ -98,11 +102,16 @@ static uint64_t match_of(const struct raft_peer *p)
 bool raft_commit_advance(struct raft *r)
 {
     raft_index from = r->commit;
-    raft_index to = raft_majority(r, match_of, r->log.durable);
+    raft_index own =
+        px_mutant(OWN_COPY_NOT_DURABLE) ? r->log.last : r->log.durable;
+    raft_index to = raft_majority(r, match_of, own);
     uint32_t waiting;
 
     px_assert(r->role == RAFT_LEADER);
-    if (to <= from || raft_log_term(&r->log, to) != r->hard.term)
+    if (to <= from)
+        return false;
+    if (raft_log_term(&r->log, to) != r->hard.term &&
+        !px_mutant(COMMIT_OLD_TERM))
         return false;
     raft_commit_to(r, to);
     waiting = waiting_members(r, from, to);

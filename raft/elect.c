@@ -8,6 +8,7 @@
  * Two things keep the lease safe (lease.c): who has heard a leader within E
  * votes for no one else, whatever the term (4.2.3, 6.4), and who was restarted
  * neither votes nor campaigns for as long as a promise made before could hold. */
+#include "base/mutant.h"
 #include "raft/core.h"
 
 void raft_election_defer(struct raft *r)
@@ -19,7 +20,9 @@ void raft_election_defer(struct raft *r)
 
 void raft_election_restart(struct raft *r)
 {
-    r->timeout = r->election + px_rand_below(&r->rand, r->election);
+    r->timeout = r->election;
+    if (!px_mutant(TIMEOUT_FIXED))
+        r->timeout += px_rand_below(&r->rand, r->election);
     raft_election_defer(r);
 }
 
@@ -95,7 +98,8 @@ static void become_pre_candidate(struct raft *r)
 {
     raft_election_restart(r);
     r->role = RAFT_PRE_CANDIDATE;
-    r->leader = 0;
+    if (!px_mutant(PRE_VOTE_KEEPS_LEADER))
+        r->leader = 0;
     r->granted = 0;
     r->is_transfer = false;
     raft_reads_forget(r);
@@ -116,7 +120,10 @@ void raft_on_election_timeout(struct raft *r)
         raft_election_restart(r);
         return;
     }
-    become_pre_candidate(r);
+    if (px_mutant(PRE_VOTE_SKIPPED))
+        become_candidate(r, false);
+    else
+        become_pre_candidate(r);
 }
 
 void raft_on_timeout_now(struct raft *r, const struct raft_msg *m)
@@ -133,6 +140,9 @@ static bool may_vote(const struct raft *r, const struct raft_msg *m)
 {
     if (r->now < r->quiet_until)
         return false;
+    if (px_mutant(STICKY_NOT) ||
+        (px_mutant(STICKY_SAME_TERM) && m->term > r->hard.term))
+        return true;
     return m->vote.is_transfer || !raft_is_sticky(r);
 }
 
@@ -146,6 +156,8 @@ void raft_on_pre_vote(struct raft *r, const struct raft_msg *m)
     if (m->term <= r->hard.term || !may_vote(r, m) ||
         !raft_log_is_covered(&r->log, m->vote.last))
         return;
+    if (px_mutant(PRE_VOTE_REFRESHES))
+        raft_election_restart(r);
     reply->vote_reply.is_granted = true;
     reply->term = m->term;
 }
@@ -154,8 +166,10 @@ void raft_on_pre_vote(struct raft *r, const struct raft_msg *m)
 static bool is_free_for(const struct raft *r, const struct raft_msg *m)
 {
     return m->term == r->hard.term &&
-           (r->hard.voted_for == 0 || r->hard.voted_for == m->from) &&
-           raft_log_is_covered(&r->log, m->vote.last);
+           (r->hard.voted_for == 0 || r->hard.voted_for == m->from ||
+            px_mutant(VOTE_TWICE)) &&
+           (raft_log_is_covered(&r->log, m->vote.last) ||
+            px_mutant(VOTE_BEHIND_LOG));
 }
 
 static void grant(struct raft *r, raft_id candidate)

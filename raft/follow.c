@@ -22,6 +22,7 @@
  * that it ends below. */
 #include <errno.h>
 
+#include "base/mutant.h"
 #include "raft/core.h"
 
 /* Everything that the rest relies on; the message is from a peer. */
@@ -84,6 +85,8 @@ static void refuse(struct raft *r, const struct raft_msg *m)
 
     reply->append_reply.is_accepted = false;
     reply->append_reply.match = m->append.prev.index;
+    if (px_mutant(CONFLICT_ONE_BY_ONE))
+        return;
     reply->append_reply.conflict =
         raft_log_conflict(&r->log, m->append.prev.index);
 }
@@ -111,6 +114,8 @@ static size_t count_held(const struct raft *r, const struct raft_msg_append *a)
 {
     size_t i = 0;
 
+    if (px_mutant(CUT_MATCHING))
+        return 0;
     while (i < a->count && raft_log_holds(&r->log, a->entries[i].pos))
         i++;
     return i;
@@ -170,6 +175,10 @@ int raft_on_append(struct raft *r, const struct raft_msg *m)
         if (rc < 0)
             return rc;
     }
+    if (px_mutant(ACK_OWN_TAIL) && a->count == 0)
+        verified = r->log.last;
+    if (px_mutant(COMMIT_BEYOND_APPEND))
+        raft_commit_to(r, a->commit < r->log.last ? a->commit : r->log.last);
     raft_commit_to(r, a->commit < verified ? a->commit : verified);
     acknowledge(r, m, verified);
     return 0;
@@ -182,6 +191,8 @@ void raft_on_heartbeat(struct raft *r, const struct raft_msg *m)
 
     if (!heed_leader(r, m->from))
         return;
+    if (px_mutant(COMMIT_BEYOND_HEARTBEAT))
+        raft_commit_to(r, h->commit < r->log.last ? h->commit : r->log.last);
     if (raft_log_holds(&r->log, h->match))
         raft_commit_to(r,
                        h->commit < h->match.index ? h->commit : h->match.index);

@@ -14,6 +14,7 @@
  * The E of a promise is the follower's, that of the lease ours: all voters run
  * with the same one. A restart with a shorter one does not shorten what was
  * promised before (raft_options.promise). */
+#include "base/mutant.h"
 #include "raft/core.h"
 
 static uint64_t heard_of(const struct raft_peer *p)
@@ -62,9 +63,11 @@ void raft_on_heartbeat_reply(struct raft *r, struct raft_peer *p,
     if (h->round > p->round)
         p->round = h->round;
     if (h->stamp > p->stamp) {
-        p->stamp = h->stamp;
+        p->stamp = px_mutant(LEASE_AT_RECEIPT) ? r->now : h->stamp;
         /* A sole voter needs no echo, and its lease no end. */
         r->lease_stamp = raft_majority(r, stamp_of, PX_NS_NEVER);
+        if (px_mutant(LEASE_ONE_PEER))
+            r->lease_stamp = p->stamp;
     }
     raft_reads_advance(r);
     raft_resend_if_stuck(r, p, h->last);
@@ -77,7 +80,7 @@ void raft_check_quorum(struct raft *r)
     if (heard < r->elected_at)
         heard = r->elected_at;
     r->quorum_at = heard + r->election;
-    if (r->quorum_at <= r->now)
+    if (r->quorum_at <= r->now && !px_mutant(QUORUM_UNCHECKED))
         raft_become_follower(r, r->hard.term);
 }
 
@@ -90,7 +93,8 @@ px_ns raft_lease_end(const struct raft *r)
 
 bool raft_lease_read(const struct raft *r, px_ns now, raft_index *index_out)
 {
-    if (now >= raft_lease_end(r))
+    if (px_mutant(LEASE_ENDLESS) ? raft_lease_end(r) == 0
+                                 : now >= raft_lease_end(r))
         return false;
     *index_out = r->commit;
     return true;

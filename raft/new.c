@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/mutant.h"
 #include "raft/core.h"
 
 #define PPM UINT64_C(1000000)
@@ -98,9 +99,11 @@ static void set_times(struct raft *r, const struct raft_options *o)
     r->heartbeat = o->heartbeat;
     r->lease =
         o->election * (PPM - o->clock_drift_ppm) / (PPM + o->clock_drift_ppm);
+    if (px_mutant(LEASE_NO_DRIFT))
+        r->lease = o->election;
     r->now = o->now;
     /* A sole voter can have promised nothing to anybody. */
-    if (!o->is_first_boot && !is_alone)
+    if (!o->is_first_boot && !is_alone && !px_mutant(LEASE_AFTER_RESTART))
         r->quiet_until = o->now + quiet_time(o);
     px_rand_init(&r->rand, o->seed);
     raft_election_restart(r);

@@ -18,6 +18,7 @@
  *
  * No path is open before the leader has committed in its own term: until then
  * its commit index may be behind what an earlier leader has acknowledged. */
+#include "base/mutant.h"
 #include "raft/core.h"
 
 static void ready(struct raft *r, uint64_t id, raft_index index)
@@ -92,7 +93,8 @@ static bool is_any_waiting(const struct raft *r)
 /* A fresh round counts for all that waits now, and for nothing later. */
 static void start_round(struct raft *r)
 {
-    raft_heartbeat_round(r);
+    if (!px_mutant(READ_OLD_ROUND))
+        raft_heartbeat_round(r);
     r->reads.round = r->round;
     r->reads.round_last = r->reads.wanted;
     r->reads.round_index = r->commit;
@@ -133,6 +135,10 @@ void raft_on_read_request(struct raft *r, struct raft_peer *p,
     }
     p->read_waiting = m->read.id; /* the attempt before it was given up */
     p->read_asked = 0;
+    if (px_mutant(READ_ROUND_JOINED) && r->reads.round != 0) {
+        p->read_asked = p->read_waiting;
+        p->read_waiting = 0;
+    }
     raft_reads_advance(r);
 }
 
@@ -144,7 +150,9 @@ static void advance_follower(struct raft *r)
 
     if (r->leader == 0 || q->attempt != 0 || q->wanted <= q->done)
         return;
-    q->attempt = q->attempt_next++;
+    q->attempt = q->attempt_next;
+    if (!px_mutant(READ_ID_REUSED))
+        q->attempt_next++;
     q->attempt_last = q->wanted;
     q->attempt_at = r->now;
     raft_msg_settled(r, r->leader, RAFT_MSG_READ)->read.id = q->attempt;

@@ -8,6 +8,7 @@
  * to reset. Everything else is handled after the time: a leader that has lost
  * its majority takes no proposal. */
 #include "base/err.h"
+#include "base/mutant.h"
 #include "raft/core.h"
 
 /* ---- What a step has to say ---- */
@@ -45,6 +46,8 @@ struct raft_msg *raft_msg_settled(struct raft *r, raft_id to,
 
 bool raft_is_hard_durable(const struct raft *r)
 {
+    if (px_mutant(VOTE_NOT_DURABLE))
+        return true;
     return !r->draft.is_hard_changed && r->hard_seq <= r->durable_seq;
 }
 
@@ -145,7 +148,7 @@ static void draft_end(struct raft *r, struct raft_out *out)
         .is_installed = d->is_installed,
     };
     draft_write(r, out);
-    if (d->after_count > 0)
+    if (d->after_count > 0 && !px_mutant(ACK_BEFORE_FSYNC))
         out->after_seq = r->write_seq; /* all that they may depend on */
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "store/hash.h"
 #include "store/state_core.h"
 
@@ -145,9 +146,10 @@ static void apply_command(struct apply *a, const struct command *c,
 
     r->session = c->session;
     r->sequence = c->sequence;
-    if (has_session && !store_session_admit(a, c, r))
+    if (has_session && !store_session_admit(a, c, r) &&
+        !(px_mutant(SESSION_REVIVED) && r->rc == -PX_ESESSION))
         return;
-    if (c->time > a->meta.time)
+    if (c->time > a->meta.time || px_mutant(TIME_BACKWARDS))
         a->meta.time = c->time;
     a->now = a->meta.time;
     r->rc = operate(a, c, r);

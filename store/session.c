@@ -25,6 +25,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "store/apply.h"
 
 /* ---- The table ---- */
@@ -179,7 +180,7 @@ static bool result_load(struct apply *a, const struct command *c,
     store_key_result(&key, c->session, c->sequence);
     if (!store_kv_get_record(&a->kv, &key, &rec, sizeof rec))
         return false;
-    if (rec.sequence != c->sequence)
+    if (px_mutant(RETRY_APPLIED_TWICE) || rec.sequence != c->sequence)
         return false; /* an older one in the same slot, below the floor */
     r->index = rec.index;
     r->rc = rec.rc;
@@ -221,6 +222,8 @@ void store_session_keep(struct apply *a, const struct command *c,
                                 .rc = r->rc};
     struct store_key key;
 
+    if (px_mutant(SESSION_REVIVED) && s == NULL)
+        return;
     px_assert(s != NULL);
     px_assert(r->sequence == c->sequence);
     store_key_result(&key, c->session, c->sequence);

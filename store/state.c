@@ -20,6 +20,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "store/boot.h"
 #include "store/hash.h"
 #include "store/state_core.h"
@@ -50,12 +51,15 @@ static const char *doubt(const struct store_state_options *options, int note_rc,
     if (options->distrust)
         return "told to distrust the state";
     if (note_rc == -ENOENT)
-        return "the database has no note of its boot";
+        return px_mutant(STATE_KEPT_BEHIND)
+                   ? NULL
+                   : "the database has no note of its boot";
     if (note_rc < 0 && note->format > 0)
         return "it is in the format of an older program";
     if (note_rc < 0)
         return "the note of the last boot can't be read";
-    if (!note->is_clean && strcmp(note->id, options->boot_id) != 0)
+    if (!note->is_clean && strcmp(note->id, options->boot_id) != 0 &&
+        !px_mutant(BOOT_ID_IGNORED))
         return "the machine went down without a clean close";
     return NULL;
 }

@@ -1,0 +1,79 @@
+/* Rules that can be broken on purpose, to see that a test notices.
+ *
+ *   if (to <= from || (is_of_old_term && !px_mutant(COMMIT_OLD_TERM)))
+ *
+ * In a normal build px_mutant() is false, and the compiler forgets the line. A
+ * build with -Dmutants=true, which is for tests alone, reads PX_MUTANT from the
+ * environment at start: the name of the one that is on. tests/mutants.sh runs
+ * the tests against each.
+ *
+ * A site breaks its rule as a programmer who doesn't know the rule would: the
+ * asserts nearby stay as they are, and may well be what catches it. */
+#ifndef PX_MUTANT_H
+#define PX_MUTANT_H
+
+#include <stdbool.h>
+
+/* name, what is broken. The runner reads this table: one line each. */
+/* clang-format off */
+#define PX_MUTANT_LIST(X) \
+    X(ACK_BEFORE_FSYNC, "an acknowledgement leaves before the write is durable") \
+    X(VOTE_NOT_DURABLE, "terms and votes count as durable when handed out") \
+    X(HELD_MSGS_EARLY, "messages that wait for a write are sent at once") \
+    X(OWN_COPY_NOT_DURABLE, "the leader counts its own copy before it is durable") \
+    X(APPLY_NOT_DURABLE, "entries are applied before they are durable here") \
+    X(TIMEOUT_FIXED, "election timeouts are not random") \
+    X(PRE_VOTE_SKIPPED, "candidates ask for no pre-vote") \
+    X(PRE_VOTE_REFRESHES, "granting a pre-vote defers the own election") \
+    X(PRE_VOTE_KEEPS_LEADER, "a pre-candidate goes on believing in its leader") \
+    X(VOTE_TWICE, "a second vote is given in one term") \
+    X(VOTE_BEHIND_LOG, "a candidate with an older log is voted for") \
+    X(QUORUM_UNCHECKED, "a leader that hears from no majority goes on") \
+    X(STICKY_NOT, "a voter that has just heard its leader votes for another") \
+    X(STICKY_SAME_TERM, "stickiness holds for equal terms only") \
+    X(NOOP_MISSING, "reads do not wait for the leader's own first commit") \
+    X(COMMIT_OLD_TERM, "entries of older terms are committed by counting") \
+    X(COMMIT_BEYOND_APPEND, "a follower commits what no APPEND has verified") \
+    X(COMMIT_BEYOND_HEARTBEAT, "a follower commits what no heartbeat has verified") \
+    X(ACK_OWN_TAIL, "an empty APPEND is acknowledged by the own tail") \
+    X(CUT_MATCHING, "entries that match are cut, with all behind them") \
+    X(CONFLICT_ONE_BY_ONE, "a refusal names neither term nor its first index") \
+    X(LEASE_AT_RECEIPT, "the lease counts from when the echo arrives") \
+    X(LEASE_ONE_PEER, "one peer's echo is a majority") \
+    X(LEASE_ENDLESS, "a lease has no end") \
+    X(LEASE_NO_DRIFT, "the lease ignores that clocks differ in rate") \
+    X(LEASE_AFTER_RESTART, "a restarted node votes at once") \
+    X(LEASE_AFTER_TIMEOUT_NOW, "the lease goes on after TimeoutNow was sent") \
+    X(READ_OLD_ROUND, "a read is served by a round sent before it came") \
+    X(READ_ROUND_JOINED, "a read joins the round that is under way") \
+    X(READ_ID_REUSED, "a read asked again keeps its id") \
+    X(READ_BEFORE_APPLIED, "a read is answered before its index is applied") \
+    X(RETRY_APPLIED_TWICE, "a command that comes twice is applied twice") \
+    X(SESSION_REVIVED, "a command of a session that has ended takes effect") \
+    X(TIME_BACKWARDS, "the time of the state follows each command's") \
+    X(APPLIED_APART, "the applied index is stored apart from what it tells of") \
+    X(BOOT_ID_IGNORED, "the state is believed after the machine went down") \
+    X(STATE_KEPT_BEHIND, "a state without a note of its boot is believed") \
+    X(LOG_FSYNC_SKIPPED, "the log is not flushed") \
+    X(TAIL_UNCUT, "appending goes on behind a torn tail") \
+    X(RENAME_NOT_SYNCED, "a rename is not followed by an fsync of its folder") \
+    X(SNAPSHOT_REPLY_EARLY, "a snapshot is acknowledged before it is durable") \
+    X(CORRUPTION_CUT, "a corrupt record in the middle is cut like a torn tail")
+/* clang-format on */
+
+enum px_mutant {
+    PX_MUTANT_NONE,
+#define PX_MUTANT_ENUM(name, text) PX_MUTANT_##name,
+    PX_MUTANT_LIST(PX_MUTANT_ENUM)
+#undef PX_MUTANT_ENUM
+};
+
+#ifdef PX_MUTANTS
+extern enum px_mutant px_mutant_on; /* set once, before main() */
+#define px_mutant(name) (px_mutant_on == PX_MUTANT_##name)
+#else
+/* The name has to exist here, too. */
+#define px_mutant(name) ((void)PX_MUTANT_##name, false)
+#endif
+
+#endif

@@ -1,0 +1,141 @@
+#!/bin/bash
+# Breaks one rule after another, and says which test notices.
+#
+#   tests/mutants.sh [--build DIR] [--seeds N] [NAME...]
+#
+# One build, with -Dmutants=true; the rule to break is chosen by PX_MUTANT in
+# the environment (base/mutant.h). For each mutant: the unit tests of raft,
+# store and node, then the simulator where there is one, up to the first that
+# fails. Printed is the table of docs/testing.md. The status is 0 if every
+# mutant that has a site was caught, and no test fails without one.
+#
+#   --build DIR   built there, and kept; otherwise build/mutants
+#   --seeds N     of the simulator, for each mutant (1000)
+#   NAME          these alone
+set -uo pipefail
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$repo/build/mutants
+seeds=1000
+
+usage() {
+    sed -n '4s/^# *//p' "${BASH_SOURCE[0]}" >&2
+    exit 2
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --build) build=${2:-} && shift ;;
+    --seeds) seeds=${2:-} && shift ;;
+    --*) usage ;;
+    *) break ;;
+    esac
+    shift
+done
+[[ $build && $seeds =~ ^[1-9][0-9]*$ ]] || usage
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/phalanx-mutants-XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+export TMPDIR=$work
+ulimit -c 0 # a failed assertion is what is hoped for
+
+# --- what there is to run ----------------------------------------------------
+
+tests=() # in this order: the quick ones first
+targets() {
+    local name
+    for name in log progress elect commit lease read follow lead step new text \
+        cluster; do
+        tests+=("tests/unit/raft/test_raft_$name")
+    done
+    for name in session apply apply_write apply_rename orphan check view \
+        state_open apply_fail apply_model segment log log_disk recover \
+        identity; do
+        tests+=("tests/unit/store/test_$name")
+    done
+    tests+=(tests/unit/node/test_node_replica tests/unit/raft/test_raft_random)
+}
+
+build() {
+    if [ ! -f "$build/build.ninja" ]; then
+        meson setup "$build" "$repo" -Dmutants=true || return 1
+    fi
+    local known wanted=()
+    known=$(ninja -C "$build" -t targets all | sed -n 's/: .*//p')
+    targets
+    for name in "${tests[@]}" tests/sim/sim; do
+        if grep -qxF "$name" <<<"$known"; then wanted+=("$name"); fi
+    done
+    tests=()
+    for name in "${wanted[@]}"; do
+        [ "$name" = tests/sim/sim ] || tests+=("$name")
+    done
+    ninja -C "$build" "${wanted[@]}"
+}
+
+# --- one mutant --------------------------------------------------------------
+
+# The test that failed in the output $1 of program $2: the one that cmocka
+# names, or else the last that was begun.
+failed_test() {
+    local name
+    name=$(sed -nE 's/^\[  (FAILED |ERROR  ) \] ([a-z_0-9]+)$/\2/p' "$1" |
+        head -n 1)
+    [ -n "$name" ] || name=$(sed -n 's/^\[ RUN      \] //p' "$1" | tail -n 1)
+    echo "${2##*/}: ${name:-(its end)}"
+}
+
+# Runs everything with mutant $1, or none; prints who noticed.
+hunt() {
+    local out=$work/out name
+    if [ -n "$1" ]; then export PX_MUTANT=$1; else unset PX_MUTANT; fi
+    for name in "${tests[@]}"; do
+        timeout 300 "$build/$name" >"$out" 2>&1 && continue
+        failed_test "$out" "$name"
+        return 0
+    done
+    if [ -x "$build/tests/sim/sim" ] &&
+        ! timeout 3600 "$build/tests/sim/sim" --seeds "$seeds" >"$out" 2>&1; then
+        grep -om1 -E -- '--seed[ =][0-9]+' "$out" || echo "sim: (its end)"
+        return 0
+    fi
+    return 1
+}
+
+has_site() {
+    grep -rqE "px_mutant\($1\)" --include='*.c' "$repo"/{base,raft,store,net,fs,node}
+}
+
+# --- all of them -------------------------------------------------------------
+
+build >"$work/build.log" 2>&1 || {
+    tail -n 20 "$work/build.log" >&2
+    exit 1
+}
+if who=$(hunt ''); then
+    echo "without a mutant there fails $who" >&2
+    exit 1
+fi
+
+mapfile -t table < <(sed -n 's/^    X(\([A-Z_0-9]*\), "\(.*\)").*/\1 \2/p' \
+    "$repo/base/mutant.h")
+caught=0 missed=0 unplanted=0
+echo "| mutant | what is broken | caught by | s |"
+echo "| --- | --- | --- | --- |"
+for row in "${table[@]}"; do
+    name=${row%% *} begin=$SECONDS
+    if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
+    if ! has_site "$name"; then
+        who='no site yet' unplanted=$((unplanted + 1))
+    elif who=$(hunt "$name"); then
+        caught=$((caught + 1))
+    else
+        who='**nothing**' missed=$((missed + 1))
+    fi
+    echo "| $name | ${row#* } | $who | $((SECONDS - begin)) |"
+done
+echo
+echo "$caught caught, $missed not caught, $unplanted without a site"
+[ "$missed" -eq 0 ]
