@@ -7,8 +7,6 @@
  * Verify is the same walk without the database. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "base/err.h"
 #include "store/boot.h"
@@ -68,27 +66,24 @@ static int append_block(const struct snapshot_reader *r, struct store_env *env)
 
 /* ---- Durable ---- */
 
-static int sync_dir(const char *dir)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = 0;
-
-    if (fd < 0)
-        return -errno;
-    if (fsync(fd) < 0)
-        rc = -errno;
-    (void)close(fd); /* nothing was written through it */
-    return rc;
-}
-
+/* The names of the database's files first: a note vouches for them. */
 static int note_clean(const char *dir, const char *boot_id)
 {
     struct store_boot note = {.is_clean = true};
+    struct store_disk *disk;
+    int rc;
 
     if (strlen(boot_id) > STORE_BOOT_ID_BYTES_MAX)
         return -EINVAL;
     memcpy(note.id, boot_id, strlen(boot_id));
-    return store_boot_write(dir, &note);
+    rc = store_disk_open(dir, &disk);
+    if (rc < 0)
+        return rc;
+    rc = disk->sync_dir(disk);
+    if (rc == 0)
+        rc = store_boot_write(disk, &note);
+    store_disk_close(disk);
+    return rc;
 }
 
 /* ---- Load ---- */
@@ -128,8 +123,6 @@ static int build(struct loading *l, const char *dir, const char *boot_id)
         return rc;
     rc = fill(l);
     store_env_close(&l->env);
-    if (rc == 0)
-        rc = sync_dir(dir);
     if (rc == 0)
         rc = note_clean(dir, boot_id);
     if (rc < 0)
