@@ -1,0 +1,452 @@
+#include "tests/sim/faults.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "tests/sim/server.h"
+#include "tests/sim/wire.h"
+
+enum kind {
+    KIND_PROCESS_CRASH,
+    KIND_MACHINE_CRASH,
+    KIND_CLUSTER_CRASH,
+    KIND_STOP,
+    KIND_CRASH_POINT,
+    KIND_WRITE_ERROR,
+    KIND_SYNC_ERROR,
+    KIND_FULL_DISK,
+    KIND_SLOW_DISK,
+    KIND_PAUSE,
+    KIND_CLOCK_RATE,
+    KIND_WALL_JUMP,
+    KIND_ISOLATION,
+    KIND_PARTITION,
+    KIND_ONE_WAY,
+    KIND_BRIDGE,
+    KIND_BREAK,
+    KIND_SLOW_LINK,
+    KIND_ROUGHNESS,
+    KINDS,
+};
+
+struct faults {
+    enum kind kinds[KINDS]; /* of this run */
+    size_t kind_count;
+    px_ns pace; /* one fault in twice this time, at most */
+    bool is_calm;
+};
+
+static struct server *any_server(struct world *w)
+{
+    return w->servers[world_draw(w, 0, w->server_count)];
+}
+
+/* A while: from a blink to a few elections. */
+static px_ns a_while(struct world *w)
+{
+    static const unsigned tenths[] = {1, 5, 10, 20, 60};
+    size_t at = (size_t)world_draw(w, 0, sizeof tenths / sizeof tenths[0]);
+
+    return world_draw(w, 1, tenths[at] * w->election / 10);
+}
+
+/* ---- Servers ---- */
+
+static void end_one(struct world *w, struct server *s, enum server_end how)
+{
+    if (!server_is_up(s))
+        return;
+    server_end(s, how);
+    server_start_later(s, a_while(w));
+}
+
+static void end_all(struct world *w)
+{
+    w->counts[COUNT_CLUSTER_CRASHES]++;
+    for (size_t i = 0; i < w->server_count; i++)
+        end_one(w, w->servers[i], SERVER_MACHINE_CRASHED);
+}
+
+/* In a disk call to come, or in a later one, perhaps of the next start. */
+static void arm_crash(struct world *w, struct server *s)
+{
+    struct sim_disk *d = world_chance(w, 90) ? s->disk : s->home;
+    unsigned calls = (unsigned)world_draw(w, 1, 12);
+
+    sim_disk_faults(d)->crash_after = calls;
+    if (world_chance(w, 50))
+        end_one(w, s,
+                world_chance(w, 50) ? SERVER_PROCESS_CRASHED
+                                    : SERVER_MACHINE_CRASHED);
+    sim_disk_faults(d)->crash_after = calls;
+}
+
+static void stop_for_a_while(struct world *w, struct server *s)
+{
+    px_ns until = w->now + a_while(w);
+
+    w->counts[COUNT_PAUSES]++;
+    world_trace(w, s, "stands still");
+    server_stop_until(s, until);
+}
+
+static void change_rate(struct world *w, struct server *s)
+{
+    static const int64_t rates[] = {-9999, -5000, 0, 5000, 9999};
+
+    w->counts[COUNT_CLOCK_RATES]++;
+    server_set_clock_rate(
+        s, rates[world_draw(w, 0, sizeof rates / sizeof rates[0])]);
+}
+
+static void jump(struct world *w, struct server *s)
+{
+    w->counts[COUNT_CLOCK_JUMPS]++;
+    s->wall_offset += (int64_t)world_draw(w, 0, 7200 * PX_NS_PER_S) -
+                      3600 * (int64_t)PX_NS_PER_S;
+}
+
+/* ---- Disks ---- */
+
+enum server_change {
+    SERVER_DISK_ROOM,
+    SERVER_DISK_SPEED,
+};
+
+struct end_event {
+    struct event event;
+    struct server *server; /* whatever its life */
+    enum server_change change;
+};
+
+static void run_end(struct world *w, struct event *e)
+{
+    struct end_event *end = (struct end_event *)e;
+
+    (void)w;
+    switch (end->change) {
+    case SERVER_DISK_ROOM:
+        sim_disk_faults(end->server->disk)->is_full = false;
+        sim_disk_faults(end->server->home)->is_full = false;
+        break;
+    case SERVER_DISK_SPEED:
+        end->server->sync_time = SYNC_TIME_MAX;
+        break;
+    }
+    free(e);
+}
+
+static void end_later(struct world *w, struct server *s,
+                      enum server_change change)
+{
+    struct end_event *e = event_new(sizeof *e);
+
+    e->event.run = run_end;
+    e->event.drop = event_drop;
+    e->server = s;
+    e->change = change;
+    world_plan(w, &e->event, NULL, w->now + a_while(w));
+}
+
+static void fill_disk(struct world *w, struct server *s)
+{
+    world_trace(w, s, "has a full disk");
+    sim_disk_faults(s->disk)->is_full = true;
+    sim_disk_faults(s->home)->is_full = true;
+    end_later(w, s, SERVER_DISK_ROOM);
+}
+
+static void slow_disk(struct world *w, struct server *s)
+{
+    w->counts[COUNT_DISK_SLOW]++;
+    s->sync_time = world_draw(w, SYNC_TIME_MAX, 2 * w->election);
+    world_trace(w, s, "has a slow disk");
+    end_later(w, s, SERVER_DISK_SPEED);
+}
+
+/* ---- The network ---- */
+
+static void heal_network(struct world *w)
+{
+    for (size_t i = 0; i < w->server_count; i++) {
+        for (size_t k = 0; k < w->server_count; k++)
+            wire_cut(w, i, k, false);
+    }
+}
+
+static void run_heal_network(struct world *w, struct event *e)
+{
+    free(e);
+    heal_network(w);
+}
+
+static void heal_network_later(struct world *w)
+{
+    struct event *e = event_new(sizeof *e);
+
+    e->run = run_heal_network;
+    e->drop = event_drop;
+    world_plan(w, e, NULL, w->now + a_while(w) + w->election);
+}
+
+static void cut_both(struct world *w, size_t a, size_t b)
+{
+    wire_cut(w, a, b, true);
+    wire_cut(w, b, a, true);
+}
+
+static void isolate(struct world *w, const struct server *s)
+{
+    w->counts[COUNT_ISOLATIONS]++;
+    for (size_t i = 0; i < w->server_count; i++)
+        cut_both(w, s->number, i);
+}
+
+static void partition(struct world *w)
+{
+    bool side[SERVERS_MAX];
+
+    w->counts[COUNT_PARTITIONS]++;
+    for (size_t i = 0; i < w->server_count; i++)
+        side[i] = world_chance(w, 50);
+    for (size_t i = 0; i < w->server_count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (side[i] != side[k])
+                cut_both(w, i, k);
+        }
+    }
+}
+
+/* Two halves that reach each other through one server alone. */
+static void bridge(struct world *w, const struct server *middle)
+{
+    w->counts[COUNT_BRIDGES]++;
+    for (size_t i = 0; i < w->server_count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (i != middle->number && k != middle->number && (i + k) % 2 == 1)
+                cut_both(w, i, k);
+        }
+    }
+}
+
+static void one_way(struct world *w)
+{
+    w->counts[COUNT_ONE_WAY]++;
+    wire_cut(w, any_server(w)->number, any_server(w)->number, true);
+    if (world_chance(w, 50)) {
+        size_t from = any_server(w)->number;
+        bool is_out = world_chance(w, 50);
+
+        for (size_t i = 0; i < w->server_count; i++)
+            wire_cut(w, is_out ? from : i, is_out ? i : from, true);
+    }
+}
+
+static void slow_link(struct world *w)
+{
+    w->counts[COUNT_LINK_SLOW]++;
+    wire_slow(w, any_server(w)->number, any_server(w)->number,
+              w->now + a_while(w), world_draw(w, 0, 2 * w->election));
+}
+
+static void change_roughness(struct world *w)
+{
+    static const unsigned percents[] = {0, 0, 1, 5, 20};
+    const size_t n = sizeof percents / sizeof percents[0];
+    struct wire_roughness rough = {
+        .lose = percents[world_draw(w, 0, n)],
+        .copy = percents[world_draw(w, 0, n)],
+        .reorder = percents[world_draw(w, 0, n)],
+    };
+
+    wire_set_roughness(w, rough);
+}
+
+static void cut_some(struct world *w, enum kind kind)
+{
+    if (world_chance(w, 70))
+        heal_network(w); /* shapes that lie over each other are rarer */
+    if (kind == KIND_ISOLATION)
+        isolate(w, any_server(w));
+    else if (kind == KIND_PARTITION)
+        partition(w);
+    else if (kind == KIND_ONE_WAY)
+        one_way(w);
+    else
+        bridge(w, any_server(w));
+    heal_network_later(w);
+}
+
+/* ---- The schedule ---- */
+
+static void strike(struct world *w, enum kind kind)
+{
+    struct server *s = any_server(w);
+
+    switch (kind) {
+    case KIND_PROCESS_CRASH:
+        end_one(w, s, SERVER_PROCESS_CRASHED);
+        break;
+    case KIND_MACHINE_CRASH:
+        end_one(w, s, SERVER_MACHINE_CRASHED);
+        break;
+    case KIND_CLUSTER_CRASH:
+        end_all(w);
+        break;
+    case KIND_STOP:
+        end_one(w, s, SERVER_STOPPED);
+        break;
+    case KIND_CRASH_POINT:
+        arm_crash(w, s);
+        break;
+    case KIND_WRITE_ERROR:
+        sim_disk_faults(s->disk)->write_error =
+            world_chance(w, 50) ? -EIO : -ENOSPC;
+        break;
+    case KIND_SYNC_ERROR:
+        sim_disk_faults(s->disk)->sync_error =
+            world_chance(w, 50) ? -EIO : -ENOSPC;
+        break;
+    case KIND_FULL_DISK:
+        fill_disk(w, s);
+        break;
+    case KIND_SLOW_DISK:
+        slow_disk(w, s);
+        break;
+    case KIND_PAUSE:
+        stop_for_a_while(w, s);
+        break;
+    case KIND_CLOCK_RATE:
+        change_rate(w, s);
+        break;
+    case KIND_WALL_JUMP:
+        jump(w, s);
+        break;
+    case KIND_ISOLATION:
+    case KIND_PARTITION:
+    case KIND_ONE_WAY:
+    case KIND_BRIDGE:
+        cut_some(w, kind);
+        break;
+    case KIND_BREAK:
+        wire_break(w, s->number, any_server(w)->number);
+        break;
+    case KIND_SLOW_LINK:
+        slow_link(w);
+        break;
+    case KIND_ROUGHNESS:
+        change_roughness(w);
+        break;
+    case KINDS:
+        break;
+    }
+}
+
+static void plan_next(struct world *w);
+
+static void run_next(struct world *w, struct event *e)
+{
+    struct faults *f = w->faults;
+
+    free(e);
+    if (f->is_calm)
+        return;
+    strike(w, f->kinds[world_draw(w, 0, f->kind_count)]);
+    plan_next(w);
+}
+
+static void plan_next(struct world *w)
+{
+    struct event *e = event_new(sizeof *e);
+
+    e->run = run_next;
+    e->drop = event_drop;
+    world_plan(w, e, NULL, w->now + world_draw(w, 1, 2 * w->faults->pace));
+}
+
+void faults_begin(struct world *w)
+{
+    if (w->faults->kind_count > 0)
+        plan_next(w);
+}
+
+/* ---- Healing ---- */
+
+static void heal_server(struct server *s)
+{
+    s->sync_time = SYNC_TIME_MAX;
+    *sim_disk_faults(s->disk) = (struct sim_disk_faults){0};
+    *sim_disk_faults(s->home) = (struct sim_disk_faults){0};
+    if (!server_is_up(s))
+        server_start(s);
+}
+
+static void heal_wire(struct world *w)
+{
+    heal_network(w);
+    wire_set_roughness(w, (struct wire_roughness){0});
+    for (size_t i = 0; i < w->server_count; i++) {
+        for (size_t k = 0; k < w->server_count; k++)
+            wire_slow(w, i, k, 0, 0);
+    }
+}
+
+void faults_heal(struct world *w)
+{
+    world_trace(w, NULL, "everything heals");
+    w->faults->is_calm = true;
+    heal_wire(w);
+    for (size_t i = 0; i < w->server_count; i++)
+        heal_server(w->servers[i]);
+}
+
+/* Down, or cut off in one direction or both. */
+static void break_for_ever(struct world *w, size_t number, const bool core[])
+{
+    uint64_t how = world_draw(w, 0, 4);
+
+    if (how == 0 && server_is_up(w->servers[number]))
+        server_end(w->servers[number], SERVER_MACHINE_CRASHED);
+    for (size_t i = 0; how > 0 && i < w->server_count; i++) {
+        if (!core[i])
+            continue;
+        wire_cut(w, number, i, how != 1);
+        wire_cut(w, i, number, how != 2);
+    }
+}
+
+void faults_heal_core(struct world *w, const bool core[])
+{
+    world_trace(w, NULL, "a core heals");
+    w->counts[COUNT_CORES]++;
+    w->faults->is_calm = true;
+    heal_wire(w);
+    for (size_t i = 0; i < w->server_count; i++) {
+        if (core[i])
+            heal_server(w->servers[i]);
+        else
+            break_for_ever(w, i, core);
+    }
+}
+
+/* ---- Life ---- */
+
+struct faults *faults_new(struct world *w)
+{
+    struct faults *f = calloc(1, sizeof *f);
+    unsigned percent = (unsigned)world_draw(w, 5, 80);
+
+    px_assert(f != NULL);
+    f->pace = world_draw(w, w->election / 5, 4 * w->election);
+    for (int kind = 0; kind < KINDS; kind++) {
+        if (world_chance(w, percent))
+            f->kinds[f->kind_count++] = (enum kind)kind;
+    }
+    return f;
+}
+
+void faults_free(struct faults *f)
+{
+    free(f);
+}

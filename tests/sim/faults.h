@@ -1,0 +1,23 @@
+/* What goes wrong, and when: drawn from the seed. Each run has kinds of faults
+ * of its own, so that some runs see much of one kind.
+ *
+ * To add one: a kind in faults.c, what it does, how faults_heal ends it, and a
+ * count. */
+#ifndef TESTS_SIM_FAULTS_H
+#define TESTS_SIM_FAULTS_H
+
+#include "tests/sim/world.h"
+
+struct faults;
+
+struct faults *faults_new(struct world *w);
+void faults_free(struct faults *f);
+/* From now on; until healed. */
+void faults_begin(struct world *w);
+/* Everything works again, and nothing new goes wrong. */
+void faults_heal(struct world *w);
+/* Nothing new goes wrong. Servers of @core work, and reach each other; the
+ * others stay broken for ever. */
+void faults_heal_core(struct world *w, const bool core[]);
+
+#endif

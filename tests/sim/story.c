@@ -1,0 +1,131 @@
+/*   storm ─▶ (a core works, the rest is broken for ever) ─▶ all heals
+ *         ─▶ progress on each node, in time ─▶ nothing is asked any more
+ *         ─▶ equal states, a linearizable history */
+#include "tests/sim/story.h"
+
+#include <inttypes.h>
+
+#include "base/assert.h"
+#include "tests/sim/check.h"
+#include "tests/sim/clients.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/server.h"
+
+/* A write succeeds on each node that works within this many election timeouts:
+ * a restarted node waits for one before it votes, elections may split, a
+ * connection is dialled anew, and a forward that was lost is sent again after a
+ * quarter of the request timeout (at most 3 elections here). */
+#define RECOVERY_ELECTIONS 30
+#define QUIET_ELECTIONS 60
+
+static bool all_probed(const struct world *w, const bool core[])
+{
+    for (size_t i = 0; i < w->server_count; i++) {
+        if (core[i] && !clients_is_probed(w->servers[i]))
+            return false;
+    }
+    return true;
+}
+
+static void must_recover(struct world *w, const bool core[])
+{
+    px_ns begun = w->now;
+    uint64_t took;
+
+    for (size_t i = 0; i < w->server_count; i++) {
+        if (core[i])
+            clients_probe(w->servers[i]);
+    }
+    while (!all_probed(w, core)) {
+        if (w->now > begun + RECOVERY_ELECTIONS * w->election)
+            world_fail(w, "no progress %d election timeouts after healing",
+                       RECOVERY_ELECTIONS);
+        world_run(w, w->now + w->heartbeat);
+    }
+    took = (w->now - begun) / PX_NS_PER_MS;
+    if (took > w->counts[COUNT_RECOVERY_MS_MAX])
+        w->counts[COUNT_RECOVERY_MS_MAX] = took;
+}
+
+static void draw_core(struct world *w, bool core[])
+{
+    size_t left = w->server_count / 2 + 1;
+
+    for (size_t i = 0; i < w->server_count; i++)
+        core[i] = false;
+    while (left > 0) {
+        size_t i = (size_t)world_draw(w, 0, w->server_count);
+
+        left -= !core[i];
+        core[i] = true;
+    }
+}
+
+static bool is_quiet(const struct world *w)
+{
+    raft_index last = 0;
+
+    if (!clients_are_idle(w))
+        return false;
+    for (size_t i = 0; i < w->server_count; i++) {
+        struct raft_status status;
+
+        replica_get_status(w->servers[i]->replica, &status);
+        if (i == 0)
+            last = status.last.index;
+        if (status.last.index != last || status.applied != last)
+            return false;
+    }
+    return true;
+}
+
+/* Quiet for a while: unlinked files are still released, and reaped. */
+static void must_be_quiet(struct world *w)
+{
+    px_ns begun = w->now;
+    px_ns quiet_since = w->now;
+
+    while (w->now < quiet_since + 2 * PX_NS_PER_S) {
+        world_run(w, w->now + w->heartbeat);
+        if (!is_quiet(w))
+            quiet_since = w->now;
+        if (w->now > begun + 10 * PX_NS_PER_S + QUIET_ELECTIONS * w->election)
+            world_fail(w, "replicas do not come to the same end");
+    }
+}
+
+static void live_with_a_core(struct world *w)
+{
+    bool core[SERVERS_MAX];
+
+    draw_core(w, core);
+    faults_heal_core(w, core);
+    must_recover(w, core);
+    world_run(w, w->now + 5 * w->election);
+}
+
+void story_run(struct world *w)
+{
+    bool all[SERVERS_MAX];
+
+    for (size_t i = 0; i < w->server_count; i++) {
+        all[i] = true;
+        server_start_later(w->servers[i], world_draw(w, 0, w->election));
+    }
+    clients_begin(w);
+    faults_begin(w);
+    world_run(w, w->options.storm);
+    if (w->server_count > 1 && world_chance(w, 40))
+        live_with_a_core(w);
+    faults_heal(w);
+    must_recover(w, all);
+    clients_end(w);
+    must_be_quiet(w);
+    check_states(w);
+    clients_check(w);
+    for (size_t i = 0; i < w->server_count; i++) {
+        w->counts[COUNT_SEGMENTS] += sim_disk_file_count(w->servers[i]->disk);
+        server_end(w->servers[i], SERVER_STOPPED);
+    }
+    w->counts[COUNT_SECONDS] += w->now / PX_NS_PER_S;
+}
