@@ -292,6 +292,11 @@ int store_state_close(struct store_state *s)
     return rc;
 }
 
+void store_state_abandon(struct store_state *s)
+{
+    state_free(s); /* LMDB writes nothing when it is closed */
+}
+
 struct raft_pos store_state_hash(const struct store_state *s,
                                  uint64_t *hash_out)
 {

@@ -57,6 +57,10 @@ int store_state_open(const struct store_state_options *options,
  * accepted. Errors: -errno; the state is closed, and will be distrusted if the
  * machine restarts. */
 int store_state_close(struct store_state *s);
+/* Closes without a sync and without a word in the note: what is on disk is as
+ * if the process had died just now. For a state that is thrown away, or that a
+ * failure has left half done. All views have been freed. NULL is accepted. */
+void store_state_abandon(struct store_state *s);
 
 /* The last entry applied: a view begun after this call shows it, or a later
  * one. A view may show an entry before this says so. Thread: any. */

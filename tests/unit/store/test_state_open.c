@@ -30,28 +30,13 @@ static int read_note(const struct fixture *fx, struct store_boot *note_out)
     return rc;
 }
 
-static int write_note(const struct fixture *fx, const struct store_boot *note)
-{
-    struct store_disk *disk;
-    int rc;
-
-    assert_int_equal(store_disk_open(fx->dir, &disk), 0);
-    rc = store_boot_write(disk, note);
-    store_disk_close(disk);
-    return rc;
-}
-
 /* What is left when the process dies: nothing is synced or noted. */
 static void die(struct fixture *fx)
 {
-    /* LMDB wants its environment closed before it is opened again in the same
-     * process; closing it writes nothing. The note stays as it is. */
-    struct store_boot note;
-
-    assert_int_equal(read_note(fx, &note), 0);
-    assert_false(note.is_clean);
-    fixture_close(fx);
-    assert_int_equal(write_note(fx, &note), 0);
+    store_view_free(fx->v);
+    store_state_abandon(fx->s);
+    fx->v = NULL;
+    fx->s = NULL;
 }
 
 static void a_new_state_is_an_empty_root(void **state)
@@ -104,6 +89,21 @@ static void after_a_crash_of_the_machine_the_state_starts_empty(void **state)
     fixture_reopen(fx, "boot-2", false, STORE_STATE_DISTRUSTED);
     assert_int_equal(lookup(fx, ROOT, "f"), 0);
     assert_int_equal(fx->last, 0);
+}
+
+static void an_abandoned_state_is_not_noted_as_clean(void **state)
+{
+    struct fixture *fx = *state;
+    struct store_boot note;
+
+    (void)do_create(fx, ROOT, "f");
+    store_view_free(fx->v);
+    store_state_abandon(fx->s);
+    store_state_abandon(NULL);
+    assert_int_equal(read_note(fx, &note), 0);
+    assert_false(note.is_clean);
+    assert_string_equal(note.id, "boot-1");
+    fixture_reopen(fx, "boot-2", false, STORE_STATE_DISTRUSTED);
 }
 
 static void distrust_on_request_empties_a_clean_state(void **state)
@@ -479,6 +479,7 @@ int main(void)
         T(after_a_clean_close_the_state_is_kept_on_any_boot),
         T(after_a_crash_of_the_process_the_state_is_kept),
         T(after_a_crash_of_the_machine_the_state_starts_empty),
+        T(an_abandoned_state_is_not_noted_as_clean),
         T(distrust_on_request_empties_a_clean_state),
         T(a_damaged_note_is_not_believed),
         T(an_older_format_is_rebuilt_and_said),
