@@ -65,6 +65,12 @@ static_assert(RAFT_UNAPPLIED_BYTES_MAX + PX_BATCH_BYTES_MAX <
 #define NET_PEER_QUEUE_FRAMES_MAX 8192u
 static_assert(NET_PEER_QUEUE_BYTES_MAX >= RAFT_INFLIGHT_BYTES_MAX,
               "what raft may have in flight fits in the queue");
+/* A snapshot travels in pieces, some of them ahead of what was acknowledged. */
+#define NET_SNAPSHOT_PIECE_BYTES_MAX (256u * PX_KIB)
+#define NET_SNAPSHOT_PIECES_AHEAD 8u
+static_assert(NET_SNAPSHOT_PIECE_BYTES_MAX * NET_SNAPSHOT_PIECES_AHEAD <=
+                  NET_PEER_QUEUE_BYTES_MAX / 2,
+              "what is ahead fits in the queue");
 #define NET_CONNECTIONS_IN_MAX 256u
 
 #define PX_NODE_ID_BYTES_MAX 63u

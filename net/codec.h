@@ -58,6 +58,8 @@ struct net_frame *net_encode_forward(const struct net_forward *f);
 /* @f->rc is -PX_ENOTLEADER or -EAGAIN. */
 struct net_frame *
 net_encode_forward_refused(const struct net_forward_refused *f);
+/* @s->data is empty but in a PIECE. */
+struct net_frame *net_encode_snapshot(const struct net_snapshot *s);
 
 /* All: the frame's type has been looked at. -EPROTO for what we would not have
  * sent; results are written on success only. */
@@ -74,5 +76,7 @@ int net_decode_forward(const struct net_frame_in *frame,
                        struct net_forward *out);
 int net_decode_forward_refused(const struct net_frame_in *frame,
                                struct net_forward_refused *out);
+int net_decode_snapshot(const struct net_frame_in *frame,
+                        struct net_snapshot *out);
 
 #endif

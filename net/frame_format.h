@@ -6,7 +6,7 @@
  *    +--------+------+-------+------------+------------+----------+------+------+
  *
  * The head is a message of peer.proto, by type; the body is raw: the data of
- * an append's entries, or a forwarded command. The checksum is XXH3_64 over
+ * an append's entries, a forwarded command, or a piece of a snapshot. The checksum is XXH3_64 over
  * all the rest: bytes 0 to 15, the head and the body. TCP's own checksum lets
  * one damaged segment in some ten thousand pass, and what we carry ends up in
  * the log.
@@ -34,6 +34,7 @@ enum net_frame_type {
     NET_FRAME_RAFT = 4,
     NET_FRAME_FORWARD = 5,
     NET_FRAME_FORWARD_REFUSED = 6,
+    NET_FRAME_SNAPSHOT = 7,
 };
 
 /* Before a hello is accepted, nothing longer is listened to, and no body. */

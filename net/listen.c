@@ -229,6 +229,20 @@ static int on_forward_refused(struct net_in *in,
     return 0;
 }
 
+static int on_snapshot(struct net_in *in, const struct net_frame_in *frame)
+{
+    struct net *n = in->net;
+    struct net_snapshot s;
+    int rc = net_decode_snapshot(frame, &s);
+
+    if (rc < 0)
+        return rc;
+    if (s.from != in->peer->id)
+        return -EPROTO;
+    n->handler.on_snapshot(n->handler.ctx, &s);
+    return 0;
+}
+
 static int on_peer_frame(struct net_in *in, const struct net_frame_in *frame)
 {
     in->peer->frames_in++;
@@ -240,6 +254,8 @@ static int on_peer_frame(struct net_in *in, const struct net_frame_in *frame)
         return on_forward(in, frame);
     case NET_FRAME_FORWARD_REFUSED:
         return on_forward_refused(in, frame);
+    case NET_FRAME_SNAPSHOT:
+        return on_snapshot(in, frame);
     case NET_FRAME_HELLO:
     case NET_FRAME_HELLO_OK:
     case NET_FRAME_HELLO_REFUSED:

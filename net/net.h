@@ -22,7 +22,7 @@
 
 #include "raft/types.h"
 
-#define NET_PROTOCOL_VERSION 1
+#define NET_PROTOCOL_VERSION 2
 
 struct net;
 
@@ -43,6 +43,27 @@ struct net_forward_refused {
     int rc; /* -PX_ENOTLEADER or -EAGAIN: it was not proposed */
 };
 
+/* A snapshot on its way to a follower (node/transfer.h has the conversation);
+ * numbers are on the wire. */
+enum net_snapshot_what {
+    NET_SNAPSHOT_OFFER = 1, /* the sender has one, of @bytes */
+    NET_SNAPSHOT_WANT = 2,  /* all before @offset is here: send from there on */
+    NET_SNAPSHOT_PIECE = 3, /* @data lies at @offset */
+    NET_SNAPSHOT_DONE = 4,  /* it is installed, or not needed any more */
+    NET_SNAPSHOT_REFUSED = 5, /* not now: offer it again later */
+};
+
+struct net_snapshot {
+    enum net_snapshot_what what;
+    raft_id from;
+    raft_term term;      /* the sender's */
+    struct raft_pos pos; /* which one: the position it was made at */
+    uint64_t bytes;      /* of the file; in all, so that a mixture is noticed */
+    uint64_t offset;
+    struct px_slice data; /* at most NET_SNAPSHOT_PIECE_BYTES_MAX; reference it
+                             to keep it */
+};
+
 /* Called from the loop, never from within a call of this header, and free to
  * make any. Messages are good during the call; slices may be referenced. */
 struct net_handler {
@@ -50,6 +71,7 @@ struct net_handler {
     void (*on_raft)(void *ctx, const struct raft_msg *msg);
     void (*on_forward)(void *ctx, const struct net_forward *f);
     void (*on_forward_refused)(void *ctx, const struct net_forward_refused *f);
+    void (*on_snapshot)(void *ctx, const struct net_snapshot *s);
     /* The bulk connection to @peer has been made, or has broken: what was
      * queued or in flight may be lost. */
     void (*on_peer_up)(void *ctx, raft_id peer);
@@ -91,6 +113,8 @@ int net_send_raft(struct net *n, const struct raft_msg *msg);
 int net_send_forward(struct net *n, raft_id to, const struct net_forward *f);
 int net_send_forward_refused(struct net *n, raft_id to,
                              const struct net_forward_refused *f);
+/* In order with each other, behind what else is bulk. */
+int net_send_snapshot(struct net *n, raft_id to, const struct net_snapshot *s);
 /* Hands what is queued to the kernel, one writev a connection. */
 void net_flush(struct net *n);
 

@@ -128,6 +128,14 @@ int net_send_forward_refused(struct net *n, raft_id to,
     return rc < 0 ? rc : submit(l, net_encode_forward_refused(f));
 }
 
+int net_send_snapshot(struct net *n, raft_id to, const struct net_snapshot *s)
+{
+    struct net_lane *l;
+    int rc = find_lane(n, to, NET_BULK, &l);
+
+    return rc < 0 ? rc : submit(l, net_encode_snapshot(s));
+}
+
 static bool is_up(const struct net_peer *p)
 {
     for (size_t c = 0; c < NET_CLASSES; c++) {

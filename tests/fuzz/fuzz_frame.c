@@ -75,6 +75,14 @@ static void check_forwards(const struct net_frame_in *in)
         net_frame_free(net_encode_forward_refused(&refused));
 }
 
+static void check_snapshot(const struct net_frame_in *in)
+{
+    struct net_snapshot snapshot;
+
+    if (net_decode_snapshot(in, &snapshot) == 0)
+        net_frame_free(net_encode_snapshot(&snapshot));
+}
+
 static int on_frame(void *ctx, const struct net_frame_in *in)
 {
     (void)ctx;
@@ -82,6 +90,7 @@ static int on_frame(void *ctx, const struct net_frame_in *in)
     check_hello(in);
     check_hello_answers(in);
     check_forwards(in);
+    check_snapshot(in);
     return 0;
 }
 

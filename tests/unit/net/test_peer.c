@@ -83,6 +83,8 @@ static void each_message_takes_its_lane(void **state)
 {
     const struct net_forward f = {.from = 1};
     const struct net_forward_refused r = {.from = 1, .rc = -EAGAIN};
+    const struct net_snapshot s = {
+        .what = NET_SNAPSHOT_OFFER, .from = 1, .pos = {1, 1}, .bytes = 1};
     const int listener = raw_listen(8);
     struct lanes l;
     struct world w;
@@ -107,7 +109,9 @@ static void each_message_takes_its_lane(void **state)
     }
     assert_int_equal(net_send_forward(a.net, 2, &f), 0);
     assert_int_equal(net_send_forward_refused(a.net, 2, &r), 0);
+    assert_int_equal(net_send_snapshot(a.net, 2, &s), 0);
     net_flush(a.net);
+    raw_await_type(&l.bulk, NET_FRAME_SNAPSHOT, 1);
     raw_await_type(&l.bulk, NET_FRAME_FORWARD, 1);
     raw_await_type(&l.urgent, NET_FRAME_FORWARD_REFUSED, 1);
     assert_int_equal(l.urgent.counts[NET_FRAME_FORWARD], 0);

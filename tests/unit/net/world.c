@@ -94,6 +94,15 @@ static void on_forward_refused(void *ctx, const struct net_forward_refused *f)
     node->forward_refused_last = *f;
 }
 
+static void on_snapshot(void *ctx, const struct net_snapshot *s)
+{
+    struct node *node = ctx;
+
+    node->snapshot_count++;
+    node->snapshot_last = *s;
+    keep(node, s->data);
+}
+
 static void on_peer_up(void *ctx, raft_id peer)
 {
     struct node *node = ctx;
@@ -130,6 +139,7 @@ void node_open_with(struct node *node, struct world *w,
                                         .on_forward = on_forward,
                                         .on_forward_refused =
                                             on_forward_refused,
+                                        .on_snapshot = on_snapshot,
                                         .on_peer_up = on_peer_up,
                                         .on_peer_down = on_peer_down};
     char why[256];

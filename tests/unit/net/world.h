@@ -45,6 +45,8 @@ struct node {
     struct px_slice kept;      /* the first entry's or command's, referenced */
     struct net_forward forward_last;
     struct net_forward_refused forward_refused_last;
+    size_t snapshot_count;
+    struct net_snapshot snapshot_last;
     size_t up_count;
     size_t down_count;
     bool is_closed;
@@ -83,9 +85,9 @@ struct raw {
     int fd;
     struct net_reader reader;
     size_t frame_count;
-    size_t counts[NET_FRAME_FORWARD_REFUSED + 1]; /* by type */
-    struct net_hello hello;                       /* the last one */
-    enum net_refusal refusal;                     /* the last one */
+    size_t counts[NET_FRAME_SNAPSHOT + 1]; /* by type */
+    struct net_hello hello;                /* the last one */
+    enum net_refusal refusal;              /* the last one */
     struct raft_msg raft_last;
     uint64_t body_bytes;
     bool is_ended; /* the other side closed */
