@@ -71,6 +71,10 @@ static const struct {
                                  "4 * ELECTION * TICK_MS, at least 5000",
                                  "a request that takes longer fails"},
                                 config_take_request_timeout_ms},
+    [SET_SNAPSHOT_MIB] = {{"SNAPSHOT_MIB", "snapshot-mib", "NUMBER", "64",
+                           "a snapshot is made when the log has grown by so "
+                           "many MiB, and by more than the last one's size"},
+                          config_take_snapshot_mib},
     [SET_LOG_LEVEL] = {{"LOG_LEVEL", "log-level", "WORD", "info",
                         "notes on standard error: error, warn, info or "
                         "debug"},

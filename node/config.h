@@ -42,6 +42,7 @@ struct config {
     uint32_t election_ticks;
     uint32_t heartbeat_ticks;
     px_ns request_timeout;
+    uint64_t snapshot_bytes; /* the log's growth after which one is made */
     enum px_note_level log_level;
     bool distrust_state;
 };

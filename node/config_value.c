@@ -15,6 +15,7 @@
 #define HEARTBEAT_MAX 2500
 #define DEFAULT_REQUEST_TIMEOUT_MS_MIN 5000
 #define REQUEST_TIMEOUT_MS_MAX 3600000
+#define SNAPSHOT_MIB_MAX 65536
 
 const char *config_text_of(const struct config_draft *d, enum config_set s)
 {
@@ -195,6 +196,16 @@ int config_take_request_timeout_ms(struct config_draft *d, enum config_set s)
     rc = take_number(d, s, REQUEST_TIMEOUT_MS_MAX, &timeout_ms);
     if (rc == 0)
         d->config->request_timeout = timeout_ms * PX_NS_PER_MS;
+    return rc;
+}
+
+int config_take_snapshot_mib(struct config_draft *d, enum config_set s)
+{
+    uint32_t mib = 0;
+    int rc = take_number(d, s, SNAPSHOT_MIB_MAX, &mib);
+
+    if (rc == 0)
+        d->config->snapshot_bytes = (uint64_t)mib * PX_MIB;
     return rc;
 }
 

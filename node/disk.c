@@ -42,17 +42,27 @@ static int write_all(struct node *n, struct px_list *jobs)
     px_list_for_each (it, jobs) {
         struct replica_write *w = px_list_entry(it, struct replica_write, link);
 
-        rc = store_log_write(n->log, w->has_hard ? &w->hard : NULL, w->entries,
-                             w->count);
+        rc = w->has_reset ? store_log_reset(n->storage.log, w->reset) : 0;
+        if (rc == 0)
+            rc = store_log_write(n->storage.log, w->has_hard ? &w->hard : NULL,
+                                 w->entries, w->count);
         if (rc < 0)
             return rc;
     }
-    rc = store_log_sync(n->log);
+    rc = store_log_sync(n->storage.log);
     took = node_now() - begun;
     atomic_fetch_add_explicit(&n->sync_count, 1, memory_order_relaxed);
     if (took > atomic_load_explicit(&n->sync_ns_max, memory_order_relaxed))
         atomic_store_explicit(&n->sync_ns_max, took, memory_order_relaxed);
     return rc;
+}
+
+/* What snapshots cover goes with the next write: there is no hurry. */
+static int cut_head(struct node *n)
+{
+    raft_index index = atomic_exchange(&n->log_cut, 0);
+
+    return index == 0 ? 0 : store_log_cut_head(n->storage.log, index);
 }
 
 /* Log thread. */
@@ -64,6 +74,8 @@ static void log_work(void *ctx, struct px_list *jobs)
     if (atomic_load(&n->log_rc) < 0)
         return; /* nothing more is written after a failure */
     rc = write_all(n, jobs);
+    if (rc == 0)
+        rc = cut_head(n);
     if (rc < 0)
         atomic_store(&n->log_rc, rc);
 }
@@ -99,8 +111,8 @@ static int read_job(struct node *n, struct replica_apply *job)
     raft_index left = job->last - job->first + 1;
     size_t max =
         left < PX_BATCH_ENTRIES_MAX ? (size_t)left : PX_BATCH_ENTRIES_MAX;
-    int count = store_log_read(n->log, job->first, max, PX_BATCH_BYTES_MAX,
-                               job->entries);
+    int count = store_log_read(n->storage.log, job->first, max,
+                               PX_BATCH_BYTES_MAX, job->entries);
 
     if (count <= 0)
         return count < 0 ? count : -ENOENT;
@@ -115,7 +127,7 @@ static int apply_job(struct node *n, struct replica_apply *job,
 
     if (rc < 0)
         return rc;
-    rc = store_apply_some(n->state, job->entries, job->count, work_max,
+    rc = store_apply_some(n->storage.state, job->entries, job->count, work_max,
                           job->results, &job->orphans);
     if (rc > 0)
         job->applied = (size_t)rc;
@@ -179,6 +191,77 @@ void disk_apply(void *ctx, struct replica_apply *job)
     worker_give(&n->apply_worker, &jobs);
 }
 
+/* ---- Snapshots: what takes long on one thread, pieces on another ---- */
+
+static void snapshot_work(void *ctx, struct px_list *jobs)
+{
+    struct node *n = ctx;
+
+    px_list_for_each (it, jobs) {
+        struct replica_snapshot_job *job =
+            px_list_entry(it, struct replica_snapshot_job, link);
+
+        job->rc = storage_do(&n->storage, job);
+    }
+}
+
+static void snapshot_done(void *ctx, struct px_list *jobs)
+{
+    struct node *n = ctx;
+
+    while (!px_list_empty(jobs)) {
+        struct replica_snapshot_job *job = px_list_entry(
+            px_list_pop_front(jobs), struct replica_snapshot_job, link);
+
+        replica_on_snapshot(n->replica, job, job->rc);
+    }
+}
+
+void disk_snapshot(void *ctx, struct replica_snapshot_job *job)
+{
+    struct node *n = ctx;
+    bool is_piece = job->what == REPLICA_READ || job->what == REPLICA_STORE;
+    struct px_list jobs;
+
+    px_list_init(&jobs);
+    px_list_push_back(&jobs, &job->link);
+    worker_give(is_piece ? &n->piece_worker : &n->snapshot_worker, &jobs);
+}
+
+static void drop_snapshot_jobs(struct px_list *jobs)
+{
+    while (!px_list_empty(jobs)) {
+        struct replica_snapshot_job *job = px_list_entry(
+            px_list_pop_front(jobs), struct replica_snapshot_job, link);
+
+        px_slice_unref(&job->data);
+        free(job);
+    }
+}
+
+static void stop_snapshots(struct worker *w)
+{
+    if (!w->is_started)
+        return;
+    worker_stop(w);
+    drop_snapshot_jobs(&w->in);
+    drop_snapshot_jobs(&w->out);
+}
+
+uint64_t disk_log_bytes(void *ctx)
+{
+    const struct node *n = ctx;
+
+    return store_log_bytes(n->storage.log);
+}
+
+void disk_cut_log(void *ctx, raft_index index)
+{
+    struct node *n = ctx;
+
+    atomic_store(&n->log_cut, index);
+}
+
 /* ---- Old entries ---- */
 
 struct fetch {
@@ -195,7 +278,7 @@ static void fetch_work(uv_work_t *work)
     size_t max =
         left < PX_BATCH_ENTRIES_MAX ? (size_t)left : PX_BATCH_ENTRIES_MAX;
 
-    f->rc = store_log_read(f->node->log, f->job->want.first, max,
+    f->rc = store_log_read(f->node->storage.log, f->job->want.first, max,
                            PX_BATCH_BYTES_MAX, f->job->entries);
 }
 
@@ -240,13 +323,24 @@ int disk_start(struct node *n)
 
     if (rc < 0)
         return rc;
-    return worker_start(&n->apply_worker, &n->loop, n, apply_work, apply_done);
+    rc = worker_start(&n->apply_worker, &n->loop, n, apply_work, apply_done);
+    if (rc < 0)
+        return rc;
+    rc = worker_start(&n->snapshot_worker, &n->loop, n, snapshot_work,
+                      snapshot_done);
+    if (rc < 0)
+        return rc;
+    return worker_start(&n->piece_worker, &n->loop, n, snapshot_work,
+                        snapshot_done);
 }
 
 void disk_stop(struct node *n)
 {
+    storage_cancel(&n->storage);
     worker_stop(&n->log_worker);
     worker_stop(&n->apply_worker);
+    stop_snapshots(&n->snapshot_worker);
+    stop_snapshots(&n->piece_worker);
 }
 
 void disk_get_counters(const struct node *n, struct disk_counters *out)

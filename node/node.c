@@ -23,7 +23,9 @@
 #define FS_REQUESTS_PER_TURN 64
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 #define CLOCK_DRIFT_PPM 10000u
-#define LOG_STAMP_MIX UINT64_C(0x9e3779b97f4a7c15)
+#define SEGMENTS_PER_SNAPSHOT 2u
+#define SEGMENT_BYTES_MIN ((uint64_t)PX_BATCH_BYTES_MAX + PX_MIB)
+#define SEGMENT_BYTES_MAX (64u * PX_MIB)
 
 px_ns node_now(void)
 {
@@ -99,6 +101,14 @@ static void on_signal(uv_signal_t *signal, int number)
     uv_stop(&n->loop);
 }
 
+static void on_sigusr1(uv_signal_t *signal, int number)
+{
+    struct node *n = signal->data;
+
+    (void)number; /* of one only */
+    replica_want_snapshot(n->replica);
+}
+
 static void on_fs_readable(uv_poll_t *poll, int status, int events)
 {
     struct node *n = poll->data;
@@ -143,82 +153,53 @@ static void open_why(char *why, size_t why_size, const char *what, int rc)
     (void)snprintf(why, why_size, "%s: %s", what, px_strerror(rc));
 }
 
-static int open_state(struct node *n, char *why, size_t why_size)
+static int open_disk(const char *dir, struct store_disk **disk_out, char *why,
+                     size_t why_size)
 {
+    int rc = store_disk_open(dir, disk_out);
+
+    if (rc < 0)
+        open_why(why, why_size, dir, rc);
+    return rc;
+}
+
+/* The log goes by whole segments, so they are small beside what a snapshot
+ * covers. */
+static uint64_t segment_bytes(const struct config *c)
+{
+    uint64_t bytes = c->snapshot_bytes / SEGMENTS_PER_SNAPSHOT;
+
+    if (bytes < SEGMENT_BYTES_MIN)
+        return SEGMENT_BYTES_MIN;
+    return bytes > SEGMENT_BYTES_MAX ? SEGMENT_BYTES_MAX : bytes;
+}
+
+static int open_storage(struct node *n, char *why, size_t why_size)
+{
+    const char *log_dir = store_folder_log(n->folder);
     char boot_id[64];
-    struct store_state_options options = {
-        .dir = store_folder_state(n->folder),
+    struct storage_options options = {
+        .log_dir = log_dir,
+        .state_dir = store_folder_state(n->folder),
         .boot_id = boot_id,
-        .distrust = n->config.distrust_state,
+        .cluster = n->config.cluster,
+        .id = n->config.id,
+        .segment_bytes = segment_bytes(&n->config),
+        .distrust_state = n->config.distrust_state,
     };
-    enum store_state_origin origin;
     int rc = read_boot_id(boot_id, sizeof boot_id);
 
     if (rc < 0) {
         open_why(why, why_size, "can't read " BOOT_ID_FILE, rc);
         return rc;
     }
-    rc = store_state_open(&options, &n->state, &origin, why, why_size);
-    if (rc < 0)
-        return rc;
-    if (origin == STORE_STATE_DISTRUSTED)
-        px_note(PX_NOTE_WARN, "store: state is rebuilt from the log");
-    return 0;
-}
-
-static raft_term term_at(const struct store_log_info *info, raft_index index)
-{
-    raft_term term = info->base.term;
-
-    for (size_t i = 0; i < info->run_count && info->runs[i].first <= index; i++)
-        term = info->runs[i].term;
-    return term;
-}
-
-/* Only what is durable is applied (N1): a state that the log does not hold
- * proves that the log has lost entries, and perhaps a vote. */
-static int check_applied(const struct node *n,
-                         const struct store_log_info *info, char *why,
-                         size_t why_size)
-{
-    struct raft_pos applied = store_state_applied(n->state);
-
-    if (applied.index <= info->last &&
-        applied.term == term_at(info, applied.index))
-        return 0;
-    (void)snprintf(why, why_size,
-                   "the log in %s does not hold entry %llu of term %llu, which "
-                   "the state has applied: it is damaged",
-                   n->config.data_dir, (unsigned long long)applied.index,
-                   (unsigned long long)applied.term);
-    return -PX_ECORRUPT;
-}
-
-static int open_log(struct node *n, char *why, size_t why_size)
-{
-    const struct config *c = &n->config;
-    struct store_log_options options = {
-        .dir = store_folder_log(n->folder),
-        .stamp = c->cluster ^ c->id * LOG_STAMP_MIX,
-        .applied = store_state_applied(n->state).index,
-    };
-    struct store_log_info info;
-    int rc = store_disk_open(options.dir, &n->log_disk);
-
-    if (rc < 0) {
-        open_why(why, why_size, options.dir, rc);
-        return rc;
-    }
-    options.disk = n->log_disk;
-    rc = store_log_open(&options, &n->log, why, why_size);
-    if (rc < 0)
-        return rc;
-    store_log_info(n->log, &info);
-    if (info.torn_bytes > 0)
-        px_note(PX_NOTE_WARN, "log: torn tail cut: bytes=%llu last=%llu",
-                (unsigned long long)info.torn_bytes,
-                (unsigned long long)info.last);
-    return check_applied(n, &info, why, why_size);
+    rc = open_disk(log_dir, &n->log_disk, why, why_size);
+    if (rc == 0)
+        rc = open_disk(store_folder_snapshot(n->folder), &n->snapshot_disk, why,
+                       why_size);
+    options.log_disk = n->log_disk;
+    options.snapshot_disk = n->snapshot_disk;
+    return rc < 0 ? rc : storage_open(&n->storage, &options, why, why_size);
 }
 
 /* What later starts have to know of this one: that there is a log, and how
@@ -247,9 +228,7 @@ static int open_store(struct node *n, bool *is_new_out, char *why,
                                &n->identity, is_new_out, why, why_size);
 
     if (rc == 0)
-        rc = open_state(n, why, why_size);
-    if (rc == 0)
-        rc = open_log(n, why, why_size);
+        rc = open_storage(n, why, why_size);
     if (rc == 0)
         rc = note_start(n, why, why_size);
     return rc;
@@ -275,11 +254,11 @@ static int open_replica(struct node *n, bool is_new)
         .start = draw_start(),
         .request_timeout = c->request_timeout,
         .view = n->view,
+        .snapshot = n->storage.snapshot,
+        .snapshot_bytes = c->snapshot_bytes,
     };
     struct raft_options *raft = &options.raft;
-    struct store_log_info info;
 
-    store_log_info(n->log, &info);
     raft->id = c->id;
     raft->seed = px_djb2(c->node, strlen(c->node)) ^ n->identity.incarnation;
     raft->config.count = c->peer_count;
@@ -290,12 +269,8 @@ static int open_replica(struct node *n, bool is_new)
     raft->heartbeat = c->heartbeat_ticks * c->tick;
     raft->promise = n->identity.promise;
     raft->clock_drift_ppm = CLOCK_DRIFT_PPM;
-    raft->hard = info.hard;
-    raft->runs = info.runs;
-    raft->run_count = info.run_count;
-    raft->last = info.last;
-    raft->applied = store_state_applied(n->state).index;
-    raft->is_first_boot = is_new && info.last == 0 && info.hard.term == 0;
+    storage_to_raft(&n->storage, raft);
+    raft->is_first_boot = is_new && raft->last == 0 && raft->hard.term == 0;
     return replica_open(&options, &io, &n->replica);
 }
 
@@ -375,6 +350,9 @@ static int open_handles(struct node *n)
     if (rc == 0)
         rc = uv_signal_init(&n->loop, &n->sigterm);
     n->sigterm.data = n;
+    if (rc == 0)
+        rc = uv_signal_init(&n->loop, &n->sigusr1);
+    n->sigusr1.data = n;
     return rc;
 }
 
@@ -388,6 +366,8 @@ static int start_handles(struct node *n)
         rc = uv_signal_start(&n->sigint, on_signal, SIGINT);
     if (rc == 0)
         rc = uv_signal_start(&n->sigterm, on_signal, SIGTERM);
+    if (rc == 0)
+        rc = uv_signal_start(&n->sigusr1, on_sigusr1, SIGUSR1);
     return rc;
 }
 
@@ -428,7 +408,7 @@ int node_open(const struct config *config, struct node **node_out, char *why,
     rc = open_store(n, &is_new, why, why_size);
     if (rc < 0)
         goto fail;
-    rc = store_view_new(n->state, &n->view);
+    rc = store_view_new(n->storage.state, &n->view);
     if (rc < 0)
         goto fail;
     rc = disk_start(n);
@@ -517,17 +497,10 @@ static void close_loop(struct node *n)
 
 static void close_store(struct node *n)
 {
-    int rc;
-
     store_view_free(n->view);
-    if (n->state != NULL) {
-        rc = store_state_close(n->state);
-        if (rc < 0)
-            px_note(PX_NOTE_WARN, "store: close: %s", px_strerror(rc));
-    }
-    if (n->log != NULL)
-        store_log_close(n->log);
+    storage_close(&n->storage);
     store_disk_close(n->log_disk);
+    store_disk_close(n->snapshot_disk);
     if (n->folder != NULL)
         store_folder_close(n->folder);
 }

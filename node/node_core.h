@@ -12,6 +12,7 @@
 #include "node/config.h"
 #include "node/node.h"
 #include "node/replica.h"
+#include "node/storage.h"
 #include "node/worker.h"
 #include "store/identity.h"
 #include "store/log.h"
@@ -33,8 +34,8 @@ struct node {
 
     struct store_folder *folder;
     struct store_disk *log_disk;
-    struct store_log *log;
-    struct store_state *state;
+    struct store_disk *snapshot_disk;
+    struct storage storage;
     struct store_view *view;
     struct replica *replica;
     struct net *net;
@@ -47,6 +48,7 @@ struct node {
     px_ns timer_at; /* what the timer is set to; PX_NS_NEVER: stopped */
     uv_signal_t sigint;
     uv_signal_t sigterm;
+    uv_signal_t sigusr1; /* a snapshot is wanted */
     uv_poll_t fs_poll;
     bool has_fs_poll;
     struct raft_status noted; /* the last one noted */
@@ -54,7 +56,10 @@ struct node {
 
     struct worker log_worker;
     struct worker apply_worker;
-    _Atomic int log_rc; /* the log thread's failure */
+    struct worker snapshot_worker; /* saves and loads */
+    struct worker piece_worker;    /* reads and stores pieces */
+    _Atomic raft_index log_cut;    /* the log's head may go up to here */
+    _Atomic int log_rc;            /* the log thread's failure */
     _Atomic uint64_t sync_count;
     _Atomic uint64_t sync_ns_max;
     struct replica_apply *apply_job; /* under way on the apply thread */
@@ -69,12 +74,15 @@ px_ns node_now(void);
 /* The process can't go on. */
 void node_fail(struct node *n, const char *why, int rc);
 
-/* disk.c: the log thread, the apply thread, reads of old entries. */
+/* disk.c: the log, apply and snapshot threads, reads of old entries. */
 int disk_start(struct node *n);
 void disk_stop(struct node *n);
 void disk_write(void *ctx, struct px_list *writes);
 void disk_apply(void *ctx, struct replica_apply *job);
 void disk_fetch(void *ctx, struct replica_fetch *job);
+void disk_snapshot(void *ctx, struct replica_snapshot_job *job);
+uint64_t disk_log_bytes(void *ctx);
+void disk_cut_log(void *ctx, raft_index index);
 void disk_get_counters(const struct node *n, struct disk_counters *out);
 
 /* port.c: what fs asks, what replica asks, what net tells. */

@@ -50,6 +50,26 @@ void orphans_add(struct replica *r, const struct store_orphans *found)
     }
 }
 
+void orphans_on_adopted(struct replica *r)
+{
+    uint64_t held[PX_RELEASE_INODES_MAX];
+    uint64_t from = 0;
+    int count;
+
+    if (r->commands.session == 0 || store_view_begin(r->view) < 0)
+        return;
+    do {
+        count = store_view_held(r->view, r->commands.session, from, held,
+                                PX_RELEASE_INODES_MAX);
+        for (int i = 0; i < count; i++) {
+            if (!r->io.is_open(r->io.ctx, held[i]))
+                wait_to_release(r, held[i]);
+            from = held[i] + 1;
+        }
+    } while (count == PX_RELEASE_INODES_MAX);
+    store_view_end(r->view);
+}
+
 /* A view may be under way, so the look at the inode waits for the turn. */
 void replica_released(struct replica *r, uint64_t inode)
 {

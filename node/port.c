@@ -45,7 +45,9 @@ static struct store_view *fs_view(void *ctx)
 {
     struct node *n = ctx;
 
-    return store_view_begin(n->view) == 0 ? n->view : NULL;
+    if (n->view == NULL || store_view_begin(n->view) < 0)
+        return NULL;
+    return n->view;
 }
 
 static uint64_t fs_new_inode(void *ctx)
@@ -140,6 +142,28 @@ static void io_refuse(void *ctx, raft_id to,
     (void)net_send_forward_refused(n->net, to, f); /* then it times out */
 }
 
+static int io_transfer(void *ctx, raft_id to, const struct net_snapshot *s)
+{
+    struct node *n = ctx;
+
+    return net_send_snapshot(n->net, to, s);
+}
+
+static struct store_view *io_adopt(void *ctx)
+{
+    struct node *n = ctx;
+    int rc;
+
+    store_view_free(n->view);
+    n->view = NULL;
+    rc = storage_adopt(&n->storage);
+    if (rc == 0)
+        rc = store_view_new(n->storage.state, &n->view);
+    if (rc < 0)
+        node_fail(n, "a new state could not be put in place", rc);
+    return n->view;
+}
+
 static void io_flush(void *ctx)
 {
     struct node *n = ctx;
@@ -168,10 +192,15 @@ struct replica_io port_for_replica(struct node *n)
         .send = io_send,
         .forward = io_forward,
         .refuse = io_refuse,
+        .transfer = io_transfer,
         .flush = io_flush,
         .write = disk_write,
         .apply = disk_apply,
         .fetch = disk_fetch,
+        .snapshot = disk_snapshot,
+        .log_bytes = disk_log_bytes,
+        .cut_log = disk_cut_log,
+        .adopt = io_adopt,
         .is_open = io_is_open,
         .fail = io_fail,
     };
@@ -200,6 +229,13 @@ static void on_forward_refused(void *ctx, const struct net_forward_refused *f)
     replica_on_refused(n->replica, f);
 }
 
+static void on_snapshot(void *ctx, const struct net_snapshot *s)
+{
+    struct node *n = ctx;
+
+    replica_on_transfer(n->replica, s);
+}
+
 static void on_peer_up(void *ctx, raft_id peer)
 {
     struct node *n = ctx;
@@ -221,6 +257,7 @@ struct net_handler port_for_net(struct node *n)
         .on_raft = on_raft,
         .on_forward = on_forward,
         .on_forward_refused = on_forward_refused,
+        .on_snapshot = on_snapshot,
         .on_peer_up = on_peer_up,
         .on_peer_down = on_peer_down,
     };

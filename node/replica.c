@@ -81,9 +81,13 @@ static int list_write(struct replica *r, const struct raft_out *out)
     px_list_init(&w->link);
     px_list_init(&w->track);
     w->write = out->write;
+    r->listed_seq = out->write.seq;
     w->has_hard = out->hard != NULL;
     if (w->has_hard)
         w->hard = *out->hard;
+    w->has_reset = out->reset != NULL;
+    if (w->has_reset)
+        w->reset = *out->reset;
     w->first = count > 0 ? out->append[0].pos.index : 0;
     w->count = count;
     for (size_t i = 0; i < count; i++) {
@@ -155,10 +159,15 @@ static void carry_out(struct replica *r, const struct raft_out *out)
     hold_messages(r, out);
     px_assert(out->commit >= r->commit);
     r->commit = out->commit;
+    if (out->is_installed)
+        transfer_in_adopt(r);
+    px_assert(r->applied <= r->commit); /* N1 */
     if (out->reads.id != 0)
         reads_on_ready(r, out->reads);
     for (size_t i = 0; i < out->fetch_count; i++)
         start_fetch(r, &out->fetches[i]);
+    for (size_t i = 0; i < out->snapshot_count; i++)
+        transfer_out_start(r, out->snapshots[i].peer);
     r->raft_deadline = out->deadline;
 }
 
@@ -261,7 +270,8 @@ static bool apply_some(struct replica *r)
 {
     raft_index before = r->applied;
 
-    if (r->is_applying || r->applied >= r->commit)
+    if (r->is_applying || r->applied >= r->commit ||
+        r->in.state == TRANSFER_LOADED)
         return false;
     fill_job(r);
     r->is_applying = true;
@@ -320,6 +330,9 @@ void replica_turn(struct replica *r)
     }
     commands_expire(r, now);
     reads_expire(r, now);
+    transfer_in_turn(r, now);
+    transfer_out_turn(r, now);
+    snapshots_turn(r, now);
     do {
         reads_on_applied(r);
         orphans_turn(r, now);
@@ -338,6 +351,9 @@ px_ns replica_deadline(const struct replica *r)
 
     deadline = min_ns(deadline, commands_deadline(r));
     deadline = min_ns(deadline, reads_deadline(r));
+    deadline = min_ns(deadline, snapshots_deadline(r));
+    deadline = min_ns(deadline, transfer_out_deadline(r));
+    deadline = min_ns(deadline, transfer_in_deadline(r));
     return min_ns(deadline, orphans_deadline(r));
 }
 
@@ -359,12 +375,15 @@ int replica_open(const struct replica_options *options,
     px_text_init(&name, r->node, sizeof r->node);
     px_text_add(&name, "%s", options->node);
     r->id = raft.id;
+    r->config = raft.config;
     r->incarnation = options->incarnation;
     r->start = options->start;
     r->election = raft.election;
     r->heartbeat = raft.heartbeat;
     r->request_timeout = options->request_timeout;
     r->view = options->view;
+    r->snapshots.newest = options->snapshot;
+    r->snapshots.bytes_min = options->snapshot_bytes;
     r->applied = raft.applied;
     r->commit = raft.applied;
     reads_init(r);
@@ -406,6 +425,7 @@ void replica_close(struct replica *r)
             px_list_entry(r->under_way.next, struct replica_write, track));
     commands_fini(r);
     orphans_fini(r);
+    transfer_in_fini(r);
     if (r->apply_job != NULL) {
         drop_job(r->apply_job); /* one that never came back */
         free(r->apply_job->orphans.inodes);
@@ -437,11 +457,18 @@ void replica_get_counters(const struct replica *r, struct replica_counters *out)
 
 bool replica_is_ready(const struct replica *r)
 {
-    if (r->commands.session == 0)
+    if (r->commands.session == 0 || r->status.is_installing)
         return false;
     if (r->status.role == RAFT_LEADER)
         return r->status.can_serve;
     return r->status.leader != 0;
+}
+
+int replica_percent_installed(const struct replica *r)
+{
+    const struct store_snapshot_info *info = &r->in.info;
+
+    return info->bytes > 0 ? (int)(100 * r->in.stored / info->bytes) : 0;
 }
 
 uint64_t replica_session(const struct replica *r)

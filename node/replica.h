@@ -26,6 +26,7 @@
 #include "fs/fs.h"
 #include "net/net.h"
 #include "raft/raft.h"
+#include "store/snapshot.h"
 #include "store/state.h"
 
 struct replica;
@@ -38,6 +39,8 @@ struct replica_write {
     struct raft_write write;
     bool has_hard;
     struct raft_hard_state hard;
+    bool has_reset; /* the log is emptied first, and begins behind reset */
+    struct raft_pos reset;
     raft_index first; /* of entries; 0: none */
     size_t count;
     struct raft_entry entries[];
@@ -66,6 +69,28 @@ struct replica_fetch {
     struct raft_entry entries[PX_BATCH_ENTRIES_MAX]; /* referenced */
 };
 
+enum replica_snapshot_what {
+    REPLICA_SAVE,  /* the state as it is now, into a new snapshot */
+    REPLICA_READ,  /* a piece of a snapshot, for a follower */
+    REPLICA_STORE, /* a piece that the leader sent, into a file of its own */
+    REPLICA_LOAD,  /* a snapshot that is all here, into a new state beside */
+};
+
+/* Work on snapshots: in the background, one after the other of each kind. */
+struct replica_snapshot_job {
+    struct px_list link; /* of whoever does it */
+    enum replica_snapshot_what what;
+    raft_id peer; /* READ: whom it is for */
+    /* Which one. SAVE: only the configuration is given, the rest filled in.
+     * READ, LOAD: pos and bytes. STORE too; the last piece's fills in the rest.
+     */
+    struct store_snapshot_info info;
+    uint64_t offset;
+    size_t size;          /* READ */
+    struct px_slice data; /* READ: filled in, referenced. STORE: held. */
+    int rc;               /* of whoever does it */
+};
+
 /* The world. All calls return at once; what takes time ends in an on_*. */
 struct replica_io {
     void *ctx;
@@ -75,6 +100,7 @@ struct replica_io {
     int (*send)(void *ctx, const struct raft_msg *msg);
     /* 0, or an error: it has not left, and is tried again later. */
     int (*forward)(void *ctx, raft_id to, const struct net_forward *f);
+    int (*transfer)(void *ctx, raft_id to, const struct net_snapshot *s);
     void (*refuse)(void *ctx, raft_id to, const struct net_forward_refused *f);
     void (*flush)(void *ctx); /* messages, onto the wire */
     /* Takes all of @writes; ends in replica_on_durable. */
@@ -83,6 +109,17 @@ struct replica_io {
     void (*apply)(void *ctx, struct replica_apply *job);
     /* Ends in replica_on_fetched. */
     void (*fetch)(void *ctx, struct replica_fetch *job);
+    /* Ends in replica_on_snapshot, not before it returns. STORE: the piece at
+     * offset 0 begins a new file; the last one makes it durable, checks it as
+     * a whole, and gives it its name. */
+    void (*snapshot)(void *ctx, struct replica_snapshot_job *job);
+    /* Bytes of the log's entries behind what the newest snapshot covers. */
+    uint64_t (*log_bytes)(void *ctx);
+    /* Entries up to @index won't be read again: the log's head may go. */
+    void (*cut_log)(void *ctx, raft_index index);
+    /* From now on the state is the one that was loaded last; views of the old
+     * one have ended. Returns the loop's view of it. */
+    struct store_view *(*adopt)(void *ctx);
     /* An unlinked inode: is it open through our mount? */
     bool (*is_open)(void *ctx, uint64_t inode);
     /* This node can't go on: the process ends, with @why in a note. */
@@ -96,7 +133,9 @@ struct replica_options {
     uint64_t start; /* drawn at random at each start: tells this life of the
                        node from another one of the same incarnation */
     px_ns request_timeout;
-    struct store_view *view; /* the loop's; stays the caller's */
+    struct store_view *view;             /* the loop's; stays the caller's */
+    struct store_snapshot_info snapshot; /* the newest here; pos {0, 0}: none */
+    uint64_t snapshot_bytes; /* the log's growth after which one is made */
 };
 
 struct replica_counters {
@@ -112,6 +151,9 @@ struct replica_counters {
     uint64_t reads_asked; /* waited for an index */
     uint64_t expired;     /* requests that reached their deadline */
     uint64_t elections;   /* times that this node became leader */
+    uint64_t snapshots_saved;
+    uint64_t snapshots_sent;      /* and installed by the follower */
+    uint64_t snapshots_installed; /* received */
 };
 
 int replica_open(const struct replica_options *options,
@@ -126,6 +168,7 @@ void replica_close(struct replica *r);
 void replica_on_message(struct replica *r, const struct raft_msg *msg);
 void replica_on_forward(struct replica *r, const struct net_forward *f);
 void replica_on_refused(struct replica *r, const struct net_forward_refused *f);
+void replica_on_transfer(struct replica *r, const struct net_snapshot *s);
 void replica_on_peer_up(struct replica *r, raft_id peer);
 void replica_on_peer_down(struct replica *r, raft_id peer);
 /* @w, and all writes before it, are durable. Takes @w. */
@@ -133,6 +176,13 @@ void replica_on_durable(struct replica *r, struct replica_write *w);
 void replica_on_applied(struct replica *r, struct replica_apply *job, int rc);
 /* @rc: a count, or -errno. */
 void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc);
+
+/* Takes @job. */
+void replica_on_snapshot(struct replica *r, struct replica_snapshot_job *job,
+                         int rc);
+
+/* A snapshot is to be made soon, whatever the log's size. */
+void replica_want_snapshot(struct replica *r);
 
 /* The end of a round of inputs. */
 void replica_turn(struct replica *r);
@@ -155,8 +205,10 @@ size_t replica_get_peers(const struct replica *r,
                          struct raft_peer_status *peers, size_t max);
 void replica_get_counters(const struct replica *r,
                           struct replica_counters *out);
-/* Has a leader, a session, and so serves. */
+/* Has a leader, a session, a state of its own, and so serves. */
 bool replica_is_ready(const struct replica *r);
+/* Of the snapshot that is coming in, while raft_status says is_installing. */
+int replica_percent_installed(const struct replica *r);
 uint64_t replica_session(const struct replica *r);
 
 #endif

@@ -8,7 +8,9 @@
  *   N3  sequences below send_next have been handed to the current leader, in
  *       this epoch; of those above, what a wait's index says.
  *   N4  one apply job at a time; entries are applied in order, once.
- *   N5  a message held back leaves only when write after_seq is durable. */
+ *   N5  a message held back leaves only when write after_seq is durable.
+ *   N6  a state that was loaded is adopted between two applies, and its
+ *       snapshot is durable by then: N1 holds by it. */
 #ifndef NODE_REPLICA_CORE_H
 #define NODE_REPLICA_CORE_H
 
@@ -86,12 +88,57 @@ struct orphans {
     px_ns reap_at;
 };
 
+/* Snapshots: see snapshots.c. */
+struct snapshots {
+    struct store_snapshot_info newest; /* durable here; pos {0, 0}: none */
+    uint64_t bytes_min; /* the log's growth after which one is made */
+    bool is_wanted;
+    bool is_saving;
+    px_ns save_after; /* not before: the last attempt failed */
+};
+
+/* A snapshot on its way to a follower: see transfer_out.c. */
+struct transfer_out {
+    raft_id peer; /* 0: none */
+    struct store_snapshot_info info;
+    uint64_t acked;  /* the follower holds all before */
+    uint64_t sent;   /* acked <= sent <= acked + what may be ahead */
+    bool is_reading; /* the piece at sent */
+    px_ns again_at;  /* offered again, or pumped again */
+    px_ns moved_at;  /* when the follower last said something */
+};
+
+/* A snapshot on its way to us: see transfer_in.c. */
+enum transfer_in_state {
+    TRANSFER_IDLE,
+    TRANSFER_RECEIVING,
+    TRANSFER_LOADING, /* all here and durable; a state is built from it */
+    TRANSFER_LOADED,  /* adopted as soon as nothing is being applied */
+};
+
+struct transfer_in {
+    enum transfer_in_state state;
+    raft_id from;
+    struct store_snapshot_info info; /* pos and bytes; all, once it is here */
+    uint64_t stored;                 /* on disk */
+    bool is_storing;                 /* the piece at stored */
+    struct px_slice ahead[NET_SNAPSHOT_PIECES_AHEAD]; /* a ring, behind it */
+    unsigned ahead_first;
+    unsigned ahead_count;
+    uint64_t expected; /* the next offset: stored, what is being stored, and
+                          what waits ahead */
+    uint64_t term_seq; /* the write that makes the sender's term durable */
+    px_ns again_at;    /* said again where we stand */
+    px_ns moved_at;    /* when the last piece came */
+};
+
 struct replica {
     struct raft *raft;
     struct replica_io io;
     struct raft_status status; /* after the last step */
     char node[PX_NODE_ID_BYTES_MAX + 1];
     raft_id id;
+    struct raft_config config; /* who the members are */
     uint64_t incarnation;
     uint64_t start;
     px_ns election;
@@ -104,6 +151,7 @@ struct replica {
 
     struct px_list writes;    /* of this turn, not yet handed over */
     struct px_list under_way; /* by track: handed over, not yet durable */
+    uint64_t listed_seq;      /* of the newest write */
     uint64_t durable_seq;
     struct held_msg *held;
     size_t held_count;
@@ -119,6 +167,9 @@ struct replica {
     struct commands commands;
     struct reads reads;
     struct orphans orphans;
+    struct snapshots snapshots;
+    struct transfer_out out[RAFT_MEMBERS_MAX];
+    struct transfer_in in;
     struct replica_counters counters;
 };
 
@@ -160,7 +211,35 @@ void reads_expire(struct replica *r, px_ns now);
 px_ns reads_deadline(const struct replica *r);
 void reads_stop(struct replica *r);
 
+/* snapshots.c */
+void snapshots_turn(struct replica *r, px_ns now);
+px_ns snapshots_deadline(const struct replica *r);
+
+/* transfer_out.c */
+void transfer_out_start(struct replica *r, raft_id peer);
+void transfer_out_on_want(struct replica *r, const struct net_snapshot *s);
+void transfer_out_on_end(struct replica *r, const struct net_snapshot *s);
+void transfer_out_on_read(struct replica *r, struct replica_snapshot_job *job,
+                          int rc);
+bool transfer_out_is_busy(const struct replica *r);
+void transfer_out_turn(struct replica *r, px_ns now);
+px_ns transfer_out_deadline(const struct replica *r);
+
+/* transfer_in.c */
+void transfer_in_on_offer(struct replica *r, const struct net_snapshot *s);
+void transfer_in_on_piece(struct replica *r, const struct net_snapshot *s);
+void transfer_in_on_stored(struct replica *r,
+                           const struct replica_snapshot_job *job, int rc);
+void transfer_in_on_loaded(struct replica *r, int rc);
+/* From within a step: the loaded state takes the place of the old one. */
+void transfer_in_adopt(struct replica *r);
+void transfer_in_turn(struct replica *r, px_ns now);
+px_ns transfer_in_deadline(const struct replica *r);
+void transfer_in_fini(struct replica *r);
+
 /* orphans.c */
+/* The state was replaced: what this session is noted to hold is looked up. */
+void orphans_on_adopted(struct replica *r);
 void orphans_init(struct replica *r);
 void orphans_fini(struct replica *r);
 void orphans_add(struct replica *r, const struct store_orphans *found);

@@ -74,7 +74,10 @@ static struct wait_text waits_for(const struct node *n)
         return wait;
     replica_get_status(n->replica, &status);
     px_text_init(&text, wait.text, sizeof wait.text);
-    if (status.leader == 0)
+    if (status.is_installing)
+        px_text_add(&text, "the leader's snapshot: has %d%%",
+                    replica_percent_installed(n->replica));
+    else if (status.leader == 0)
         px_text_add(&text, "a leader: reaches %zu of %zu voters, needs %zu",
                     reached(n), n->config.peer_count,
                     n->config.peer_count / 2 + 1);
@@ -153,6 +156,9 @@ static void add_replica_counters(const struct node *n, json_t *to)
     set(to, "reads_asked", c.reads_asked);
     set(to, "elections_won", c.elections);
     set(to, "log_writes", c.log_writes);
+    set(to, "snapshots_saved", c.snapshots_saved);
+    set(to, "snapshots_sent", c.snapshots_sent);
+    set(to, "snapshots_installed", c.snapshots_installed);
 }
 
 static void add_disk_counters(const struct node *n, json_t *to)
@@ -246,8 +252,12 @@ static char *status_text(const struct node *n, size_t flags)
     set(root, "commit_index", s.commit);
     set(root, "applied_index", s.applied);
     set(root, "durable_index", s.durable);
+    set(root, "log_first", s.base.index + 1);
     set(root, "log_length", s.last.index);
     set(root, "session", replica_session(n->replica));
+    /* Nothing, if there is no memory. */
+    (void)json_object_set_new(root, "installing",
+                              json_boolean(s.is_installing));
     /* A part less, if there is no memory. */
     (void)json_object_set_new(root, "peers", peers(n, s.role == RAFT_LEADER));
     (void)json_object_set_new(root, "counters", counters(n));

@@ -33,6 +33,7 @@ struct store_folder {
     char *path;
     char *log;
     char *state;
+    char *snapshot;
 };
 
 static int say_errno(struct px_text *why, const char *path, int rc)
@@ -138,7 +139,7 @@ static int has_content(const struct store_folder *f, const char *name)
 /* A folder without an identity: it has to be one without data. */
 static int check_empty(const struct store_folder *f, struct px_text *why)
 {
-    static const char *const names[] = {"log", "state"};
+    static const char *const names[] = {"log", "state", "snapshot"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         int rc = has_content(f, names[i]);
@@ -248,6 +249,8 @@ static int write_folder(const struct store_folder *f,
     if (rc == 0)
         rc = make_folder(f->state);
     if (rc == 0)
+        rc = make_folder(f->snapshot);
+    if (rc == 0)
         rc = identity_write(f->disk, id);
     return rc < 0 ? say_errno(why, f->path, rc) : 0;
 }
@@ -293,6 +296,10 @@ static struct store_folder *folder_new(const char *dir)
     }
     if (asprintf(&f->state, "%s/state", f->path) < 0) {
         f->state = NULL;
+        goto fail;
+    }
+    if (asprintf(&f->snapshot, "%s/snapshot", f->path) < 0) {
+        f->snapshot = NULL;
         goto fail;
     }
     return f;
@@ -357,6 +364,7 @@ void store_folder_close(struct store_folder *f)
     free(f->path);
     free(f->log);
     free(f->state);
+    free(f->snapshot);
     free(f);
 }
 
@@ -368,4 +376,9 @@ const char *store_folder_log(const struct store_folder *f)
 const char *store_folder_state(const struct store_folder *f)
 {
     return f->state;
+}
+
+const char *store_folder_snapshot(const struct store_folder *f)
+{
+    return f->snapshot;
 }

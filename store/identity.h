@@ -4,7 +4,8 @@
  *            identity   format version, cluster and node, incarnation; JSON
  *                       with a checksum, replaced by rename
  *            log/       store/log.h
- *            state/     store/state.h */
+ *            state/     folders of states, store/state.h
+ *            snapshot/  store/snapshot.h */
 #ifndef STORE_IDENTITY_H
 #define STORE_IDENTITY_H
 
@@ -46,5 +47,6 @@ void store_folder_close(struct store_folder *f);
 /* Paths inside, owned by @f. */
 const char *store_folder_log(const struct store_folder *f);
 const char *store_folder_state(const struct store_folder *f);
+const char *store_folder_snapshot(const struct store_folder *f);
 
 #endif

@@ -180,6 +180,9 @@ static void env_fill(struct environment *e, const struct cluster *c,
     env_add(e, "DEBUG_ADDR", text);
     (void)snprintf(text, sizeof text, "%u", c->options.request_timeout_ms);
     env_add(e, "REQUEST_TIMEOUT_MS", text);
+    (void)snprintf(text, sizeof text, "%u", c->options.snapshot_mib);
+    if (c->options.snapshot_mib > 0)
+        env_add(e, "SNAPSHOT_MIB", text);
 }
 
 static const char *server_path(void)

@@ -26,6 +26,7 @@ struct cluster;
 struct cluster_options {
     int nodes;
     unsigned request_timeout_ms; /* 0: 5000, the server's own for this timing */
+    unsigned snapshot_mib;       /* 0: the server's own */
     unsigned seconds_max;        /* the whole test; 0: 300 */
 };
 

@@ -131,6 +131,44 @@ static void io_fetch(void *ctx, struct replica_fetch *job)
     fail_msg("the tail in memory is enough here");
 }
 
+/* No snapshots here: no log is ever long enough for one. */
+
+static uint64_t io_log_bytes(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static void io_snapshot(void *ctx, struct replica_snapshot_job *job)
+{
+    (void)ctx;
+    (void)job;
+    fail_msg("nothing asks for a snapshot here");
+}
+
+static int io_transfer(void *ctx, raft_id to, const struct net_snapshot *s)
+{
+    (void)ctx;
+    (void)to;
+    (void)s;
+    fail_msg("nobody needs a snapshot here");
+    return 0;
+}
+
+static void io_cut_log(void *ctx, raft_index index)
+{
+    (void)ctx;
+    (void)index;
+    fail_msg("the log is whole here");
+}
+
+static struct store_view *io_adopt(void *ctx)
+{
+    (void)ctx;
+    fail_msg("no state is loaded here");
+    return NULL;
+}
+
 static bool io_is_open(void *ctx, uint64_t inode)
 {
     return inode != 0 && ((struct world_node *)ctx)->open_inode == inode;
@@ -171,11 +209,16 @@ void world_start(struct world *w, size_t number)
         .wall_time = io_wall_time,
         .send = io_send,
         .forward = io_forward,
+        .transfer = io_transfer,
         .refuse = io_refuse,
         .flush = io_flush,
         .write = io_write,
         .apply = io_apply,
         .fetch = io_fetch,
+        .snapshot = io_snapshot,
+        .log_bytes = io_log_bytes,
+        .cut_log = io_cut_log,
+        .adopt = io_adopt,
         .is_open = io_is_open,
         .fail = io_fail,
     };

@@ -1,0 +1,139 @@
+/* When a snapshot is made, and what follows from having one.
+ *
+ *   the log has grown ─▶ SAVE, in the background ─▶ durable here
+ *                                                     ├─▶ raft moves its base
+ *                                                     └─▶ the log's head goes
+ *
+ * One is made when the log behind the last one is larger than bytes_min and
+ * than that snapshot itself, so that what is written for snapshots is at most
+ * as much again as what is written anyway. None is made while one travels: a
+ * follower that is far behind would be sent one that is replaced before it has
+ * arrived, again and again. A log that has grown to four times that size goes
+ * first all the same. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/note.h"
+#include "node/replica_core.h"
+
+#define SAVE_RETRY (10 * PX_NS_PER_S)
+#define PATIENCE_FACTOR 4u
+
+static uint64_t due_bytes(const struct snapshots *s)
+{
+    return s->newest.bytes > s->bytes_min ? s->newest.bytes : s->bytes_min;
+}
+
+static bool is_due(const struct replica *r)
+{
+    const struct snapshots *s = &r->snapshots;
+    uint64_t grown;
+
+    if (r->applied <= s->newest.pos.index)
+        return false; /* there is nothing new */
+    if (s->is_wanted)
+        return true;
+    grown = r->io.log_bytes(r->io.ctx);
+    if (grown <= due_bytes(s))
+        return false;
+    return !transfer_out_is_busy(r) || grown > PATIENCE_FACTOR * due_bytes(s);
+}
+
+static void start_save(struct replica *r)
+{
+    struct replica_snapshot_job *job = calloc(1, sizeof *job);
+
+    r->snapshots.save_after = replica_now(r) + SAVE_RETRY;
+    if (job == NULL)
+        return; /* tried again then */
+    job->what = REPLICA_SAVE;
+    job->info.config = r->config;
+    r->snapshots.is_saving = true;
+    r->snapshots.is_wanted = false;
+    r->io.snapshot(r->io.ctx, job);
+}
+
+static void on_saved(struct replica *r, const struct store_snapshot_info *info,
+                     int rc)
+{
+    struct snapshots *s = &r->snapshots;
+    struct raft_in in = {.type = RAFT_IN_COMPACTED};
+
+    s->is_saving = false;
+    if (rc < 0)
+        return; /* whoever saves has noted why; SAVE_RETRY later again */
+    r->counters.snapshots_saved++;
+    s->save_after = 0;
+    if (info->pos.index <= s->newest.pos.index)
+        return; /* a newer one was installed meanwhile */
+    s->newest = *info;
+    in.compacted = info->pos.index;
+    (void)replica_step(r, &in); /* it has no error to report */
+    r->io.cut_log(r->io.ctx, info->pos.index);
+}
+
+void replica_on_snapshot(struct replica *r, struct replica_snapshot_job *job,
+                         int rc)
+{
+    switch (job->what) {
+    case REPLICA_SAVE:
+        on_saved(r, &job->info, rc);
+        break;
+    case REPLICA_READ:
+        transfer_out_on_read(r, job, rc);
+        break;
+    case REPLICA_STORE:
+        transfer_in_on_stored(r, job, rc);
+        break;
+    case REPLICA_LOAD:
+        transfer_in_on_loaded(r, rc);
+        break;
+    }
+    px_slice_unref(&job->data);
+    free(job);
+}
+
+void replica_on_transfer(struct replica *r, const struct net_snapshot *s)
+{
+    if (r->is_stopping || r->has_failed)
+        return;
+    switch (s->what) {
+    case NET_SNAPSHOT_OFFER:
+        transfer_in_on_offer(r, s);
+        break;
+    case NET_SNAPSHOT_PIECE:
+        transfer_in_on_piece(r, s);
+        break;
+    case NET_SNAPSHOT_WANT:
+        transfer_out_on_want(r, s);
+        break;
+    case NET_SNAPSHOT_DONE:
+    case NET_SNAPSHOT_REFUSED:
+        transfer_out_on_end(r, s);
+        break;
+    }
+}
+
+void replica_want_snapshot(struct replica *r)
+{
+    r->snapshots.is_wanted = true;
+    r->snapshots.save_after = 0;
+}
+
+void snapshots_turn(struct replica *r, px_ns now)
+{
+    struct snapshots *s = &r->snapshots;
+
+    if (!s->is_saving && now >= s->save_after &&
+        r->in.state != TRANSFER_LOADING && r->in.state != TRANSFER_LOADED &&
+        is_due(r))
+        start_save(r);
+}
+
+px_ns snapshots_deadline(const struct replica *r)
+{
+    const struct snapshots *s = &r->snapshots;
+
+    /* Growth comes with turns of its own. */
+    return s->is_saving || s->save_after == 0 ? PX_NS_NEVER : s->save_after;
+}

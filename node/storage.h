@@ -1,0 +1,79 @@
+/* What a node keeps, opened in the order in which its parts vouch for each
+ * other, and the work on it that takes long. No libuv in here: the server and
+ * the simulator share it.
+ *
+ *   snapshot/    0000000000000123.snap     the newest whole one vouches for
+ *   log/         0000000042.log ...        what the log no longer holds, and
+ *   state/       1/ 2/ ...                 for a state that runs ahead of it
+ *
+ * A state lives in a numbered folder of its own, so that another can be built
+ * beside it from a snapshot, and take its place by a higher number; it gets its
+ * number when it is whole, and the lower ones are removed later.
+ *
+ * Opening, after any crash:
+ *   1  the newest whole snapshot S is found
+ *   2  the newest state is opened; where it is not trusted (another
+ *      boot) or there is none, it is built from S
+ *   3  the log is opened, which resets it to S where it does not hold S's
+ *      position: it is older than S, or of another history. A state that ends
+ *      before the log begins is then built from S
+ *   4  the log must hold the state's position
+ *
+ * Thread: open, adopt and close belong to the loop; storage_do runs on any
+ * thread while the loop goes on: one save or load at a time, and one piece. */
+#ifndef NODE_STORAGE_H
+#define NODE_STORAGE_H
+
+#include "node/replica.h"
+#include "store/disk.h"
+#include "store/log.h"
+#include "store/snapshot.h"
+#include "store/state.h"
+
+struct storage_options {
+    struct store_disk *log_disk; /* the caller's, as is the next */
+    struct store_disk *snapshot_disk;
+    const char *log_dir;   /* for messages */
+    const char *state_dir; /* exists; folders of states are made in it */
+    const char *boot_id;
+    uint64_t cluster;
+    raft_id id;
+    uint64_t segment_bytes; /* of the log; 0: its default */
+    bool distrust_state;
+};
+
+struct storage {
+    struct storage_options options; /* its texts are copies */
+    struct store_state *state;
+    unsigned generation; /* the number of its folder */
+    struct store_log *log;
+    struct store_log_info found;         /* what the log held at open */
+    struct store_snapshot_info snapshot; /* the newest at open; pos {0, 0} */
+    bool is_rebuilt;                     /* the state was not trusted */
+
+    /* Built from a snapshot, and not adopted yet. */
+    struct store_state *loaded;
+    _Atomic bool is_cancelled;
+};
+
+/* On an error @s is closed, and @why has a sentence. */
+int storage_open(struct storage *s, const struct storage_options *options,
+                 char *why, size_t why_size);
+/* All views have been freed. */
+void storage_close(struct storage *s);
+
+/* What raft begins with. */
+void storage_to_raft(const struct storage *s, struct raft_options *raft);
+
+/* Does @job, and fills in what it asks for. Errors: of the disk, -PX_ECORRUPT
+ * for a snapshot that arrived damaged; noted. */
+int storage_do(struct storage *s, struct replica_snapshot_job *job);
+
+/* A save that is under way ends soon, with -ECANCELED. Thread: any. */
+void storage_cancel(struct storage *s);
+
+/* The state that was loaded last is the state from now on. Views of the old one
+ * have been freed. -errno: it could not be given its place. */
+int storage_adopt(struct storage *s);
+
+#endif
