@@ -126,7 +126,7 @@ struct fs_handle {
     enum fs_stage stage;
     struct px_list stage_link; /* fs.staged, while STAGED or PUBLISHING */
     struct px_list waiters;    /* calls parked here */
-    struct fs_wait wait;       /* of a publication without a write */
+    struct fs_wait wait; /* of a publication; with a write, its deadline */
     bool creates;
     bool truncates;
     bool is_counted;  /* among the inode's opens */
@@ -164,13 +164,16 @@ void fs_propose(struct fs_call *c, struct command *cmd, fs_finish_fn finish,
                 bool keeps_data);
 /* Lets @c wait in @queue. False: it has been answered with an error. */
 bool fs_park(struct fs_call *c, struct px_list *queue);
-/* Takes the first of @queue out; or the first whose deadline is @now or was. */
+/* Takes the first of @queue out. */
 struct fs_call *fs_unpark(struct px_list *queue);
-struct fs_call *fs_unpark_due(struct px_list *queue, px_ns now);
+/* Takes the first out that waits at @h and whose deadline is @now or was; not
+ * one of @h's own that the publication ends by then. */
+struct fs_call *fs_unpark_due(struct fs_handle *h, px_ns now);
 /* Gives it back its run; @rc < 0: answers it so instead. */
 void fs_resume(struct fs_call *c, int rc);
-/* Of what begins now. */
+/* Of what begins now; of @c (F5). */
 px_ns fs_deadline(const struct fs *fs);
+px_ns fs_deadline_of(const struct fs_call *c);
 
 /* ---- reply.c ---- */
 

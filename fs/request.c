@@ -40,6 +40,11 @@ px_ns fs_deadline(const struct fs *fs)
     return fs->port.now(fs->port.ctx) + fs->request_timeout;
 }
 
+px_ns fs_deadline_of(const struct fs_call *c)
+{
+    return c->request != NULL ? c->request->wait.deadline : fs_deadline(c->fs);
+}
+
 static void hold(struct fs_request *r)
 {
     r->holds++;
@@ -253,24 +258,39 @@ bool fs_park(struct fs_call *c, struct px_list *queue)
     return true;
 }
 
-struct fs_call *fs_unpark_due(struct px_list *queue, px_ns now)
+static struct fs_call *unpark(struct fs_request *r)
 {
-    px_list_for_each (it, queue) {
-        struct fs_request *r = px_list_entry(it, struct fs_request, link);
-
-        px_assert(r->waits == WAITS_FOR_STAGE); /* F3 */
-        if (r->wait.deadline > now)
-            continue; /* one that has waited elsewhere may come after it */
-        px_list_remove(&r->link);
-        r->waits = WAITS_NOT;
-        return &r->call;
-    }
-    return NULL;
+    px_assert(r->waits == WAITS_FOR_STAGE); /* F3 */
+    px_list_remove(&r->link);
+    r->waits = WAITS_NOT;
+    return &r->call;
 }
 
 struct fs_call *fs_unpark(struct px_list *queue)
 {
-    return fs_unpark_due(queue, PX_NS_NEVER);
+    if (px_list_empty(queue))
+        return NULL;
+    return unpark(px_list_entry(queue->next, struct fs_request, link));
+}
+
+static bool is_due(const struct fs_request *r, const struct fs_handle *h,
+                   px_ns now)
+{
+    if (r->call.handle == h && r->wait.deadline >= h->wait.deadline)
+        return false;
+    return r->wait.deadline <= now;
+}
+
+struct fs_call *fs_unpark_due(struct fs_handle *h, px_ns now)
+{
+    px_list_for_each (it, &h->waiters) {
+        struct fs_request *r = px_list_entry(it, struct fs_request, link);
+
+        /* Not in their order: one may have waited elsewhere first. */
+        if (is_due(r, h, now))
+            return unpark(r);
+    }
+    return NULL;
 }
 
 void fs_resume(struct fs_call *c, int rc)

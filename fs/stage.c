@@ -30,8 +30,8 @@
  * and its children it is answered from here, to strangers after publication.
  *
  * A publication that had no effect (no majority, no room) is held back: its
- * owner has an error from write(2), which says that nothing happened, so
- * neither FLUSH nor RELEASE may empty the file afterwards.
+ * owner has an error from write(2) or fsync(2) that says so, and neither FLUSH
+ * nor RELEASE may empty the file afterwards.
  *
  * Creations are published as exclusive. Where another node made the name first,
  * the handle adopts the file that is there, if its opener might have opened
@@ -71,12 +71,13 @@ static void leave(struct fs_handle *h, enum fs_stage stage)
     px_list_remove(&h->stage_link);
 }
 
-static void enter_publishing(struct fs_handle *h)
+static void enter_publishing(struct fs_handle *h, px_ns deadline)
 {
     px_assert(h->stage == FS_STAGE_STAGED || h->stage == FS_STAGE_HELD);
     if (h->stage == FS_STAGE_HELD)
         px_list_push_back(&h->fs->staged, &h->stage_link);
     h->stage = FS_STAGE_PUBLISHING;
+    h->wait.deadline = deadline;
     h->patience = 0;
     h->is_told = false;
 }
@@ -100,6 +101,7 @@ static void creation_of(const struct fs_handle *h, struct command *cmd)
 static void on_published(struct fs_wait *w, int rc,
                          const struct store_result *result);
 
+/* Called again where the name was taken; its time is not renewed. */
 static void propose(struct fs_handle *h)
 {
     struct fs *fs = h->fs;
@@ -115,13 +117,12 @@ static void propose(struct fs_handle *h)
     }
     fs->counters.commands++;
     h->wait.done = on_published;
-    h->wait.deadline = fs_deadline(fs); /* whoever waits for it has his own */
     fs->port.propose(fs->port.ctx, &h->wait, &cmd);
 }
 
-static void publish(struct fs_handle *h)
+static void publish(struct fs_handle *h, px_ns deadline)
 {
-    enter_publishing(h);
+    enter_publishing(h, deadline);
     propose(h);
 }
 
@@ -241,9 +242,11 @@ static void on_published(struct fs_wait *w, int rc,
 
 /* ---- With the first write ---- */
 
-void fs_stage_join(struct fs_handle *h, struct command *cmd)
+void fs_stage_join(const struct fs_call *c, struct command *cmd)
 {
-    enter_publishing(h);
+    struct fs_handle *h = c->handle;
+
+    enter_publishing(h, fs_deadline_of(c));
     if (h->creates)
         creation_of(h, cmd);
     else
@@ -285,12 +288,22 @@ static void be_patient(struct fs_handle *h)
         h->patience = FS_PATIENCE_TICKS + 1;
 }
 
+/* How long a publication for @c may take. A call of the owner is answered with
+ * its outcome, so within its time. What little time another one may have left
+ * is no reason for it to fail. */
+static px_ns publication_deadline(const struct fs_call *c,
+                                  const struct fs_handle *h)
+{
+    return c->handle == h ? fs_deadline_of(c) : fs_deadline(h->fs);
+}
+
 /* Lets @c wait for @h, and has @h published now or, for a stranger, soon. */
 static bool await(struct fs_call *c, struct fs_handle *h, enum fs_touch touch)
 {
     bool is_stranger =
         touch == FS_TOUCH_READ && h->stage == FS_STAGE_STAGED &&
         fs_kinship(fuse_req_ctx(c->req)->pid, h->pid) == FS_STRANGER;
+    px_ns deadline = publication_deadline(c, h); /* parked, @c is a shell */
 
     if (!fs_park(c, &h->waiters))
         return true;
@@ -300,7 +313,7 @@ static bool await(struct fs_call *c, struct fs_handle *h, enum fs_touch touch)
     if (is_stranger)
         be_patient(h);
     else
-        publish(h);
+        publish(h, deadline);
     return true;
 }
 
@@ -365,7 +378,7 @@ void fs_stage_release(struct fs_handle *h)
         fs_handle_free(h);
         break;
     case FS_STAGE_STAGED:
-        publish(h);
+        publish(h, fs_deadline(h->fs));
         break;
     case FS_STAGE_PUBLISHING:
         break; /* on_published frees it */
@@ -373,7 +386,7 @@ void fs_stage_release(struct fs_handle *h)
         if (h->is_told)
             fs_handle_free(h);
         else
-            publish(h);
+            publish(h, fs_deadline(h->fs));
         break;
     }
 }
@@ -425,14 +438,19 @@ void fs_stage_abandon(struct fs *fs)
 
 /* ---- Ticks: patience, and its end ---- */
 
-/* The publication goes on without them. Its owner's calls were about what it
- * does, which may yet happen; the others have not begun. */
+/* The publication goes on without them. Others have not begun. The owner's
+ * calls end with the publication, which says how it went; one that waited
+ * elsewhere first may have less time, and what it was about may yet happen: it
+ * is told so, and a release leaves it at that. */
 static void expire_waiters(struct fs_handle *h, px_ns now)
 {
     struct fs_call *c;
 
-    while ((c = fs_unpark_due(&h->waiters, now)) != NULL)
+    while ((c = fs_unpark_due(h, now)) != NULL) {
+        if (c->handle == h)
+            h->is_told = true;
         fs_resume(c, c->handle == h ? -PX_EUNKNOWN : -EAGAIN);
+    }
 }
 
 static struct fs_handle *find_due(struct fs *fs)
@@ -456,7 +474,7 @@ void fs_stage_tick(struct fs *fs)
             handle_at(link)->patience--;
     }
     while ((h = find_due(fs)) != NULL) /* publish may change the list */
-        publish(h);
+        publish(h, now + fs->request_timeout);
     px_list_for_each (link, &fs->staged)
         is_awaited = is_awaited || !px_list_empty(&handle_at(link)->waiters);
     if (!is_awaited)

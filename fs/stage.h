@@ -44,9 +44,9 @@ enum fs_joined {
     FS_JOINED_FAILED, /* neither; *error_out says why */
 };
 
-/* The first write carries the staged open with it. _join fills in @cmd,
- * which is to be proposed; _joined takes the outcome of that. */
-void fs_stage_join(struct fs_handle *h, struct command *cmd);
+/* The first write, @c, carries its handle's staged open with it. _join fills in
+ * @cmd, which is to be proposed; _joined takes the outcome of that. */
+void fs_stage_join(const struct fs_call *c, struct command *cmd);
 enum fs_joined fs_stage_joined(struct fs_handle *h, int rc,
                                const struct store_result *result,
                                int *error_out);

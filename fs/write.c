@@ -193,7 +193,7 @@ void fs_run_write(struct fs_call *c)
         fs_propose(c, &cmd, finish_write, false);
         return;
     }
-    fs_stage_join(h, &cmd);
+    fs_stage_join(c, &cmd);
     /* Adopting another file writes the data a second time. */
     fs_propose(c, &cmd, finish_first_write, h->creates);
 }

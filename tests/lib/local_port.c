@@ -288,18 +288,22 @@ static void finish_reads(struct local_port *p)
     }
 }
 
+/* What was queued is answered as the knob says now. */
 static void finish_commands(struct local_port *p)
 {
     struct px_list *link;
 
-    while (p->commands == LOCAL_COMMANDS_APPLY &&
+    while ((p->commands == LOCAL_COMMANDS_APPLY ||
+            p->commands == LOCAL_COMMANDS_REFUSED) &&
            (link = px_list_pop_front(&p->stuck_commands)) != NULL) {
+        bool is_applied = p->commands == LOCAL_COMMANDS_APPLY;
         struct fs_wait *w = px_list_entry(link, struct fs_wait, link);
         struct store_result result;
 
-        apply_slice(p, w->command, &result);
+        if (is_applied)
+            apply_slice(p, w->command, &result);
         px_slice_unref(&w->command);
-        w->done(w, 0, &result);
+        w->done(w, is_applied ? 0 : -EAGAIN, is_applied ? &result : NULL);
     }
 }
 

@@ -49,7 +49,8 @@ void local_port_set_reads(struct local_port *p, enum local_reads reads);
 
 enum local_commands {
     LOCAL_COMMANDS_APPLY,
-    LOCAL_COMMANDS_STUCK,           /* queued, until the knob is turned */
+    LOCAL_COMMANDS_STUCK,           /* queued, until the knob is turned to
+                                       APPLY or REFUSED */
     LOCAL_COMMANDS_REFUSED,         /* -EAGAIN; nothing is proposed */
     LOCAL_COMMANDS_UNKNOWN,         /* -PX_EUNKNOWN, and not applied */
     LOCAL_COMMANDS_APPLIED_UNKNOWN, /* the same, but applied */

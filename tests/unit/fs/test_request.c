@@ -201,19 +201,81 @@ static void what_waits_at_a_staged_open_ends_at_its_deadline(void **state)
     actor_free(writer);
 }
 
-/* Its own truncation may yet happen. */
-static void an_fsync_that_ends_at_its_deadline_says_etimedout(void **state)
+/* The tick that ends the reader leaves the fsync to the publication, which
+ * knows that nothing happened; and then nothing may. */
+static void an_fsync_that_ends_without_effect_keeps_the_old_value(void **state)
 {
     struct actor *writer = stage("f");
+    struct actor *reader = actor_new(0);
+    uint64_t before;
 
     (void)state;
     local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
     actor_tell(writer, ACT_FSYNC, "", 0);
     await_stuck(1);
+    assert_int_equal(local_port_asked_deadline(port), LOCAL_REQUEST_TIMEOUT);
+    before = requests_begun();
+    actor_tell(reader, ACT_STAT, "f", 0);
+    await_requests(before, 2); /* the root's attributes, and LOOKUP */
     local_port_set_now(port, LOCAL_REQUEST_TIMEOUT);
-    assert_int_equal(actor_answer(writer).error, ETIMEDOUT);
+    assert_int_equal(actor_answer(reader).error, EAGAIN);
+    local_port_set_commands(port, LOCAL_COMMANDS_REFUSED);
+    assert_int_equal(actor_answer(writer).error, EAGAIN);
+    assert_trace("setattr");
     local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
-    assert_text("f", "");
+    assert_int_equal(actor_do(writer, ACT_CLOSE, "", 0).error, 0);
+    assert_text("f", "old");
+    assert_trace("");
+    actor_free(reader);
+    actor_free(writer);
+}
+
+static struct actor *stage_new(const char *path)
+{
+    struct actor *a = actor_new(0);
+
+    assert_int_equal(
+        actor_do(a, ACT_OPEN, path, O_WRONLY | O_CREAT | O_TRUNC).error, 0);
+    return a;
+}
+
+/* It needs two of them, the second when a part of its time is over. */
+static void a_stranger_in_a_hurry_does_not_hurry_a_publication(void **state)
+{
+    struct actor *first = stage_new("f");
+    struct actor *second = stage_new("g");
+    struct actor *syncer = actor_new(0);
+
+    (void)state;
+    assert_int_equal(actor_do(syncer, ACT_OPEN, ".", O_RDONLY).error, 0);
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(syncer, ACT_FSYNC, "", 0);
+    await_stuck(1);
+    local_port_set_now(port, A_SECOND_LATER);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(actor_answer(syncer).error, 0);
+    assert_trace("create create");
+    assert_int_equal(local_port_asked_deadline(port),
+                     A_SECOND_LATER + LOCAL_REQUEST_TIMEOUT);
+    actor_free(syncer);
+    actor_free(second);
+    actor_free(first);
+}
+
+static void a_publication_that_is_tried_again_has_no_more_time(void **state)
+{
+    struct actor *writer = stage_new("f");
+
+    (void)state;
+    assert_int_equal(put_remotely("f", "remote", 0644), 0);
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(writer, ACT_FSYNC, "", 0);
+    await_stuck(1);
+    local_port_set_now(port, A_SECOND_LATER);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(actor_answer(writer).error, 0);
+    assert_trace("create setattr");
+    assert_int_equal(local_port_asked_deadline(port), LOCAL_REQUEST_TIMEOUT);
     actor_free(writer);
 }
 
@@ -339,7 +401,9 @@ int main(void)
         mount_test(an_unknown_outcome_says_etimedout),
         mount_test(what_waited_at_a_staged_open_keeps_its_deadline),
         mount_test(what_waits_at_a_staged_open_ends_at_its_deadline),
-        mount_test(an_fsync_that_ends_at_its_deadline_says_etimedout),
+        mount_test(an_fsync_that_ends_without_effect_keeps_the_old_value),
+        mount_test(a_stranger_in_a_hurry_does_not_hurry_a_publication),
+        mount_test(a_publication_that_is_tried_again_has_no_more_time),
         mount_test(a_waiting_read_can_be_interrupted),
         mount_test(a_waiting_command_can_be_interrupted),
         mount_test(a_request_that_waits_for_another_can_be_interrupted),
