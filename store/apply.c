@@ -59,7 +59,7 @@ int store_apply_begin(struct store_state *s)
     struct apply *a = &s->apply;
     int rc;
 
-    a->kv = (struct store_kv){.dbi = s->env.dbi};
+    a->kv = (struct store_kv){.dbi = s->env.dbi, .is_damaged = &s->is_damaged};
     a->work = 0;
     rc = mdb_txn_begin(s->env.lmdb, NULL, 0, &a->kv.txn);
     return store_err(rc);
@@ -202,6 +202,16 @@ static void publish(struct store_state *s)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+/* Remembered until the close, which says what the next open may believe. */
+static int fail(struct store_state *s, int rc)
+{
+    if (s->failed == 0)
+        s->failed = rc;
+    if (rc == -PX_ECORRUPT)
+        atomic_store(&s->is_damaged, true);
+    return rc;
+}
+
 int store_apply_some(struct store_state *s, const struct raft_entry *entries,
                      size_t count, uint64_t work_max,
                      struct store_result *results,
@@ -216,7 +226,7 @@ int store_apply_some(struct store_state *s, const struct raft_entry *entries,
         int rc = store_apply_begin(s);
 
         if (rc < 0)
-            return rc;
+            return fail(s, rc);
         done = apply_within(s, entries, count,
                             work_max < WORK_MAX ? work_max : WORK_MAX, results);
         rc = store_apply_commit(s);
@@ -226,7 +236,7 @@ int store_apply_some(struct store_state *s, const struct raft_entry *entries,
         }
         orphans->count = orphans_before;
         if (!s->apply.kv.is_map_full || store_env_grow(&s->env) < 0)
-            return rc;
+            return fail(s, rc);
     }
 }
 

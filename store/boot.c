@@ -16,11 +16,17 @@
 #define NOTE_BYTES_MAX 128
 #define NOTE_START "phalanx-state "
 
+static const char *word_of(const struct store_boot *note)
+{
+    if (note->is_damaged)
+        return "damaged";
+    return note->is_clean ? "clean" : "dirty";
+}
+
 static int note_print(const struct store_boot *note, char *text, size_t size)
 {
     return snprintf(text, size, NOTE_START "%" PRIu32 " %s %s\n",
-                    STORE_STATE_FORMAT, note->is_clean ? "clean" : "dirty",
-                    note->id);
+                    STORE_STATE_FORMAT, word_of(note), note->id);
 }
 
 static bool id_is_sound(const char *id)
@@ -53,7 +59,7 @@ static uint32_t format_parse(const char *text)
 static int note_parse(const char *text, struct store_boot *note_out)
 {
     struct store_boot note = {.format = format_parse(text)};
-    char word[6], again[NOTE_BYTES_MAX];
+    char word[8], again[NOTE_BYTES_MAX];
 
     if (note.format > STORE_STATE_FORMAT) {
         *note_out = note;
@@ -64,9 +70,10 @@ static int note_parse(const char *text, struct store_boot *note_out)
         return -PX_ECORRUPT;
     }
     static_assert(STORE_BOOT_ID_BYTES_MAX == 63, "the width in the format");
-    if (sscanf(text, NOTE_START "%*u %5s %63s", word, note.id) != 2)
+    if (sscanf(text, NOTE_START "%*u %7s %63s", word, note.id) != 2)
         return -PX_ECORRUPT;
     note.is_clean = strcmp(word, "clean") == 0;
+    note.is_damaged = strcmp(word, "damaged") == 0;
     /* Whatever sscanf is lenient about, a note of ours is not. */
     (void)note_print(&note, again, sizeof again); /* it fits: ids are bounded */
     if (strcmp(text, again) != 0)

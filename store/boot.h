@@ -1,5 +1,5 @@
 /* The note beside the database: which boot of the machine wrote to it, and
- * whether it was closed cleanly.
+ * how it was closed.
  *
  *   STATE_DIR/boot:  "phalanx-state 1 dirty <boot id>\n"
  *
@@ -9,7 +9,8 @@
  * Commits are not synced. What the page cache had is right after the process
  * died, and anything at all after the machine did. So the note says "dirty"
  * and the boot id, durably, before the first byte of the database is written,
- * and "clean" only once the whole database has been synced. */
+ * and "clean" only once the whole database has been synced. "damaged" says that
+ * records were met that are not what was written: it is to be built anew. */
 #ifndef STORE_BOOT_H
 #define STORE_BOOT_H
 
@@ -23,6 +24,7 @@
 struct store_boot {
     uint32_t format; /* only read: what is written is STORE_STATE_FORMAT */
     bool is_clean;
+    bool is_damaged; /* not both */
     char id[STORE_BOOT_ID_BYTES_MAX + 1];
 };
 

@@ -11,8 +11,11 @@
 void store_kv_fail(struct store_kv *kv, int rc)
 {
     px_assert(rc < 0);
-    if (kv->rc == 0)
-        kv->rc = rc;
+    if (kv->rc < 0)
+        return; /* what it met since may only look like damage */
+    kv->rc = rc;
+    if (rc == -PX_ECORRUPT && kv->is_damaged != NULL)
+        atomic_store(kv->is_damaged, true);
 }
 
 /* True for 0; MDB_NOTFOUND is an answer, anything else a failure. */

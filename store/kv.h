@@ -13,6 +13,7 @@
 #define STORE_KV_H
 
 #include <lmdb.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -26,6 +27,7 @@ struct store_kv {
     uint64_t hashes;    /* what the sum of the records' hashes grew by */
     int rc;             /* 0, or the first failure as a negative errno */
     bool is_map_full;   /* and it was this: grow, and try again */
+    atomic_bool *is_damaged; /* set by -PX_ECORRUPT; may be NULL */
 };
 
 /* Notes @rc (< 0) unless something failed before. */

@@ -5,6 +5,7 @@
  *   clean           any           KEPT
  *   dirty, ours     any           KEPT: the process died, the cache did not
  *   dirty, another  any           DISTRUSTED: the machine went down
+ *   damaged         there         DISTRUSTED: records had changed on the disk
  *   none, damaged   there         DISTRUSTED
  *   an older format there         DISTRUSTED
  *   a newer format  any           refused, and nothing is touched
@@ -58,6 +59,8 @@ static const char *doubt(const struct store_state_options *options, int note_rc,
         return "it is in the format of an older program";
     if (note_rc < 0)
         return "the note of the last boot can't be read";
+    if (note->is_damaged)
+        return "damaged records were found in it";
     if (!note->is_clean && strcmp(note->id, options->boot_id) != 0 &&
         !px_mutant(BOOT_ID_IGNORED))
         return "the machine went down without a clean close";
@@ -231,13 +234,12 @@ static struct store_state *state_new(const struct store_state_options *options)
     return s;
 }
 
-static int note_boot(const struct store_state *s, bool is_clean)
+/* With the boot's id, instead of whatever @note has. */
+static int note_boot(const struct store_state *s, struct store_boot note)
 {
-    struct store_boot note = {.is_clean = is_clean};
-
     if (strlen(s->boot_id) > STORE_BOOT_ID_BYTES_MAX)
         return -EINVAL;
-    memcpy(note.id, s->boot_id, strlen(s->boot_id));
+    memcpy(note.id, s->boot_id, strlen(s->boot_id) + 1);
     return store_boot_write(s->disk, &note);
 }
 
@@ -259,7 +261,7 @@ int store_state_open(const struct store_state_options *options,
     if (rc == 0)
         rc = judge(s, options, &before, &origin, why, why_size);
     if (rc == 0)
-        rc = note_boot(s, false);
+        rc = note_boot(s, (struct store_boot){.is_clean = false});
     if (rc == 0)
         rc = open_or_rebuild(s, options, &origin, why, why_size);
     /* A newer program's database was only looked at: it stays clean. */
@@ -278,16 +280,26 @@ fail:
     return rc;
 }
 
+bool store_state_is_damaged(const struct store_state *s)
+{
+    return atomic_load(&s->is_damaged);
+}
+
 int store_state_close(struct store_state *s)
 {
     int rc;
 
     if (s == NULL)
         return 0;
-    rc = store_env_sync(&s->env);
+    rc = store_state_is_damaged(s) ? -PX_ECORRUPT : s->failed;
+    if (rc == 0)
+        rc = store_env_sync(&s->env);
     store_env_close(&s->env);
     if (rc == 0)
-        rc = note_boot(s, true);
+        rc = note_boot(s, (struct store_boot){.is_clean = true});
+    else if (rc == -PX_ECORRUPT)
+        (void)note_boot(s, (struct store_boot){.is_damaged = true}); /* rc says
+        enough; where this fails too, the next run meets the damage again */
     state_free(s);
     return rc;
 }

@@ -42,8 +42,9 @@ struct store_state_options {
 enum store_state_origin {
     STORE_STATE_NEW,        /* there was none */
     STORE_STATE_KEPT,       /* used as it was */
-    STORE_STATE_DISTRUSTED, /* the machine crashed, or asked for, or it is half
-                               of a snapshot that was being loaded: emptied */
+    STORE_STATE_DISTRUSTED, /* the machine crashed, or asked for, or damage was
+                               found in it, or it is half of a snapshot that
+                               was being loaded: emptied */
 };
 
 /* Errors: -PX_EFORMAT (written by a newer program; left as it was, even if
@@ -54,13 +55,19 @@ int store_state_open(const struct store_state_options *options,
                      enum store_state_origin *origin_out, char *why,
                      size_t why_size);
 /* Syncs, and notes that the close was clean. All views have been freed. NULL is
- * accepted. Errors: -errno; the state is closed, and will be distrusted if the
- * machine restarts. */
+ * accepted.
+ * Errors: the state is closed, and not noted as clean: it will be distrusted if
+ *         the machine restarts. -PX_ECORRUPT: it is damaged, and the next open
+ *         empties it. Else what store_apply had failed with, or -errno. */
 int store_state_close(struct store_state *s);
 /* Closes without a sync and without a word in the note: what is on disk is as
- * if the process had died just now. For a state that is thrown away, or that a
- * failure has left half done. All views have been freed. NULL is accepted. */
+ * if the process had died just now. For a state that is thrown away. All views
+ * have been freed. NULL is accepted. */
 void store_state_abandon(struct store_state *s);
+/* Has anybody who applied or looked met records that are not what was written?
+ * The bytes are gone: whoever sees this closes the state, and opens it anew,
+ * empty. Thread: any. */
+bool store_state_is_damaged(const struct store_state *s);
 
 /* The last entry applied: a view begun after this call shows it, or a later
  * one. A view may show an entry before this says so. Thread: any. */

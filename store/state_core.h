@@ -12,7 +12,9 @@ struct store_state {
     struct store_disk *disk; /* the same folder, for the note of the boot */
     char *boot_id;
     struct command_scratch *scratch;
-    struct apply apply; /* of the one thread that applies */
+    struct apply apply;     /* of the one thread that applies */
+    int failed;             /* its first failure, likewise; 0: none */
+    atomic_bool is_damaged; /* somebody has met -PX_ECORRUPT */
 
     pthread_mutex_t lock;
     struct raft_pos applied; /* guarded by lock */

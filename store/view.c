@@ -25,6 +25,7 @@ int store_view_new(struct store_state *s, struct store_view **view_out)
         return -ENOMEM;
     v->s = s;
     v->kv.dbi = s->env.dbi;
+    v->kv.is_damaged = &s->is_damaged;
     rc = mdb_txn_begin(s->env.lmdb, NULL, MDB_RDONLY, &v->kv.txn);
     if (rc != 0) {
         free(v);
@@ -149,8 +150,10 @@ int store_view_lookup(struct store_view *v, uint64_t parent,
         return -ENOENT; /* no such name can exist */
     if (!store_name_load(kv, parent, name, &rec))
         return not_found(kv);
-    if (!store_inode_load(kv, rec.inode, &i))
-        return kv->rc < 0 ? kv->rc : -PX_ECORRUPT;
+    if (!store_inode_load(kv, rec.inode, &i)) {
+        store_kv_fail(kv, -PX_ECORRUPT); /* a name of nothing */
+        return kv->rc;
+    }
     show(&i, out);
     return 0;
 }

@@ -42,7 +42,7 @@ int fixture_teardown(void **state);
 
 /* Without a session, in a new folder. */
 void fixture_open(struct fixture *fx);
-void fixture_close(struct fixture *fx); /* cleanly */
+void fixture_close(struct fixture *fx); /* cleanly, unless it met damage */
 void fixture_reopen(struct fixture *fx, const char *boot_id, bool distrust,
                     enum store_state_origin origin);
 void fixture_remove(struct fixture *fx); /* the folder and all in it */

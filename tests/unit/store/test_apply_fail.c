@@ -153,6 +153,29 @@ static void every_failure_leaves_the_state_before_the_batch(void **state)
     assert_int_equal(store_state_applied(fx->s).index, fx->last);
     assert_int_equal(store_state_applied(fx->s).term, 1);
     assert_int_equal(stat_rc(fx, orphan), -ENOENT);
+    check(fx);
+    store_view_free(fx->v);
+    assert_int_equal(store_state_close(fx->s), -EIO);
+    fx->s = NULL;
+}
+
+/* Only what has never failed is noted as clean: the failure may be why it is
+ * not what it should be. */
+static void after_a_failed_apply_the_close_is_not_clean(void **state)
+{
+    struct fixture *fx = *state;
+    struct raft_entry e = next_entry(fx, make_create(fx, ROOT, "f"));
+    struct store_result r;
+
+    fail_rc = EIO;
+    calls = 0;
+    fail_at = 5;
+    assert_int_equal(store_apply(fx->s, &e, 1, &r, &fx->orphans), -EIO);
+    fail_at = 0;
+    px_slice_unref(&e.data);
+    store_view_free(fx->v);
+    assert_int_equal(store_state_close(fx->s), -EIO);
+    fixture_reopen(fx, "boot-2", false, STORE_STATE_DISTRUSTED);
 }
 
 static void a_full_map_is_met_at_any_call_and_costs_nothing(void **state)
@@ -236,6 +259,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(every_failure_leaves_the_state_before_the_batch),
+        T(after_a_failed_apply_the_close_is_not_clean),
         T(a_full_map_is_met_at_any_call_and_costs_nothing),
         T(a_batch_that_deletes_very_much_is_several_transactions),
         T(a_batch_of_deep_renames_is_several_transactions),

@@ -54,6 +54,18 @@ static void flip(struct fixture *fx, char letter, size_t size, ptrdiff_t at)
     fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
 }
 
+/* Damage was met: the state is closed, and comes back empty. */
+static void begin_anew(struct fixture *fx)
+{
+    assert_true(store_state_is_damaged(fx->s));
+    fixture_close(fx);
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_DISTRUSTED);
+    assert_false(store_state_is_damaged(fx->s));
+    assert_int_equal(fx->last, 0);
+    fx->sequence = 0;
+    fx->session = open_session(fx, "node-0", 1);
+}
+
 static ssize_t read_some(struct fixture *fx, uint64_t f, uint64_t offset,
                          size_t size)
 {
@@ -71,25 +83,32 @@ static void a_changed_byte_fails_reads_of_its_chunk_alone(void **state)
     /* Of the hash, and of the data. */
     static const ptrdiff_t places[] = {-8, -1, 0, 2000, STORE_CHUNK_BYTES - 1};
     struct fixture *fx = *state;
-    raft_index index;
-    uint64_t walked, kept;
 
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        char letter = (char)('A' + 3 * i), name[2] = {letter, '\0'};
-        uint64_t f = plant(fx, name, letter);
+        uint64_t f = plant(fx, "f", 'A');
 
-        flip(fx, (char)(letter + 1), CHUNK, places[i]);
+        flip(fx, 'B', CHUNK, places[i]);
         assert_int_equal(read_some(fx, f, CHUNK, 1), -PX_ECORRUPT);
         assert_int_equal(read_some(fx, f, 2 * CHUNK - 1, 1), -PX_ECORRUPT);
         assert_int_equal(read_some(fx, f, 0, sizeof content), -PX_ECORRUPT);
         assert_bytes(fx, f, 0, content, CHUNK);
         assert_bytes(fx, f, 2 * CHUNK, content + 2 * CHUNK, LAST_BYTES);
-        /* Written over as a whole, it is right again. */
-        do_write(fx, f, CHUNK, content + CHUNK, CHUNK);
-        assert_bytes(fx, f, 0, content, sizeof content);
+        begin_anew(fx);
     }
-    /* A damaged hash was taken from the sum, so the state's hash is wrong for
-     * good: other replicas tell that this one differs. */
+}
+
+/* So the state's hash is wrong for good: other replicas tell that this one
+ * differs. */
+static void a_damaged_hash_stays_in_the_sum(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t f = plant(fx, "f", 'A');
+    raft_index index;
+    uint64_t walked, kept;
+
+    flip(fx, 'B', CHUNK, -8);
+    do_write(fx, f, CHUNK, content + CHUNK, CHUNK);
+    assert_bytes(fx, f, 0, content, sizeof content);
     assert_int_equal(store_view_begin(fx->v), 0);
     assert_int_equal(store_view_hash(fx->v, &walked), 0);
     store_view_state_hash(fx->v, &index, &kept);
@@ -137,14 +156,48 @@ static void damaged_bytes_are_not_kept_in_a_chunk_that_changes(void **state)
     do_truncate(fx, f, CHUNK); /* no byte of it stays */
 }
 
+/* Otherwise the same entry would meet the same bytes after every restart. */
+static void after_an_apply_that_met_damage_the_state_is_built_anew(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t f = plant(fx, "f", 'A');
+
+    flip(fx, 'B', CHUNK, 7);
+    assert_false(store_state_is_damaged(fx->s)); /* nobody has looked */
+    assert_int_equal(apply_rc(fx, make_truncate(f, CHUNK + 9)), -PX_ECORRUPT);
+    begin_anew(fx);
+    assert_int_equal(lookup(fx, ROOT, "f"), 0);
+}
+
+static void the_note_of_damage_says_why(void **state)
+{
+    struct fixture *fx = *state;
+    struct store_state_options options = {.dir = fx->dir, .boot_id = "boot-1"};
+    uint64_t f = plant(fx, "f", 'A');
+    enum store_state_origin origin;
+    char why[128];
+
+    flip(fx, 'B', CHUNK, 7);
+    assert_int_equal(read_some(fx, f, CHUNK, 1), -PX_ECORRUPT);
+    fixture_close(fx);
+    assert_int_equal(
+        store_state_open(&options, &fx->s, &origin, why, sizeof why), 0);
+    assert_int_equal(origin, STORE_STATE_DISTRUSTED);
+    assert_non_null(strstr(why, "damaged records"));
+    assert_int_equal(store_view_new(fx->s, &fx->v), 0);
+}
+
 int main(void)
 {
 #define T(name) \
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(a_changed_byte_fails_reads_of_its_chunk_alone),
+        T(a_damaged_hash_stays_in_the_sum),
         T(a_short_chunk_is_looked_at_too),
         T(damaged_bytes_are_not_kept_in_a_chunk_that_changes),
+        T(after_an_apply_that_met_damage_the_state_is_built_anew),
+        T(the_note_of_damage_says_why),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,6 +143,7 @@ static void a_damaged_note_is_not_believed(void **state)
         "phalanx-state 3",
         "phalanx-state 2 cleaner boot-1\n",
         "phalanx-state 2 fresh boot-1\n",
+        "phalanx-state 2 damage boot-1\n",
         "rubbish\n",
     };
     struct fixture *fx = *state;
