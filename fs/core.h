@@ -60,8 +60,9 @@ struct fs {
     px_ns request_timeout;
     bool strict_truncate;
     bool is_mounted;
-    int poll_fd;  /* epoll over the two below: what fs_fd() shows */
-    int timer_fd; /* ticks while somebody waits at a staged open */
+    bool has_noted_damage; /* once: the node ends at it */
+    int poll_fd;           /* epoll over the two below: what fs_fd() shows */
+    int timer_fd;          /* ticks while somebody waits at a staged open */
     bool timer_runs;
     struct fuse_buf in; /* the request being handled */
     uint8_t *out;       /* FS_READ_BYTES_MAX, for replies with data */

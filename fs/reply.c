@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/note.h"
 #include "fs/core.h"
 
 #define BLOCK_BYTES 4096u
@@ -59,10 +60,22 @@ void fs_entry_of(uint64_t node, const struct store_inode *inode,
     fs_stat_of(inode, &entry->attr);
 }
 
+static void note_damage(struct fs_call *c)
+{
+    if (c->fs->has_noted_damage)
+        return;
+    c->fs->has_noted_damage = true;
+    px_note(PX_NOTE_ERROR,
+            "fs: stored bytes are damaged inode=%llu offset=%llu",
+            (unsigned long long)c->inode, (unsigned long long)c->offset);
+}
+
 void fs_reply_err(struct fs_call *c, int rc)
 {
     if (rc < 0)
         c->fs->counters.replies_err++;
+    if (rc == -PX_ECORRUPT)
+        note_damage(c);
     (void)fuse_reply_err(take(c), rc < 0 ? px_mount_errno(rc) : 0);
 }
 

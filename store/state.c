@@ -282,7 +282,7 @@ fail:
 
 bool store_state_is_damaged(const struct store_state *s)
 {
-    return atomic_load(&s->is_damaged);
+    return s != NULL && atomic_load(&s->is_damaged);
 }
 
 int store_state_close(struct store_state *s)
