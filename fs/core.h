@@ -22,6 +22,7 @@
 #define FS_CORE_H
 
 #define FUSE_USE_VERSION 314
+#include <assert.h>
 #include <fuse_lowlevel.h>
 
 #include "base/assert.h"
@@ -37,6 +38,9 @@
  * busy machine stalls a process (200 ms). */
 #define FS_PATIENCE_TICK_MS 250u
 #define FS_PATIENCE_TICKS 2u
+static_assert(2 * FS_PATIENCE_TICKS * FS_PATIENCE_TICK_MS * PX_NS_PER_MS <=
+                  FS_REQUEST_TIMEOUT_MIN,
+              "after the patience there is as much time to publish and read");
 
 #define FS_READ_BYTES_MAX PX_FUSE_WRITE_BYTES_MAX
 

@@ -93,9 +93,14 @@ struct fs_port {
     bool (*may_open)(void *ctx, uint64_t inode);
 };
 
+/* A stranger waits up to half a second for the first write to a staged open:
+ * what ends before that, or little later, could never read it. */
+#define FS_REQUEST_TIMEOUT_MIN PX_NS_PER_S
+
 struct fs_options {
     const char *mountpoint; /* an existing, empty directory */
-    px_ns request_timeout;  /* from a request's arrival to its answer */
+    px_ns request_timeout;  /* from a request's arrival to its answer; at
+                               least FS_REQUEST_TIMEOUT_MIN */
     bool strict_truncate;   /* trunc=strict: publish O_TRUNC at open */
     bool debug;             /* libfuse's own trace on standard error */
 };

@@ -158,6 +158,7 @@ int fs_open(const struct fs_options *options, const struct fs_port *port,
         goto fail;
     fs->port = *port;
     fs->strict_truncate = options->strict_truncate;
+    px_assert(options->request_timeout >= FS_REQUEST_TIMEOUT_MIN);
     fs->request_timeout = options->request_timeout;
     fs->poll_fd = -1;
     fs->timer_fd = -1;

@@ -69,7 +69,8 @@ static const struct {
     [SET_REQUEST_TIMEOUT_MS] = {{"REQUEST_TIMEOUT_MS", "request-timeout-ms",
                                  "NUMBER",
                                  "4 * ELECTION * TICK_MS, at least 5000",
-                                 "a request that takes longer fails"},
+                                 "a request that takes longer fails; at least "
+                                 "1000"},
                                 config_take_request_timeout_ms},
     [SET_SNAPSHOT_MIB] = {{"SNAPSHOT_MIB", "snapshot-mib", "NUMBER", "64",
                            "a snapshot is made when the log has grown by so "

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "fs/fs.h"
 #include "net/addr.h"
 #include "node/config_core.h"
 
@@ -14,6 +15,8 @@
 #define ELECTION_MAX 10000
 #define HEARTBEAT_MAX 2500
 #define DEFAULT_REQUEST_TIMEOUT_MS_MIN 5000
+#define REQUEST_TIMEOUT_MS_MIN \
+    ((uint32_t)(FS_REQUEST_TIMEOUT_MIN / PX_NS_PER_MS))
 #define REQUEST_TIMEOUT_MS_MAX 3600000
 #define SNAPSHOT_MIB_MAX 65536
 
@@ -140,8 +143,8 @@ int config_take_debug_addr(struct config_draft *d, enum config_set s)
     return take_address(d, s, d->config->debug_addr);
 }
 
-static int take_number(struct config_draft *d, enum config_set s, uint32_t max,
-                       uint32_t *out)
+static int take_number(struct config_draft *d, enum config_set s, uint32_t min,
+                       uint32_t max, uint32_t *out)
 {
     const char *text = config_text_of(d, s);
     char advice[64];
@@ -150,9 +153,9 @@ static int take_number(struct config_draft *d, enum config_set s, uint32_t max,
 
     for (i = 0; text[i] >= '0' && text[i] <= '9' && n <= max; i++)
         n = n * 10 + (uint64_t)(text[i] - '0');
-    if (i == 0 || text[i] != '\0' || n == 0 || n > max) {
+    if (i == 0 || text[i] != '\0' || n < min || n > max) {
         (void)snprintf(advice, sizeof advice,
-                       "a whole number from 1 to %" PRIu32, max);
+                       "a whole number from %" PRIu32 " to %" PRIu32, min, max);
         return config_refuse_value(d, s, advice);
     }
     *out = (uint32_t)n;
@@ -162,7 +165,7 @@ static int take_number(struct config_draft *d, enum config_set s, uint32_t max,
 int config_take_tick_ms(struct config_draft *d, enum config_set s)
 {
     uint32_t tick_ms = 0;
-    int rc = take_number(d, s, TICK_MS_MAX, &tick_ms);
+    int rc = take_number(d, s, 1, TICK_MS_MAX, &tick_ms);
 
     if (rc == 0)
         d->config->tick = tick_ms * PX_NS_PER_MS;
@@ -171,12 +174,12 @@ int config_take_tick_ms(struct config_draft *d, enum config_set s)
 
 int config_take_election(struct config_draft *d, enum config_set s)
 {
-    return take_number(d, s, ELECTION_MAX, &d->config->election_ticks);
+    return take_number(d, s, 1, ELECTION_MAX, &d->config->election_ticks);
 }
 
 int config_take_heartbeat(struct config_draft *d, enum config_set s)
 {
-    return take_number(d, s, HEARTBEAT_MAX, &d->config->heartbeat_ticks);
+    return take_number(d, s, 1, HEARTBEAT_MAX, &d->config->heartbeat_ticks);
 }
 
 /* Long enough for a leader to be lost and another found, with as much time
@@ -193,7 +196,8 @@ int config_take_request_timeout_ms(struct config_draft *d, enum config_set s)
             2 * longest_election > least ? 2 * longest_election : least;
         return 0;
     }
-    rc = take_number(d, s, REQUEST_TIMEOUT_MS_MAX, &timeout_ms);
+    rc = take_number(d, s, REQUEST_TIMEOUT_MS_MIN, REQUEST_TIMEOUT_MS_MAX,
+                     &timeout_ms);
     if (rc == 0)
         d->config->request_timeout = timeout_ms * PX_NS_PER_MS;
     return rc;

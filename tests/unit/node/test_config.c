@@ -263,12 +263,12 @@ static void requests_outlast_two_elections(void **state)
 static void numbers_are_whole_and_within_bounds(void **state)
 {
     static const char *const bad[] = {
-        "TICK_MS=0",       "TICK_MS=-1",      "TICK_MS=abc",
-        "TICK_MS=20ms",    "TICK_MS=1.5",     "TICK_MS= 20",
-        "TICK_MS=+20",     "TICK_MS=0x10",    "TICK_MS=10001",
-        "ELECTION=0",      "ELECTION=99999",  "ELECTION=18446744073709551617",
-        "HEARTBEAT=0",     "HEARTBEAT=2501",  "REQUEST_TIMEOUT_MS=0",
-        "HEARTBEAT=three", "ELECTION=20 000", "REQUEST_TIMEOUT_MS=1s",
+        "TICK_MS=0",       "TICK_MS=-1",     "TICK_MS=abc",
+        "TICK_MS=20ms",    "TICK_MS=1.5",    "TICK_MS= 20",
+        "TICK_MS=+20",     "TICK_MS=0x10",   "TICK_MS=10001",
+        "ELECTION=0",      "ELECTION=99999", "ELECTION=18446744073709551617",
+        "HEARTBEAT=0",     "HEARTBEAT=2501", "HEARTBEAT=three",
+        "ELECTION=20 000",
     };
 
     (void)state;
@@ -276,6 +276,25 @@ static void numbers_are_whole_and_within_bounds(void **state)
         refuses("write a whole number from 1 to ", WORDS("NODE_ID=a", bad[i]));
     refuses("--tick-ms is \"x\"", WORDS("NODE_ID=a", "--tick-ms", "x"));
     refuses("TICK_MS is \"x\"", WORDS("NODE_ID=a", "TICK_MS=x"));
+}
+
+/* Or a stranger's read would end before its patience with a staged open. */
+static void requests_have_a_second_at_least(void **state)
+{
+    static const char *const bad[] = {
+        "REQUEST_TIMEOUT_MS=0",
+        "REQUEST_TIMEOUT_MS=999",
+        "REQUEST_TIMEOUT_MS=3600001",
+        "REQUEST_TIMEOUT_MS=1s",
+    };
+    struct load l;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        refuses("write a whole number from 1000 to 3600000",
+                WORDS("NODE_ID=a", bad[i]));
+    loads(&l, WORDS("NODE_ID=a", "REQUEST_TIMEOUT_MS=1000"));
+    assert_int_equal(l.config.request_timeout, PX_NS_PER_S);
 }
 
 static void an_election_lasts_at_least_four_heartbeats(void **state)
@@ -533,6 +552,7 @@ int main(void)
         cmocka_unit_test(another_name_or_another_voter_is_another_cluster),
         cmocka_unit_test(requests_outlast_two_elections),
         cmocka_unit_test(numbers_are_whole_and_within_bounds),
+        cmocka_unit_test(requests_have_a_second_at_least),
         cmocka_unit_test(an_election_lasts_at_least_four_heartbeats),
         cmocka_unit_test(a_bad_address_is_refused_with_an_example),
         cmocka_unit_test(two_listeners_need_two_ports),
