@@ -29,7 +29,7 @@ static_assert(EXTENTS_MAX + STORE_EXTENT_CHUNKS +
                       PX_FUSE_WRITE_BYTES_MAX / STORE_CHUNK_BYTES + 2 <
                   2 * WORK_MAX,
               "a cut, and a write behind it");
-static_assert(2 * PX_REAP_CHUNKS_MAX < 2 * WORK_MAX &&
+static_assert(2 * PX_REAP_CHUNKS_MAX + PX_RELEASE_INODES_MAX < 2 * WORK_MAX &&
                   STORE_RESULT_SLOTS < 2 * WORK_MAX,
               "a release, a reap, the end of a session");
 

@@ -36,7 +36,7 @@ struct apply {
     int64_t now;                   /* the log's time */
     uint64_t work; /* records met in this transaction, of the kinds that one
                       command meets many of: chunks, extents, results,
-                      directories above a place */
+                      orphans, directories above a place */
     uint8_t chunk[STORE_CHUNK_BYTES];
 };
 

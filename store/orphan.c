@@ -135,6 +135,7 @@ int store_apply_release(struct apply *a, const struct command *c)
     for (size_t n = 0; n < c->inode_count; n++) {
         if (!holders_load(&a->kv, c->inodes[n], &h))
             continue; /* gone already, or never one: nothing to release */
+        a->work++;
         holders_prune(a, &h, c->session);
         if (h.count == 0)
             orphan_destroy(a, c->inodes[n], &budget);
@@ -151,6 +152,7 @@ int store_apply_reap(struct apply *a, const struct command *c)
 
     for (size_t n = 0; n < c->inode_count; n++) {
         if (holders_load(&a->kv, c->inodes[n], &h)) {
+            a->work++;
             holders_prune(a, &h, 0);
             if (h.count == 0 || (c->flags & COMMAND_FORCE) != 0)
                 orphan_destroy(a, c->inodes[n], &budget);

@@ -382,6 +382,39 @@ static void a_part_of_a_batch_ends_by_the_work_it_met(void **state)
     assert_int_equal(usage_of(fx).data_bytes, 0);
 }
 
+/* Without a byte in any of them. */
+static void the_inodes_that_a_release_or_reap_names_are_work(void **state)
+{
+    enum { FILES = 3 };
+    struct fixture *fx = *state;
+    struct raft_entry entries[3];
+    struct store_result results[3];
+    uint64_t files[2 * FILES] = {0};
+    struct command list[3] = {make_release(files, FILES),
+                              make_reap(files + FILES, FILES, COMMAND_FORCE),
+                              make_create(fx, ROOT, "last")};
+
+    for (int i = 0; i < 2 * FILES; i++) {
+        files[i] = do_create(fx, ROOT, "f");
+        EXPECT(fx, make_unlink(ROOT, "f"), 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        list[i].session = fx->session;
+        list[i].sequence = list[i].floor = ++fx->sequence;
+        entries[i].pos = (struct raft_pos){.term = 1, .index = ++fx->last};
+        entries[i].kind = RAFT_ENTRY_COMMAND;
+        assert_int_equal(command_encode(&list[i], &entries[i].data), 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(store_apply_some(fx->s, entries + i, 3 - (size_t)i,
+                                          FILES, results + i, &fx->orphans),
+                         1);
+        assert_int_equal(results[i].rc, 0);
+        px_slice_unref(&entries[i].data);
+    }
+    assert_int_equal(usage_of(fx).orphans, 0);
+}
+
 static void the_time_of_the_log_never_runs_backwards(void **state)
 {
     struct fixture *fx = *state;
@@ -421,6 +454,7 @@ int main(void)
         T(subdirectories_are_bounded),
         T(unlink_and_rmdir_know_what_they_remove),
         T(a_part_of_a_batch_ends_by_the_work_it_met),
+        T(the_inodes_that_a_release_or_reap_names_are_work),
         T(the_time_of_the_log_never_runs_backwards),
     };
 
