@@ -80,20 +80,15 @@ prepare_server() {
 
 mount_of() { echo "$run/node-$1/mnt"; }
 
-# The node's process, empty if there is none. A pid file may be old, and its
-# number another program's by now: what counts is who works on the data.
+# The node's process, empty if there is none. A number in a file may be another
+# program's by now, and programs share names: what counts is a word in its
+# environment that nothing else has.
 pid_of() {
-    local comm pid name
-    for comm in /proc/[0-9]*/comm; do
-        pid=${comm#/proc/} pid=${pid%/comm}
-        { read -r name <"$comm"; } 2>/dev/null || continue
-        [ "$name" = phalanx-server ] || continue
-        if tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" |
-            grep -qxF "DATA_DIR=$run/node-$1/data"; then
-            echo "$pid"
-            return
-        fi
-    done
+    local environ
+    environ=$(grep -lszxF "QUICKSTART_NODE=$run/node-$1" \
+        /proc/[0-9]*/environ) || true # others end while it looks
+    environ=${environ%%$'\n'*} environ=${environ#/proc/}
+    echo "${environ%/environ}"
 }
 
 peers() {
@@ -125,13 +120,13 @@ start_node() {
     clear_mount_point "$1"
     touch "$dir/log"
     log_began[$1]=$(stat -c %s "$dir/log")
-    env -i PATH="$PATH" NODE_ID="node-$1" PEERS="$(peers)" \
+    env -i PATH="$PATH" QUICKSTART_NODE="$dir" NODE_ID="node-$1" \
+        PEERS="$(peers)" \
         CLUSTER=quickstart DATA_DIR="$dir/data" MOUNT="$dir/mnt" \
         GRPC_ADDR="127.0.0.1:$((grpc_base + $1))" \
         DEBUG_ADDR="127.0.0.1:$((debug_base + $1))" \
         TICK_MS=20 ELECTION=12 HEARTBEAT=3 \
         setsid "$server" </dev/null >>"$dir/log" 2>&1 9>&- &
-    echo $! >"$dir/pid"
     disown # it outlives us, and its end is no news of this shell
 }
 
@@ -145,11 +140,10 @@ stop_node() {
             kill -0 "$pid" 2>/dev/null || break
             sleep 0.1
         done
-        if kill -KILL "$pid" 2>/dev/null; then
+        if [ "$(pid_of "$1")" = "$pid" ] && kill -KILL "$pid"; then
             say "node-$1 did not end within 15 s: killed"
         fi
     fi
-    rm -f "$run/node-$1/pid"
 }
 
 kill_node() {
@@ -158,7 +152,6 @@ kill_node() {
     [ -n "$pid" ] || fail "node-$1 is down already"
     kill -KILL "$pid"
     while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
-    rm -f "$run/node-$1/pid"
 }
 
 # File $2 under .phalanx of node $1; nothing if it doesn't answer. Not over

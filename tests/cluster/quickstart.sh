@@ -114,6 +114,22 @@ a_node_is_named_by_its_number_or_its_name() {
     [ "$(cat "$run/node-2/mnt/file")" = two ] || fail "not on node-2"
 }
 
+# One that runs under the server's name, on a node's data, and was there first;
+# while the servers run under another name than theirs.
+a_program_that_looks_like_a_node_is_left_alone() {
+    local pid
+    cp "$(command -v sleep)" "$work/phalanx-server"
+    DATA_DIR=$run/node-1/data NODE_ID=node-1 "$work/phalanx-server" 600 &
+    pid=$!
+    "$quickstart" restart 1 >/dev/null
+    "$quickstart" kill 1 >/dev/null
+    has "$(row 1)" " down "
+    "$quickstart" restart 1 >/dev/null
+    has "$(row 1)" " yes "
+    kill "$pid" || fail "it was killed"
+    wait "$pid" || true
+}
+
 # The page "Is it well?", with the ports and the mount of the first node.
 the_documented_looks_at_a_node_work_and_are_all() {
     local word
@@ -172,13 +188,15 @@ the_commands_of_the_deployment_page_work() {
 mkdir "$work/a" "$work/b"
 cp -R "$repo/deploy" "$work/a/"
 cp -R "$repo/deploy" "$work/b/"
+cp "$server" "$work/another-name"
 base=$(free_base)
-export PORT_BASE=$base PHALANX_SERVER=$server
+export PORT_BASE=$base PHALANX_SERVER=$work/another-name
 
 for t in help_is_printed_and_nothing_made \
     words_that_are_not_understood_are_refused \
     start_leaves_five_nodes_running_without_the_show \
     a_node_is_named_by_its_number_or_its_name \
+    a_program_that_looks_like_a_node_is_left_alone \
     the_documented_looks_at_a_node_work_and_are_all \
     a_failed_start_shows_the_notes_of_that_start_alone \
     down_unmounts_and_says_how_to_remove_the_data \
