@@ -10,6 +10,7 @@ build=$repo/build
 server=$build/node/phalanx-server
 nodes=(0 1 2 3 4)
 log_began=() # for each node, where the notes of this start begin
+writer=      # the show's, in the background
 
 grpc_base=9100
 debug_base=8100
@@ -295,7 +296,8 @@ demo() {
     say
     say "while a writer runs on node-${survivors[0]}, kill -9 the leader, node-$first, and node-$second"
     demo_writer "$(mount_of "${survivors[0]}")" "$end" >"$acked" 9>&- &
-    local writer=$!
+    writer=$!
+    trap 'kill "$writer" 2>/dev/null || true' EXIT # it would go on for ever
     sleep 1
     kill_node "$first"
     kill_node "$second"
@@ -304,6 +306,7 @@ demo() {
     sleep 2
     touch "$end"
     wait "$writer"
+    trap - EXIT
     local all
     all=$(wc -l <"$acked")
     say "    $before writes acknowledged before, $((all - before)) after; node-$(leader) leads now"

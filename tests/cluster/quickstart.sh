@@ -157,6 +157,20 @@ a_failed_start_shows_the_notes_of_that_start_alone() {
     has "$(row 0)" " yes " # the first cluster is undisturbed
 }
 
+# Its writer would run for ever: nothing tells it to end.
+a_show_that_is_interrupted_leaves_no_writer() {
+    local show
+    "$quickstart" >"$work/shown" 2>&1 &
+    show=$!
+    until grep -q "^while a writer runs" "$work/shown"; do
+        kill -0 "$show" 2>/dev/null || fail "$(cat "$work/shown")"
+        sleep 0.05
+    done
+    kill -TERM "$show"
+    wait "$show" && fail "it went on"
+    [ -z "$(pgrep -f -- "$quickstart")" ] || fail "$(pgrep -af "$quickstart")"
+}
+
 down_unmounts_and_says_how_to_remove_the_data() {
     local said
     said=$(cd / && "$quickstart" down)
@@ -199,6 +213,7 @@ for t in help_is_printed_and_nothing_made \
     a_program_that_looks_like_a_node_is_left_alone \
     the_documented_looks_at_a_node_work_and_are_all \
     a_failed_start_shows_the_notes_of_that_start_alone \
+    a_show_that_is_interrupted_leaves_no_writer \
     down_unmounts_and_says_how_to_remove_the_data \
     the_commands_of_the_readme_work \
     the_commands_of_the_deployment_page_work; do
