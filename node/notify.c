@@ -41,7 +41,7 @@ int notify_send(const char *socket_name, const char *text)
     if (fd < 0)
         return -errno;
     /* A datagram is sent whole or not at all. */
-    if (sendto(fd, text, strlen(text), MSG_NOSIGNAL,
+    if (sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT,
                (const struct sockaddr *)&address, address_size) < 0)
         rc = -errno;
     (void)close(fd); /* what was sent is with the other side */

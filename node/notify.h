@@ -6,9 +6,11 @@
 #define NODE_NOTIFY_H
 
 /* @socket_name: what NOTIFY_SOCKET holds; NULL or empty: nobody asked, which is no
- * error. May wait while the manager's queue is full.
+ * error. Never waits: the mount is there already, and the manager might wait
+ * for it.
  *
- * Errors: -EINVAL  neither a path nor an abstract name, or too long.
+ * Errors: -EAGAIN  the manager's queue is full. No effect.
+ *         -EINVAL  neither a path nor an abstract name, or too long.
  *         -ENOENT, -ECONNREFUSED and the like: nobody listens. No effect.
  * Thread: any. */
 int notify_send(const char *socket_name, const char *text);

@@ -89,6 +89,23 @@ static void a_datagram_reaches_an_abstract_socket(void **state)
     assert_int_equal(notify_send(name, "READY=1"), -ECONNREFUSED);
 }
 
+/* A send that waits would hang here, until the test's time is over. */
+static void a_manager_that_reads_nothing_is_not_waited_for(void **state)
+{
+    char path[64];
+    int rc = 0;
+    int fd;
+
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/socket", dir);
+    fd = listen_at(path, strlen(path) + 1);
+    for (size_t i = 0; rc == 0 && i < 1000000; i++)
+        rc = notify_send(path, "READY=1");
+    assert_int_equal(rc, -EAGAIN);
+    (void)close(fd);
+    assert_return_code(unlink(path), errno);
+}
+
 static void without_a_manager_there_is_nobody_to_tell(void **state)
 {
     (void)state;
@@ -117,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_datagram_reaches_a_socket_at_a_path),
         cmocka_unit_test(a_datagram_reaches_an_abstract_socket),
+        cmocka_unit_test(a_manager_that_reads_nothing_is_not_waited_for),
         cmocka_unit_test(without_a_manager_there_is_nobody_to_tell),
         cmocka_unit_test(a_name_that_is_no_socket_is_refused),
     };
