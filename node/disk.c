@@ -157,13 +157,12 @@ static void apply_done(void *ctx, struct px_list *jobs)
 
 static void apply_here(struct node *n, struct replica_apply *job)
 {
-    px_ns begun;
+    px_ns begun = node_now(); /* what it yields, the loop waits too */
     px_ns ended;
     int rc;
 
     if (worker_is_waiting(&n->log_worker))
         (void)sched_yield(); /* never fails on Linux */
-    begun = node_now();
     rc = apply_job(n, job, APPLY_HERE_WORK_MAX);
     ended = node_now();
 
