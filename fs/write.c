@@ -258,7 +258,7 @@ void fs_run_flush(struct fs_call *c)
         is_due = false; /* write(2) has said that nothing happened */
     if (is_due && fs_stage_blocks_owner(c, h))
         return;
-    fs_reply_err(c, 0);
+    fs_reply_err(c, h->failed);
 }
 
 void fs_run_fsync(struct fs_call *c)

@@ -440,8 +440,27 @@ static void after_an_unknown_outcome_the_handle_writes_no_more(void **state)
     assert_int_equal(write(fd, "more", 4), -1); /* it might truncate twice */
     assert_int_equal(errno, ETIMEDOUT);
     assert_trace("");
-    close_fd(fd);
+    assert_int_equal(close(fd), -1);
+    assert_int_equal(errno, ETIMEDOUT);
     assert_text("f", "new");
+}
+
+/* It was a stranger's stat that published, and that was told EAGAIN: close is
+ * the first who can tell the owner. */
+static void close_tells_of_an_unknown_outcome(void **state)
+{
+    struct actor *writer = actor_new(0);
+    struct stat st;
+
+    (void)state;
+    put("f", "old");
+    assert_int_equal(actor_do(writer, ACT_OPEN, "f", TO_WRITE).error, 0);
+    local_port_set_commands(port, LOCAL_COMMANDS_UNKNOWN);
+    assert_int_equal(stat("f", &st), -1);
+    assert_int_equal(errno, EAGAIN);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(actor_do(writer, ACT_CLOSE, "", 0).error, ETIMEDOUT);
+    actor_free(writer);
 }
 
 static void a_stranger_is_told_when_publication_is_refused(void **state)
@@ -585,6 +604,7 @@ int main(void)
         mount_test(a_refused_write_makes_no_file),
         mount_test(a_refused_write_may_be_tried_again),
         mount_test(after_an_unknown_outcome_the_handle_writes_no_more),
+        mount_test(close_tells_of_an_unknown_outcome),
         mount_test(a_stranger_is_told_when_publication_is_refused),
         mount_test(a_creation_in_a_directory_that_went_says_enoent),
         mount_test(a_name_that_was_taken_is_written_to),
