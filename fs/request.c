@@ -20,6 +20,7 @@
 
 #include "base/list.h"
 #include "fs/core.h"
+#include "fs/stage.h"
 
 enum fs_waits { WAITS_NOT, WAITS_FOR_PORT, WAITS_FOR_STAGE };
 
@@ -121,20 +122,30 @@ static struct fs_request *request_of(struct fs_call *c, bool keeps_data)
     return r;
 }
 
-/* The same for a call that is about to wait, with a hold on it. NULL: it can't,
- * and has been answered. */
+/* The end of a call that waited in vain, or can't. */
+static void refuse(struct fs_call *c, int rc)
+{
+    if (c->run == fs_run_lookup && rc == -EAGAIN)
+        fs_lookup_unanswered(c);
+    if (c->run == fs_run_write)
+        fs_stage_refused(c->handle);
+    fs_reply_err(c, rc);
+}
+
+/* As request_of, for a call that is about to wait; with a hold on it. NULL: it
+ * can't, and has been answered. */
 static struct fs_request *about_to_wait(struct fs_call *c)
 {
     struct fs_request *r = request_of(c, true);
 
     if (r == NULL) {
-        fs_reply_err(c, -ENOMEM);
+        refuse(c, -ENOMEM);
         return NULL;
     }
     hold(r);
     if (!r->is_interrupted)
         return r;
-    fs_reply_err(&r->call, -EINTR);
+    refuse(&r->call, -EINTR);
     drop(r);
     return NULL;
 }
@@ -152,14 +163,6 @@ static void look_now(struct fs_call *c, fs_look_fn look)
     store_view_end(v); /* F4 */
     if (c->next != NULL)
         c->next(c);
-}
-
-/* The end of a call that waited in vain. */
-static void refuse(struct fs_call *c, int rc)
-{
-    if (c->run == fs_run_lookup && rc == -EAGAIN)
-        fs_lookup_unanswered(c);
-    fs_reply_err(c, rc);
 }
 
 static void on_port_done(struct fs_wait *w, int rc,
@@ -276,7 +279,8 @@ struct fs_call *fs_unpark(struct px_list *queue)
 static bool is_due(const struct fs_request *r, const struct fs_handle *h,
                    px_ns now)
 {
-    if (r->call.handle == h && r->wait.deadline >= h->wait.deadline)
+    if (h->stage == FS_STAGE_PUBLISHING && r->call.handle == h &&
+        r->wait.deadline >= h->wait.deadline)
         return false;
     return r->wait.deadline <= now;
 }

@@ -31,7 +31,8 @@
  *
  * A publication that had no effect (no majority, no room) is held back: its
  * owner has an error from write(2) or fsync(2) that says so, and neither FLUSH
- * nor RELEASE may empty the file afterwards.
+ * nor RELEASE may empty the file afterwards. So is one whose first write could
+ * not even begin, as it waited in vain for another staged open of the file.
  *
  * Creations are published as exclusive. Where another node made the name first,
  * the handle adopts the file that is there, if its opener might have opened
@@ -370,6 +371,18 @@ void fs_stage_begin(struct fs_handle *h)
     h->fs->counters.staged++;
 }
 
+/* From STAGED to HELD: what is told nothing of must not happen. */
+void fs_stage_refused(struct fs_handle *h)
+{
+    if (h->stage != FS_STAGE_STAGED)
+        return;
+    h->stage = FS_STAGE_HELD;
+    h->is_told = true;
+    h->patience = 0;
+    px_list_remove(&h->stage_link);
+    wake(h, 0, true); /* nothing is in their way any more */
+}
+
 void fs_stage_release(struct fs_handle *h)
 {
     h->is_released = true;
@@ -426,31 +439,46 @@ void fs_stage_inode(const struct fs_handle *h, struct store_inode *out)
     };
 }
 
+static struct fs_call *unpark_any(struct fs *fs)
+{
+    px_list_for_each (link, &fs->staged) {
+        struct fs_call *c = fs_unpark(&handle_at(link)->waiters);
+
+        if (c != NULL)
+            return c;
+    }
+    return NULL;
+}
+
+/* What is answered may change the list. */
 void fs_stage_abandon(struct fs *fs)
 {
     struct fs_call *c;
 
-    px_list_for_each (link, &fs->staged) {
-        while ((c = fs_unpark(&handle_at(link)->waiters)) != NULL)
-            fs_resume(c, -EAGAIN);
-    }
+    while ((c = unpark_any(fs)) != NULL)
+        fs_resume(c, -EAGAIN);
 }
 
 /* ---- Ticks: patience, and its end ---- */
 
-/* The publication goes on without them. Others have not begun. The owner's
- * calls end with the publication, which says how it went; one that waited
- * elsewhere first may have less time, and what it was about may yet happen: it
- * is told so, and a release leaves it at that. */
-static void expire_waiters(struct fs_handle *h, px_ns now)
+/* The publication goes on without it. Others have not begun. The owner's calls
+ * end with the publication, which says how it went; one that waited elsewhere
+ * first may have less time, and what it was about may yet happen: it is told
+ * so, and a release leaves it at that. False: nobody's time is over. */
+static bool expire_one(struct fs *fs, px_ns now)
 {
-    struct fs_call *c;
+    px_list_for_each (link, &fs->staged) {
+        struct fs_handle *h = handle_at(link);
+        struct fs_call *c = fs_unpark_due(h, now);
 
-    while ((c = fs_unpark_due(h, now)) != NULL) {
+        if (c == NULL)
+            continue;
         if (c->handle == h)
             h->is_told = true;
         fs_resume(c, c->handle == h ? -PX_EUNKNOWN : -EAGAIN);
+        return true; /* the list may have changed */
     }
+    return false;
 }
 
 static struct fs_handle *find_due(struct fs *fs)
@@ -468,8 +496,9 @@ void fs_stage_tick(struct fs *fs)
     struct fs_handle *h;
     bool is_awaited = false;
 
+    while (expire_one(fs, now)) {
+    }
     px_list_for_each (link, &fs->staged) {
-        expire_waiters(handle_at(link), now);
         if (handle_at(link)->patience > 1)
             handle_at(link)->patience--;
     }

@@ -51,6 +51,10 @@ enum fs_joined fs_stage_joined(struct fs_handle *h, int rc,
                                const struct store_result *result,
                                int *error_out);
 
+/* A write through @h is answered with an error, and had not come so far as to
+ * join: its owner is told that nothing happened. */
+void fs_stage_refused(struct fs_handle *h);
+
 /* The kernel has released @h: publishes what is left, and frees it. */
 void fs_stage_release(struct fs_handle *h);
 

@@ -58,6 +58,20 @@ void local_port_set_commands(struct local_port *p, enum local_commands commands)
     local_port_call(p, do_set_commands, &r);
 }
 
+static void do_finish_one(void *ctx)
+{
+    struct request *r = ctx;
+
+    local_finish_command(r->port, true);
+}
+
+void local_port_finish_one(struct local_port *p)
+{
+    struct request r = {.port = p};
+
+    local_port_call(p, do_finish_one, &r);
+}
+
 static void do_stuck(void *ctx)
 {
     struct request *r = ctx;

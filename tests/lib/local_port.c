@@ -288,23 +288,26 @@ static void finish_reads(struct local_port *p)
     }
 }
 
+void local_finish_command(struct local_port *p, bool is_applied)
+{
+    struct px_list *link = px_list_pop_front(&p->stuck_commands);
+    struct fs_wait *w = px_list_entry(link, struct fs_wait, link);
+    struct store_result result;
+
+    px_assert(link != NULL);
+    if (is_applied)
+        apply_slice(p, w->command, &result);
+    px_slice_unref(&w->command);
+    w->done(w, is_applied ? 0 : -EAGAIN, is_applied ? &result : NULL);
+}
+
 /* What was queued is answered as the knob says now. */
 static void finish_commands(struct local_port *p)
 {
-    struct px_list *link;
-
     while ((p->commands == LOCAL_COMMANDS_APPLY ||
             p->commands == LOCAL_COMMANDS_REFUSED) &&
-           (link = px_list_pop_front(&p->stuck_commands)) != NULL) {
-        bool is_applied = p->commands == LOCAL_COMMANDS_APPLY;
-        struct fs_wait *w = px_list_entry(link, struct fs_wait, link);
-        struct store_result result;
-
-        if (is_applied)
-            apply_slice(p, w->command, &result);
-        px_slice_unref(&w->command);
-        w->done(w, is_applied ? 0 : -EAGAIN, is_applied ? &result : NULL);
-    }
+           !px_list_empty(&p->stuck_commands))
+        local_finish_command(p, p->commands == LOCAL_COMMANDS_APPLY);
 }
 
 static void take_call(struct local_port *p)

@@ -57,6 +57,8 @@ enum local_commands {
 };
 void local_port_set_commands(struct local_port *p,
                              enum local_commands commands);
+/* Applies the first of those queued; what it leads to is queued. */
+void local_port_finish_one(struct local_port *p);
 /* How many commands are queued, and how many reads. */
 unsigned local_port_stuck(struct local_port *p);
 

@@ -47,6 +47,8 @@ int local_apply(struct local_port *p, struct local_session *s,
                 struct command *c, struct store_result *result);
 /* A number for an inode that @s makes. */
 uint64_t local_number(struct local_session *s);
+/* The first queued command: applied, or refused with -EAGAIN. */
+void local_finish_command(struct local_port *p, bool is_applied);
 /* Has the loop look up from its poll. */
 void local_wake(struct local_port *p);
 

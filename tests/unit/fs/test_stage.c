@@ -561,6 +561,48 @@ static void an_adopted_file_lives_until_its_close(void **state)
     close_fd(fd);
 }
 
+static int link_remotely(const char *name, const char *new_name)
+{
+    struct stat st;
+    struct command c = {
+        .op = COMMAND_LINK,
+        .new_parent = STORE_ROOT_INODE,
+        .new_name = {new_name, strlen(new_name)},
+    };
+
+    assert_int_equal(stat(name, &st), 0);
+    c.inode = st.st_ino;
+    return local_port_apply_remote(port, &c);
+}
+
+/* The file that is there is staged through its other name by somebody else, and
+ * that can't be published: so the write can't begin, a second time. */
+static void a_write_that_waits_in_vain_leaves_the_taken_file(void **state)
+{
+    struct actor *first = actor_new(0);
+    struct actor *second = actor_new(0);
+
+    (void)state;
+    assert_int_equal(put_remotely("g", "remote", 0644), 0);
+    assert_int_equal(actor_do(first, ACT_OPEN, "f", TO_WRITE).error, 0);
+    assert_int_equal(link_remotely("g", "f"), 0);
+    assert_int_equal(actor_do(second, ACT_OPEN, "g", TO_WRITE).error, 0);
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(first, ACT_WRITE, "ours", 0);
+    await_stuck(1);
+    local_port_finish_one(port); /* the name is taken */
+    await_stuck(1);
+    assert_trace("write+creates setattr");
+    local_port_set_commands(port, LOCAL_COMMANDS_REFUSED);
+    assert_int_equal(actor_answer(first).error, EAGAIN);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(actor_do(first, ACT_CLOSE, "", 0).error, 0);
+    assert_text("f", "remote");
+    assert_trace("");
+    actor_free(first);
+    actor_free(second);
+}
+
 /* The kernel asked whether the user may make a name, not whether he may write
  * the file that is there now. */
 static void a_taken_name_is_not_a_way_into_it(void **state)
@@ -611,6 +653,7 @@ int main(void)
         mount_test(without_truncation_the_taken_file_is_kept),
         mount_test(a_taken_name_is_adopted_without_a_write),
         mount_test(an_adopted_file_lives_until_its_close),
+        mount_test(a_write_that_waits_in_vain_leaves_the_taken_file),
         mount_test(a_taken_name_is_not_a_way_into_it),
     };
 
