@@ -136,7 +136,7 @@ struct fs_handle {
     bool truncates;
     bool is_counted;  /* among the inode's opens */
     bool is_released; /* by the kernel: ends with the publication */
-    bool is_told;     /* HELD: its owner has seen the error */
+    bool is_told;     /* its owner has seen an error: HELD, it stays so */
     int failed;       /* the outcome of a publication was never known */
     unsigned flushes;
     unsigned tries;    /* publications that found the name taken */

@@ -371,13 +371,13 @@ void fs_stage_begin(struct fs_handle *h)
     h->fs->counters.staged++;
 }
 
-/* From STAGED to HELD: what is told nothing of must not happen. */
+/* What has been proposed may happen; but if it does not, nothing else may. */
 void fs_stage_refused(struct fs_handle *h)
 {
+    h->is_told = true;
     if (h->stage != FS_STAGE_STAGED)
         return;
     h->stage = FS_STAGE_HELD;
-    h->is_told = true;
     h->patience = 0;
     px_list_remove(&h->stage_link);
     wake(h, 0, true); /* nothing is in their way any more */

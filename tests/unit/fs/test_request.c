@@ -362,6 +362,33 @@ static void an_interrupted_first_write_may_be_tried_again(void **state)
     actor_free(a);
 }
 
+/* It waited for the publication that another one's stat had asked for. */
+static void an_interrupted_write_keeps_the_old_value(void **state)
+{
+    struct actor *writer = stage("f");
+    struct actor *reader = actor_new(0);
+    uint64_t before;
+
+    (void)state;
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(reader, ACT_STAT, "f", 0);
+    await_stuck(1); /* its patience is over */
+    before = requests_begun();
+    actor_tell(writer, ACT_WRITE, "new", 0);
+    await_requests(before, 1);
+    actor_interrupt(writer);
+    assert_int_equal(actor_answer(writer).error, EINTR);
+    local_port_set_commands(port, LOCAL_COMMANDS_REFUSED);
+    assert_int_equal(actor_answer(reader).error, EAGAIN);
+    assert_trace("setattr");
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(actor_do(writer, ACT_CLOSE, "", 0).error, 0);
+    assert_text("f", "old");
+    assert_trace("");
+    actor_free(reader);
+    actor_free(writer);
+}
+
 /* ---- Closing ---- */
 
 static void await_orphans(uint64_t count)
@@ -408,6 +435,7 @@ int main(void)
         mount_test(a_waiting_command_can_be_interrupted),
         mount_test(a_request_that_waits_for_another_can_be_interrupted),
         mount_test(an_interrupted_first_write_may_be_tried_again),
+        mount_test(an_interrupted_write_keeps_the_old_value),
         mount_test(an_unlinked_file_goes_with_its_last_close),
     };
 
