@@ -43,6 +43,8 @@ uint32_t history_names(const struct history_op *op)
 {
     uint32_t names = UINT32_C(1) << op->name;
 
+    if (history_kind_of(op) != HISTORY_DIRECTORY)
+        return 1; /* whatever it calls itself */
     return op->verb == HISTORY_RENAME ? names | UINT32_C(1) << op->to : names;
 }
 

@@ -262,6 +262,20 @@ static void what_ends_when_another_begins_overlaps_it(void **state)
     ASSERT_OK(s);
 }
 
+/* Names are for directories: a caller may leave anything there. */
+static void a_register_is_one_name_whatever_operations_carry(void **state)
+{
+    struct story *s = *state;
+    struct history_op write = WRITE(1);
+    size_t id;
+
+    write.name = 3;
+    id = begin(s, write);
+    did(s, READ, 0, 1);
+    end(s, id, 0, 0);
+    ASSERT_OK(s);
+}
+
 static void objects_do_not_touch_each_other(void **state)
 {
     struct story *s = *state;
@@ -593,6 +607,8 @@ int main(void)
         TEST(an_unknown_write_explains_a_delete_that_found_it),
         TEST(a_refused_write_never_shows),
         TEST(what_ends_when_another_begins_overlaps_it),
+        TEST(a_register_is_one_name_whatever_operations_carry),
+        TEST(a_register_is_one_name_whatever_operations_carry),
         TEST(objects_do_not_touch_each_other),
         TEST(appends_show_in_order),
         TEST(appends_in_the_wrong_order_are_a_violation),
