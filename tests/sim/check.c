@@ -381,8 +381,8 @@ void check_on_apply(struct server *s, const struct replica_apply *job)
     struct check *c = s->world->check;
 
     check_commit(s);
-    s->world->counts[COUNT_APPLIED] += job->count;
-    for (size_t i = 0; i < job->count; i++) {
+    s->world->counts[COUNT_APPLIED] += job->applied;
+    for (size_t i = 0; i < job->applied; i++) {
         const struct raft_entry *e = &job->entries[i];
         struct place *p = place_at(c, e->pos.index);
         uint64_t sum = result_sum(e, &job->results[i]);

@@ -53,6 +53,7 @@
     X(STATE_REBUILT, "  with the state distrusted")       \
     X(TORN_TAILS, "  with a torn tail cut")               \
     X(REPLAYS, "batches replayed from the log")           \
+    X(APPLIED_IN_PART, "batches applied in part")         \
     X(FETCHES, "entries read from the log for a peer")    \
     X(ELECTIONS, "elections won")                         \
     X(TERMS, "terms")                                     \

@@ -242,6 +242,7 @@ static void ask_command(struct request *q)
 void request_ask(struct request *q, struct server *s)
 {
     q->server = s;
+    q->wait.deadline = server_now(s) + s->world->request_timeout;
     switch (q->op.verb) {
     case HISTORY_READ:
     case HISTORY_LIST:

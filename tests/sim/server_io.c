@@ -166,15 +166,22 @@ static int read_job(struct server *s, struct replica_apply *job)
     return 0;
 }
 
+/* With little patience at times, so that batches are applied in parts. */
 static int apply_job(struct server *s, struct replica_apply *job)
 {
+    struct world *w = s->world;
+    uint64_t work_max = world_chance(w, 20) ? world_draw(w, 1, 30) : UINT64_MAX;
     int rc = job->from_log ? read_job(s, job) : 0;
 
-    if (rc == 0)
-        rc = store_apply(s->state, job->entries, job->count, job->results,
-                         &job->orphans);
-    if (rc >= 0)
-        check_on_apply(s, job);
+    if (rc < 0)
+        return rc;
+    rc = store_apply_some(s->state, job->entries, job->count, work_max,
+                          job->results, &job->orphans);
+    if (rc <= 0)
+        return rc;
+    job->applied = (size_t)rc;
+    w->counts[COUNT_APPLIED_IN_PART] += job->applied < job->count;
+    check_on_apply(s, job);
     return rc;
 }
 
