@@ -2,6 +2,7 @@
  * and how often everything happened.
  *
  *   sim [--seeds N] [--first S] [--jobs J] [--nodes N] [--seconds N]
+ *       [--until-failure]
  *   sim --seed S [--trace]
  *
  *   --seeds N     how many; 300
@@ -11,6 +12,8 @@
  *   --nodes N     servers in each world; drawn from the seed
  *   --seconds N   of simulated time until everything heals; 20
  *   --jobs J      processes; as many as there are processors
+ *   --until-failure  none is begun after the first that fails: the lowest of
+ *                 those that are named is the first of all
  *
  * A failure is one line on standard error that names its seed; the status is 1
  * then. */
@@ -45,6 +48,7 @@ struct options {
     uint64_t seconds;
     bool is_single;
     bool is_traced;
+    bool stops_early;
 };
 
 /* Shared by the processes. */
@@ -163,6 +167,8 @@ static uint64_t wait_for_jobs(const struct options *o, struct shared *sh)
         if (WIFSIGNALED(status))
             (void)fprintf(stderr, "seed %" PRIu64 ": ended by signal %d\n",
                           j->seed, WTERMSIG(status));
+        if (o->stops_early)
+            atomic_store(&sh->next, o->first + o->seed_count);
         start_job(o, sh, j);
     }
     return failures;
@@ -213,7 +219,8 @@ static int run_single(const struct options *o, const char *base)
 static _Noreturn void usage(void)
 {
     (void)fprintf(stderr, "usage: sim [--seeds N] [--first S] [--jobs J] "
-                          "[--nodes N] [--seconds N]\n"
+                          "[--nodes N] [--seconds N] "
+                          "[--until-failure]\n"
                           "       sim --seed S [--trace] [--nodes N] "
                           "[--seconds N]\n");
     exit(2);
@@ -242,6 +249,7 @@ static void parse(struct options *o, int argc, char **argv)
         {"nodes", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 'd'},
         {"jobs", required_argument, NULL, 'j'},
+        {"until-failure", no_argument, NULL, 'u'},
         {0},
     };
     int c;
@@ -259,6 +267,8 @@ static void parse(struct options *o, int argc, char **argv)
             o->job_count = (size_t)number(optarg, JOBS_MAX);
         else if (c == 't')
             o->is_traced = true;
+        else if (c == 'u')
+            o->stops_early = true;
         else
             usage();
         o->is_single |= c == 's';
