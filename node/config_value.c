@@ -206,7 +206,7 @@ int config_take_request_timeout_ms(struct config_draft *d, enum config_set s)
 int config_take_snapshot_mib(struct config_draft *d, enum config_set s)
 {
     uint32_t mib = 0;
-    int rc = take_number(d, s, SNAPSHOT_MIB_MAX, &mib);
+    int rc = take_number(d, s, 1, SNAPSHOT_MIB_MAX, &mib);
 
     if (rc == 0)
         d->config->snapshot_bytes = (uint64_t)mib * PX_MIB;
