@@ -1,4 +1,4 @@
-/* base/: buf, list, rand, text, err. */
+/* base/: buf, bytes, list, rand, text, err. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/note.h"
@@ -33,6 +34,56 @@ static void a_buf_beyond_all_memory_is_refused(void **state)
 {
     (void)state;
     assert_null(px_buf_new(SIZE_MAX));
+}
+
+static int bytes_of(const char *text, uint64_t *bytes)
+{
+    return px_bytes_parse(text, strlen(text), bytes);
+}
+
+static void bytes_are_written_in_powers_of_1024(void **state)
+{
+    uint64_t b = 0;
+
+    (void)state;
+    assert_int_equal(bytes_of("1", &b), 0);
+    assert_int_equal(b, 1);
+    assert_int_equal(bytes_of("7K", &b), 0);
+    assert_int_equal(b, 7168);
+    assert_int_equal(bytes_of("16m", &b), 0);
+    assert_int_equal(b, 16777216);
+    assert_int_equal(bytes_of("8G", &b), 0);
+    assert_int_equal(b, UINT64_C(8589934592));
+    assert_int_equal(bytes_of("2t", &b), 0);
+    assert_int_equal(b, UINT64_C(2199023255552));
+    assert_int_equal(px_bytes_parse("12junk", 2, &b), 0);
+    assert_int_equal(b, 12);
+}
+
+static void what_is_no_number_of_bytes_is_refused(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "0",
+                                      "0G",
+                                      "G",
+                                      "K1",
+                                      "1KB",
+                                      "1 K",
+                                      " 1",
+                                      "-1",
+                                      "+1",
+                                      "1.5G",
+                                      "0x10",
+                                      "18446744073709551616",
+                                      "18446744073709551615K",
+                                      "99999999999999999999"};
+    uint64_t b = 5;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(bytes_of(bad[i], &b), -EINVAL);
+    assert_int_equal(px_bytes_parse("1\0", 2, &b), -EINVAL);
+    assert_int_equal(b, 5);
 }
 
 struct item {
@@ -136,6 +187,8 @@ int main(void)
         cmocka_unit_test(a_list_keeps_its_order_and_forgets_what_is_removed),
         cmocka_unit_test(the_same_seed_gives_the_same_numbers),
         cmocka_unit_test(djb2_is_bernsteins),
+        cmocka_unit_test(bytes_are_written_in_powers_of_1024),
+        cmocka_unit_test(what_is_no_number_of_bytes_is_refused),
         cmocka_unit_test(a_text_that_does_not_fit_is_cut_and_terminated),
         cmocka_unit_test(every_error_has_a_text_and_an_errno_at_the_mount),
         cmocka_unit_test(only_the_four_levels_are_known),
