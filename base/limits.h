@@ -9,6 +9,10 @@
 #define PX_KIB (UINT32_C(1) << 10)
 #define PX_MIB (UINT32_C(1) << 20)
 
+/* What the state may hold, by what it counts (store/room.h). Beyond any disk,
+ * and far from where sums overflow. */
+#define PX_QUOTA_BYTES_MAX (UINT64_C(1) << 50)
+
 /* Names and files, as POSIX and the kernel see them. */
 #define PX_NAME_BYTES_MAX 255u
 #define PX_SYMLINK_BYTES_MAX 4095u

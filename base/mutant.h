@@ -50,6 +50,7 @@
     X(READ_BEFORE_APPLIED, "a read is answered before its index is applied") \
     X(RETRY_APPLIED_TWICE, "a command that comes twice is applied twice") \
     X(SESSION_REVIVED, "a command of a session that has ended takes effect") \
+    X(QUOTA_UNCHECKED, "commands are applied whatever the quota says") \
     X(TIME_BACKWARDS, "the time of the state follows each command's") \
     X(APPLIED_APART, "the applied index is stored apart from what it tells of") \
     X(BOOT_ID_IGNORED, "the state is believed after the machine went down") \

@@ -70,7 +70,7 @@ static void turn(struct node *n)
     if (n->exit_status != 0)
         return; /* the loop is about to end */
     replica_turn(n->replica);
-    if (store_state_is_damaged(n->state)) /* the next start builds it anew */
+    if (store_state_is_damaged(n->storage.state)) /* the next start builds it anew */
         node_fail(n, "the state is damaged", -PX_ECORRUPT);
     replica_get_status(n->replica, &status);
     node_note_changes(n, &status);

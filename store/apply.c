@@ -90,6 +90,7 @@ int store_apply_commit(struct store_state *s)
     int rc;
 
     a->meta.hashes += a->kv.hashes;
+    a->meta.used += a->kv.used;
     if (a->kv.rc == 0)
         store_meta_save(&a->kv, &a->meta);
     if (a->kv.rc < 0) {
@@ -135,6 +136,8 @@ static int operate(struct apply *a, const struct command *c,
         return store_apply_release(a, c);
     case COMMAND_REAP:
         return store_apply_reap(a, c);
+    case COMMAND_SET_QUOTA:
+        return store_apply_set_quota(a, c, r);
     }
     return -PX_EFORMAT; /* decode lets no other through */
 }
@@ -152,7 +155,9 @@ static void apply_command(struct apply *a, const struct command *c,
     if (c->time > a->meta.time || px_mutant(TIME_BACKWARDS))
         a->meta.time = c->time;
     a->now = a->meta.time;
-    r->rc = operate(a, c, r);
+    r->rc = -ENOSPC;
+    if (px_mutant(QUOTA_UNCHECKED) || !store_apply_lacks_room(a, c))
+        r->rc = operate(a, c, r);
     if (has_session)
         store_session_keep(a, c, r);
 }

@@ -71,6 +71,12 @@ bool store_data_drop(struct apply *a, struct inode *f, uint64_t *budget);
 /* Deletes the garbage under @data, if there is any and *budget (in chunks)
  * allows. */
 void store_data_reap(struct apply *a, uint64_t data, uint64_t *budget);
+/* What a write of @size > 0 bytes at @offset, within the limits, would add to
+ * the costs of the chunks (room.h), or take away. @truncates: the file is
+ * emptied first; where that makes garbage, which counts until it is reaped, it
+ * is an upper bound. */
+int64_t store_data_growth(struct store_kv *kv, const struct inode *f,
+                          uint64_t offset, size_t size, bool truncates);
 /* Copies what lies in the file; holes as zeros. Returns the bytes. */
 size_t store_data_read(struct store_kv *kv, const struct inode *f,
                        uint64_t offset, uint8_t *data, size_t size);
@@ -123,6 +129,13 @@ int store_apply_write(struct apply *a, const struct command *c,
                       struct store_result *r);
 int store_apply_setattr(struct apply *a, const struct command *c,
                         struct store_result *r);
+
+/* ---- room.c: the quota (room.h) ---- */
+
+/* Would @c, applied now, take the state beyond its quota? */
+bool store_apply_lacks_room(struct apply *a, const struct command *c);
+int store_apply_set_quota(struct apply *a, const struct command *c,
+                          struct store_result *r);
 
 /* ---- Times ---- */
 

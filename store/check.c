@@ -12,12 +12,14 @@
  *   C8  every result has its session
  *   C9  meta counts what there is
  *   C10 a chunk begins with the hash of its bytes
- *   C11 meta has the sum of the hashes of all other records */
+ *   C11 meta has the sum of the hashes of all other records
+ *   C12 and that of their costs */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "store/hash.h"
+#include "store/room.h"
 #include "store/state_core.h"
 
 struct seen_inode {
@@ -246,6 +248,7 @@ static void check_pair(struct check *ck, const MDB_val *key,
     uint64_t number = tag == STORE_TAG_META ? 0 : store_key_first(key->mv_data);
 
     ck->sums.hashes += store_record_hash(key, value);
+    ck->sums.used += store_record_cost(key, value);
     switch (tag) {
     case STORE_TAG_META:
         break;
@@ -307,6 +310,7 @@ static void check_sums(const struct check *ck, const struct meta_record *meta)
     px_assert(ck->sums.garbage == meta->garbage);       /* C9 */
     px_assert(ck->sums.sessions == meta->sessions);     /* C9 */
     px_assert(ck->sums.hashes == meta->hashes);         /* C11 */
+    px_assert(ck->sums.used == meta->used);             /* C12 */
 }
 
 int store_view_check(struct store_view *v)

@@ -95,6 +95,7 @@ enum rule_field {
     RULE_NEW_NAME = 1 << 2,
     RULE_INODES = 1 << 3,
     RULE_NODE = 1 << 4, /* SESSION_OPEN: name and incarnation, no session */
+    RULE_QUOTA = 1 << 5,
 };
 
 struct rule {
@@ -125,6 +126,7 @@ static const struct rule rules[] = {
     {COMMAND_SETATTR, RULE_INODE, COMMAND_KEEPS_SETID, 0, 0, 0},
     {COMMAND_RELEASE, RULE_INODES, 0, 0, 0, 0},
     {COMMAND_REAP, RULE_INODES, COMMAND_FORCE, 0, 0, 0},
+    {COMMAND_SET_QUOTA, RULE_QUOTA, COMMAND_EXCLUSIVE, 0, 0, 0},
 };
 
 #define ATTRS_ALL                                                         \
@@ -205,6 +207,9 @@ static bool is_sound(const struct command *c)
     if ((fields & RULE_INODES) != 0
             ? c->inode_count == 0 || c->inode_count > PX_RELEASE_INODES_MAX
             : c->inode_count != 0)
+        return false;
+    if ((fields & RULE_QUOTA) != 0 &&
+        (c->offset == 0 || c->offset > PX_QUOTA_BYTES_MAX))
         return false;
     return data_is_sound(c, rule);
 }

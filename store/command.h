@@ -28,12 +28,14 @@ enum command_op {
     COMMAND_SETATTR = 10,
     COMMAND_RELEASE = 11, /* this session holds these unlinked inodes no more */
     COMMAND_REAP = 12,    /* delete a bounded part of unlinked inodes */
+    COMMAND_SET_QUOTA = 13,
 };
 
 enum command_flags {
     /* CREATE; and WRITE, for a staged open: make (parent, name) first. */
     COMMAND_CREATES = 1 << 0,
-    COMMAND_EXCLUSIVE = 1 << 1, /* with CREATES: -EEXIST if the name is there */
+    COMMAND_EXCLUSIVE = 1 << 1, /* with CREATES: -EEXIST if the name is there;
+                                   SET_QUOTA: only if none is set */
     /* CREATE and WRITE: cut the file to nothing first. */
     COMMAND_TRUNCATES = 1 << 2,
     COMMAND_APPENDS = 1 << 3, /* WRITE: at the end, wherever that is by then */
@@ -82,7 +84,7 @@ struct command {
     uint64_t new_parent; /* RENAME, LINK */
     struct command_name new_name;
     uint32_t mode;   /* with the file type bits where something is created */
-    uint64_t offset; /* WRITE; SETATTR: the size */
+    uint64_t offset; /* WRITE; SETATTR: the size; SET_QUOTA: its bytes */
     uint32_t attrs;  /* SETATTR: enum command_attrs */
     int64_t atime;
     int64_t mtime;

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "store/apply.h"
 #include "store/hash.h"
+#include "store/room.h"
 
 #define CHUNK ((uint64_t)STORE_CHUNK_BYTES)
 #define EXTENT ((uint64_t)STORE_EXTENT_CHUNKS)
@@ -199,6 +200,49 @@ void store_data_write(struct apply *a, struct inode *f, uint64_t offset,
         extent_save(a, f, &x);
     if (end > f->rec.size)
         f->rec.size = end;
+}
+
+/* ---- What a write costs ---- */
+
+/* Of a chunk that is there, or not (0). */
+static int64_t cost_of(uint64_t bytes)
+{
+    return bytes > 0 ? (int64_t)(bytes + STORE_CHUNK_COST) : 0;
+}
+
+static size_t stored_bytes(struct store_kv *kv, const struct inode *f,
+                           uint64_t chunk)
+{
+    struct store_key key;
+    struct extent x;
+    MDB_val value;
+
+    if (!extent_load(kv, f, (uint32_t)(chunk / EXTENT), &x))
+        return 0;
+    store_key_chunk(&key, x.rec.data, (uint32_t)(chunk % EXTENT));
+    return store_kv_get(kv, &key, &value) ? store_chunk_size(&value) : 0;
+}
+
+int64_t store_data_growth(struct store_kv *kv, const struct inode *f,
+                          uint64_t offset, size_t size, bool truncates)
+{
+    uint64_t end = offset + size;
+    bool is_replaced = truncates && f->rec.file.extents == 0;
+    int64_t growth = 0;
+
+    px_assert(size > 0 && end > offset && end <= PX_FILE_BYTES_MAX);
+    if (is_replaced) /* all of it is deleted at once, or overwritten */
+        growth = -(int64_t)(f->rec.file.bytes +
+                            f->rec.file.chunks * STORE_CHUNK_COST);
+    for (uint64_t chunk = offset / CHUNK; chunk * CHUNK < end; chunk++) {
+        bool is_gone = is_replaced || (truncates && chunk >= EXTENT);
+        uint64_t before = is_gone ? 0 : stored_bytes(kv, f, chunk);
+        uint64_t after = least(end - chunk * CHUNK, CHUNK);
+
+        growth -= cost_of(before);
+        growth += cost_of(truncates || after > before ? after : before);
+    }
+    return growth;
 }
 
 /* ---- Cutting ---- */

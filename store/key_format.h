@@ -48,7 +48,7 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
               "records are copied as they lie; elsewhere they need swaps");
 
-#define STORE_STATE_FORMAT 2u
+#define STORE_STATE_FORMAT 3u
 
 /* docs/decisions/0003-chunk-size.md */
 #define STORE_CHUNK_HASH_BYTES 8u
@@ -101,9 +101,11 @@ struct meta_record {
     uint64_t data_bytes; /* in chunks, garbage included */
     uint64_t orphans;
     uint64_t garbage; /* records */
+    uint64_t quota;   /* 0: none has been set yet */
+    uint64_t used;    /* of it, by all records (room.h) */
     uint64_t hashes;  /* the sum of all other records' (hash.h) */
 };
-static_assert(sizeof(struct meta_record) == 88, "no padding");
+static_assert(sizeof(struct meta_record) == 104, "no padding");
 
 struct session_record {
     uint64_t incarnation;

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "store/env.h"
 #include "store/hash.h"
+#include "store/room.h"
 
 void store_kv_fail(struct store_kv *kv, int rc)
 {
@@ -72,6 +73,14 @@ static bool find_place(struct store_kv *kv, MDB_val *key, MDB_val *old)
     return went_well(kv, mdb_cursor_get(kv->place, key, old, MDB_SET));
 }
 
+/* @old goes, or is replaced. */
+static void discount(struct store_kv *kv, const MDB_val *key,
+                     const MDB_val *old)
+{
+    kv->hashes -= store_record_hash(key, old);
+    kv->used -= store_record_cost(key, old);
+}
+
 /* Puts @size bytes, to be filled before the next call, instead of what @key had;
  * NULL on failure. The caller adds the new hash. */
 static void *replace(struct store_kv *kv, const struct store_key *key,
@@ -84,11 +93,12 @@ static void *replace(struct store_kv *kv, const struct store_key *key,
     if (kv->rc < 0)
         return NULL;
     if (find_place(kv, &k, &old))
-        kv->hashes -= store_record_hash(&k, &old);
+        discount(kv, &k, &old);
     if (kv->rc < 0)
         return NULL;
     if (!went_well(kv, mdb_cursor_put(kv->place, &k, &value, MDB_RESERVE)))
         return NULL;
+    kv->used += store_record_cost(&k, &value);
     return value.mv_data;
 }
 
@@ -124,7 +134,7 @@ void store_kv_put_chunk(struct store_kv *kv, const struct store_key *key,
 static void delete_at(struct store_kv *kv, MDB_cursor *cursor,
                       const MDB_val *key, const MDB_val *value)
 {
-    kv->hashes -= store_record_hash(key, value);
+    discount(kv, key, value);
     if (!went_well(kv, mdb_cursor_del(cursor, 0)))
         store_kv_fail(kv, -PX_ECORRUPT);
 }

@@ -7,8 +7,8 @@
  * once, at the end, and throws everything away if it is set. A local failure
  * can't slip into a replicated result.
  *
- * Whatever a put or del changes, it adds to `hashes`: the new record's hash,
- * less the old one's. */
+ * Whatever a put or del changes, it adds to `hashes` and `used`: the new
+ * record's hash and cost, less the old one's. */
 #ifndef STORE_KV_H
 #define STORE_KV_H
 
@@ -25,6 +25,7 @@ struct store_kv {
     MDB_cursor *cursor; /* for walks: one at a time; NULL until the first */
     MDB_cursor *place;  /* of what is put or deleted; NULL until the first */
     uint64_t hashes;    /* what the sum of the records' hashes grew by */
+    uint64_t used;      /* and that of their costs (room.h), modulo 2^64 */
     int rc;             /* 0, or the first failure as a negative errno */
     bool is_map_full;   /* and it was this: grow, and try again */
     atomic_bool *is_damaged; /* set by -PX_ECORRUPT; may be NULL */

@@ -92,7 +92,8 @@ struct raft_pos store_state_hash(const struct store_state *s,
  *   -ESTALE       CREATE, WRITE with CREATES: a symbolic link has the name;
  *                 look it up again and follow
  *   -ELOOP        RENAME of a directory to a place more than 4096 deep
- *   -EFBIG, -EMLINK, -ENOSPC (sessions)   a limit of base/limits.h
+ *   -ENOSPC       the quota; SESSION_OPEN: there are too many
+ *   -EFBIG, -EMLINK   a limit of base/limits.h
  *   else          what POSIX says of the operation
  *
  * A command that was sent again has the answer of the first time, its index
@@ -104,7 +105,8 @@ struct store_result {
     int rc;         /* 0 or a negative errno: the same on every replica */
     uint64_t inode; /* made, found, moved, removed or changed; SESSION_OPEN: the
                        session's number */
-    uint64_t value; /* CREATE, WRITE, SETATTR: the size after it */
+    uint64_t value; /* CREATE, WRITE, SETATTR: the size after it; SET_QUOTA: the
+                       quota */
 };
 
 /* Inodes that lost their last name in a batch: each session is asked, by
@@ -155,7 +157,11 @@ struct store_inode {
 struct store_usage {
     uint64_t inodes;
     uint64_t data_bytes; /* chunks stored */
-    uint64_t orphans;
+    uint64_t quota;      /* 0: none is set */
+    uint64_t used; /* of it: data, and a cost for each inode, name and chunk
+                      (room.h). Beyond it only where the quota was lowered */
+    uint64_t bytes_per_file; /* what an empty one costs, with its name */
+    uint64_t orphans;    /* and garbage: what is about to be freed, or open */
     uint64_t file_bytes; /* of the database file */
 };
 
@@ -182,6 +188,9 @@ ssize_t store_view_read(struct store_view *v, uint64_t inode, uint64_t offset,
 ssize_t store_view_readlink(struct store_view *v, uint64_t inode, char *data,
                             size_t size);
 void store_view_usage(struct store_view *v, struct store_usage *out);
+/* Would @c, were it applied now, be refused with -ENOSPC by the quota? False
+ * for what does not grow, and what is refused for another reason. */
+bool store_view_lacks_room(struct store_view *v, const struct command *c);
 
 struct store_name {
     struct command_name name;

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "store/hash.h"
+#include "store/room.h"
 #include "store/state_core.h"
 
 /* Orphans looked at by one call of store_view_reapable. */
@@ -202,9 +203,19 @@ void store_view_usage(struct store_view *v, struct store_usage *out)
     *out = (struct store_usage){
         .inodes = v->meta.inodes,
         .data_bytes = v->meta.data_bytes,
+        .quota = v->meta.quota,
+        .used = v->meta.used,
+        .bytes_per_file = STORE_INODE_COST + STORE_NAME_COST,
         .orphans = v->meta.orphans + v->meta.garbage,
         .file_bytes = (info.me_last_pgno + 1) * stat.ms_psize,
     };
+}
+
+bool store_view_lacks_room(struct store_view *v, const struct command *c)
+{
+    struct store_room room = {.quota = v->meta.quota, .used = v->meta.used};
+
+    return store_room_is_lacking(look(v), room, c);
 }
 
 /* ---- Lists ---- */

@@ -50,7 +50,7 @@ targets() {
         cluster; do
         tests+=("tests/unit/raft/test_raft_$name")
     done
-    for name in session apply apply_write apply_rename orphan check view \
+    for name in session apply apply_write apply_rename orphan room check view \
         state_open apply_fail apply_model segment log log_disk recover \
         identity; do
         tests+=("tests/unit/store/test_$name")

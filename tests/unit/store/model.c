@@ -324,6 +324,7 @@ int model_apply(struct model *m, const struct command *c, int who,
         do_release(m, c, who);
         return 0;
     case COMMAND_REAP:
+    case COMMAND_SET_QUOTA:
     case COMMAND_SESSION_OPEN:
         break;
     }

@@ -193,6 +193,7 @@ static struct command any_command(struct world *w, int who)
     case COMMAND_LINK:
     case COMMAND_SESSION_OPEN:
     case COMMAND_REAP:
+    case COMMAND_SET_QUOTA:
         break;
     }
     return c;

@@ -125,6 +125,10 @@ static const struct command sound[] = {
      .session = 1,
      .inodes = some_inodes,
      .inode_count = 1},
+    {.op = COMMAND_SET_QUOTA,
+     .flags = COMMAND_EXCLUSIVE,
+     .session = 1,
+     .offset = PX_QUOTA_BYTES_MAX},
 };
 #define SOUND_COUNT (sizeof sound / sizeof sound[0])
 
@@ -249,7 +253,7 @@ static void malformed_fields_are_refused(void **state)
         assert_int_equal(decode_raw(&head, ""), -PX_EFORMAT); \
     } while (0)
     REFUSED(op, 0);
-    REFUSED(op, 13);
+    REFUSED(op, 14);
     REFUSED(op, UINT32_MAX);
     REFUSED(session, 0);
     REFUSED(session, 1u << 24);
@@ -266,6 +270,20 @@ static void malformed_fields_are_refused(void **state)
     head.op = COMMAND_SYMLINK;
     assert_int_equal(decode_raw(&head, "data"), 0);
     assert_int_equal(decode_raw(&head, ""), -PX_EFORMAT);
+}
+
+static void a_quota_is_neither_nothing_nor_beyond_all_disks(void **state)
+{
+    struct command c = {.op = COMMAND_SET_QUOTA, .session = 1};
+    struct px_slice bytes;
+
+    (void)state;
+    assert_int_equal(command_encode(&c, &bytes), -EINVAL);
+    c.offset = PX_QUOTA_BYTES_MAX + 1;
+    assert_int_equal(command_encode(&c, &bytes), -EINVAL);
+    c.offset = 1;
+    bytes = encode(&c);
+    px_slice_unref(&bytes);
 }
 
 static void fields_of_a_newer_program_are_refused(void **state)
@@ -360,6 +378,7 @@ int main(void)
         cmocka_unit_test(every_operation_comes_back_as_it_was),
         cmocka_unit_test(the_largest_command_fits_in_an_entry),
         cmocka_unit_test(malformed_fields_are_refused),
+        cmocka_unit_test(a_quota_is_neither_nothing_nor_beyond_all_disks),
         cmocka_unit_test(fields_of_a_newer_program_are_refused),
         cmocka_unit_test(a_cut_command_is_refused_or_shorter),
         cmocka_unit_test(mutated_bytes_decode_to_sound_commands_or_not_at_all),
