@@ -32,13 +32,15 @@ struct fs;
 struct fs_wait {
     /* @rc: 0, or why not: -EAGAIN nothing was proposed; -PX_EUNKNOWN it was,
      * and the outcome is not known; -EINTR cancelled before it was proposed;
-     * else a failure of this node. @result: of a command that was applied
+     * -ENOSPC not proposed, because the quota has no room for it; else a
+     * failure of this node. @result: of a command that was applied
      * (its own rc inside), NULL for a view. */
     void (*done)(struct fs_wait *w, int rc, const struct store_result *result);
     px_ns deadline; /* `done` has been called by then; past: it is refused */
 
     struct px_list link;
-    uint64_t id; /* of the read, or sequence of the command */
+    uint64_t id; /* of the read, or sequence of the command; until when a
+                    command waits for room */
     raft_index index;
     struct px_slice command;
     int state;

@@ -166,6 +166,12 @@ static int find_and_adopt(struct fs_handle *h)
     return rc < 0 ? rc : adopt(h, &there);
 }
 
+/* Why a publication was not proposed, or did it fail otherwise? */
+static bool is_without_effect(int rc)
+{
+    return rc == -EAGAIN || rc == -EINTR || rc == -ENOMEM || rc == -ENOSPC;
+}
+
 /* The outcome of a publication, alone or with a write. *@error_out: why it
  * failed. */
 static enum fs_joined conclude(struct fs_handle *h, int rc,
@@ -173,7 +179,7 @@ static enum fs_joined conclude(struct fs_handle *h, int rc,
                                int *error_out)
 {
     px_assert(h->stage == FS_STAGE_PUBLISHING);
-    if (rc < 0 && rc != -EAGAIN && rc != -EINTR && rc != -ENOMEM) {
+    if (rc < 0 && !is_without_effect(rc)) {
         h->failed = rc;
         leave(h, FS_STAGE_NONE);
         *error_out = rc;

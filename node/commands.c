@@ -1,9 +1,10 @@
 /* Our own commands, from a request to the moment they are applied here. How
  * they get to the leader is in send.c.
  *
- *            replica_propose
- *                  │ no session, or window full
- *                  ├──────────────▶ QUEUED commands_fill──┐
+ *            replica_propose     no room: ROOM (quota.c)
+ *                  │                    │ room
+ *                  │ no session, or     ▼
+ *                  ├─ window full ─▶ QUEUED commands_fill─┐
  *                  ▼                                      ▼
  *               UNSENT ──send: proposed here or forwarded──▶ SENT
  *                  ▲                                         │ applied here
@@ -92,6 +93,17 @@ static int enter_window(struct replica *r, struct fs_wait *w, struct command *c)
     return 0;
 }
 
+/* @c as bytes of @w, to be read back when it gets its stamps. */
+static int encode_unstamped(struct fs_wait *w, struct command *c)
+{
+    c->session = UNSTAMPED;
+    c->sequence = 1;
+    c->floor = 1;
+    if (makes_inode(c) && c->inode == 0)
+        c->inode = UNSTAMPED << STORE_INODE_SESSION_SHIFT | 1;
+    return command_encode(c, &w->command);
+}
+
 void replica_propose(struct replica *r, struct fs_wait *w, struct command *c)
 {
     struct commands *cs = &r->commands;
@@ -103,15 +115,14 @@ void replica_propose(struct replica *r, struct fs_wait *w, struct command *c)
     r->counters.commands++;
     if (r->is_stopping || w->deadline <= replica_now(r)) {
         rc = -EAGAIN;
+    } else if (quota_refuses(r, c)) {
+        rc = encode_unstamped(w, c);
+        if (rc == 0)
+            quota_wait(r, w);
     } else if (has_room(cs) && px_list_empty(&cs->queue)) {
         rc = enter_window(r, w, c);
     } else {
-        c->session = UNSTAMPED;
-        c->sequence = 1;
-        c->floor = 1;
-        if (makes_inode(c) && c->inode == 0)
-            c->inode = UNSTAMPED << STORE_INODE_SESSION_SHIFT | 1;
-        rc = command_encode(c, &w->command);
+        rc = encode_unstamped(w, c);
         w->state = WAIT_QUEUED;
         if (rc == 0)
             px_list_push_back(&cs->queue, &w->link);
@@ -220,6 +231,7 @@ bool replica_cancel(struct replica *r, struct fs_wait *w)
     switch ((enum wait_state)w->state) {
     case WAIT_READ:
     case WAIT_QUEUED:
+    case WAIT_ROOM:
         px_list_remove(&w->link);
         px_slice_unref(&w->command);
         w->done(w, -EINTR, NULL);
@@ -265,23 +277,34 @@ static px_ns window_earliest(const struct commands *cs)
     return earliest;
 }
 
-static void expire_all(struct replica *r, px_ns now)
+static void expire_list(struct replica *r, const struct px_list *waits,
+                        px_ns now)
 {
-    struct commands *cs = &r->commands;
     struct fs_wait *w;
-    px_ns queued;
 
-    expire_window(r, now);
-    while ((w = replica_first_due(&cs->queue, now)) != NULL) {
+    while ((w = replica_first_due(waits, now)) != NULL) {
         px_list_remove(&w->link);
         px_slice_unref(&w->command);
         r->counters.expired++;
         w->done(w, -EAGAIN, NULL);
     }
-    cs->expire_at = window_earliest(cs);
-    queued = replica_earliest(&cs->queue);
-    if (queued < cs->expire_at)
-        cs->expire_at = queued;
+}
+
+static px_ns earlier(px_ns a, px_ns b)
+{
+    return a < b ? a : b;
+}
+
+static void expire_all(struct replica *r, px_ns now)
+{
+    struct commands *cs = &r->commands;
+
+    expire_window(r, now);
+    expire_list(r, &cs->queue, now);
+    expire_list(r, &r->quota.waiting, now);
+    cs->expire_at = earlier(window_earliest(cs),
+                            earlier(replica_earliest(&cs->queue),
+                                    replica_earliest(&r->quota.waiting)));
 }
 
 void commands_expire(struct replica *r, px_ns now)
@@ -301,13 +324,9 @@ void commands_expire(struct replica *r, px_ns now)
 px_ns commands_deadline(const struct replica *r)
 {
     const struct commands *cs = &r->commands;
-    px_ns deadline = cs->retry_at;
+    px_ns deadline = earlier(cs->retry_at, cs->expire_at);
 
-    if (cs->expire_at < deadline)
-        deadline = cs->expire_at;
-    if (cs->pause_until != 0 && cs->pause_until < deadline)
-        deadline = cs->pause_until;
-    return deadline;
+    return cs->pause_until == 0 ? deadline : earlier(deadline, cs->pause_until);
 }
 
 /* ---- Life ---- */

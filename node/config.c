@@ -76,6 +76,10 @@ static const struct {
                            "a snapshot is made when the log has grown by so "
                            "many MiB, and by more than the last one's size"},
                           config_take_snapshot_mib},
+    [SET_QUOTA_BYTES] = {{"QUOTA_BYTES", "quota-bytes", "SIZE", "8G",
+                          "what a new cluster may hold; later changed by "
+                          "writing to .phalanx/quota"},
+                         config_take_quota_bytes},
     [SET_LOG_LEVEL] = {{"LOG_LEVEL", "log-level", "WORD", "info",
                         "notes on standard error: error, warn, info or "
                         "debug"},

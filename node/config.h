@@ -43,6 +43,7 @@ struct config {
     uint32_t heartbeat_ticks;
     px_ns request_timeout;
     uint64_t snapshot_bytes; /* the log's growth after which one is made */
+    uint64_t quota_bytes;    /* of a cluster that begins with us */
     enum px_note_level log_level;
     bool distrust_state;
 };

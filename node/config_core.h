@@ -28,6 +28,7 @@ enum config_set {
     SET_HEARTBEAT,
     SET_REQUEST_TIMEOUT_MS,
     SET_SNAPSHOT_MIB,
+    SET_QUOTA_BYTES,
     SET_LOG_LEVEL,
     SET_DISTRUST_STATE,
     SET_HELP,
@@ -58,6 +59,7 @@ int config_take_election(struct config_draft *d, enum config_set s);
 int config_take_heartbeat(struct config_draft *d, enum config_set s);
 int config_take_request_timeout_ms(struct config_draft *d, enum config_set s);
 int config_take_snapshot_mib(struct config_draft *d, enum config_set s);
+int config_take_quota_bytes(struct config_draft *d, enum config_set s);
 int config_take_log_level(struct config_draft *d, enum config_set s);
 int config_take_distrust_state(struct config_draft *d, enum config_set s);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "fs/fs.h"
 #include "net/addr.h"
 #include "node/config_core.h"
@@ -211,6 +212,17 @@ int config_take_snapshot_mib(struct config_draft *d, enum config_set s)
     if (rc == 0)
         d->config->snapshot_bytes = (uint64_t)mib * PX_MIB;
     return rc;
+}
+
+int config_take_quota_bytes(struct config_draft *d, enum config_set s)
+{
+    const char *text = config_text_of(d, s);
+
+    if (px_bytes_parse(text, strlen(text), &d->config->quota_bytes) < 0 ||
+        d->config->quota_bytes > PX_QUOTA_BYTES_MAX)
+        return config_refuse_value(
+            d, s, "a number of bytes up to 1024T, as 8G, 512M or 1000000");
+    return 0;
 }
 
 int config_take_log_level(struct config_draft *d, enum config_set s)

@@ -255,6 +255,7 @@ static int open_replica(struct node *n, bool is_new)
         .incarnation = n->identity.incarnation,
         .start = draw_start(),
         .request_timeout = c->request_timeout,
+        .quota_bytes = c->quota_bytes,
         .view = n->view,
         .snapshot = n->storage.snapshot,
         .snapshot_bytes = c->snapshot_bytes,

@@ -336,6 +336,7 @@ void replica_turn(struct replica *r)
     do {
         reads_on_applied(r);
         orphans_turn(r, now);
+        quota_turn(r, now);
         tell_missed(r);
         commands_send(r);
         reads_ask(r);
@@ -354,6 +355,7 @@ px_ns replica_deadline(const struct replica *r)
     deadline = min_ns(deadline, snapshots_deadline(r));
     deadline = min_ns(deadline, transfer_out_deadline(r));
     deadline = min_ns(deadline, transfer_in_deadline(r));
+    deadline = min_ns(deadline, quota_deadline(r));
     return min_ns(deadline, orphans_deadline(r));
 }
 
@@ -388,6 +390,7 @@ int replica_open(const struct replica_options *options,
     r->commit = raft.applied;
     reads_init(r);
     orphans_init(r);
+    quota_init(r, options->quota_bytes);
     rc = commands_init(r);
     if (rc < 0)
         goto fail;

@@ -136,6 +136,8 @@ struct replica_options {
     struct store_view *view;             /* the loop's; stays the caller's */
     struct store_snapshot_info snapshot; /* the newest here; pos {0, 0}: none */
     uint64_t snapshot_bytes; /* the log's growth after which one is made */
+    uint64_t quota_bytes;    /* that a cluster without one is given, should this
+                                node lead it; 0: none */
 };
 
 struct replica_counters {
@@ -147,10 +149,11 @@ struct replica_counters {
     uint64_t entries_applied;
     uint64_t batches_applied;
     uint64_t log_writes;
-    uint64_t reads_local; /* on a lease, nothing asked */
-    uint64_t reads_asked; /* waited for an index */
-    uint64_t expired;     /* requests that reached their deadline */
-    uint64_t elections;   /* times that this node became leader */
+    uint64_t reads_local;  /* on a lease, nothing asked */
+    uint64_t reads_asked;  /* waited for an index */
+    uint64_t expired;      /* requests that reached their deadline */
+    uint64_t without_room; /* refused by the quota, and not proposed */
+    uint64_t elections;    /* times that this node became leader */
     uint64_t snapshots_saved;
     uint64_t snapshots_sent;      /* and installed by the follower */
     uint64_t snapshots_installed; /* received */

@@ -40,6 +40,7 @@ enum wait_state {
     WAIT_UNSENT,     /* in the window, never sent */
     WAIT_SENT,       /* may have been proposed: its outcome counts */
     WAIT_READ,
+    WAIT_ROOM, /* no sequence yet: the quota has no room, as known here */
 };
 
 /* Our own commands: see commands.c. */
@@ -132,6 +133,18 @@ struct transfer_in {
     px_ns moved_at;    /* when the last piece came */
 };
 
+/* Of the replicated state: see quota.c. */
+struct quota {
+    uint64_t initial;   /* for a cluster that has none; 0: not ours to say */
+    struct fs_wait set; /* a COMMAND_SET_QUOTA of ours */
+    bool is_setting;
+    px_ns set_at;
+    struct px_list waiting; /* of fs_wait, WAIT_ROOM; attempts 1: looked for */
+    struct fs_wait look;    /* a verified read for them */
+    bool is_looking;
+    px_ns look_at;
+};
+
 struct replica {
     struct raft *raft;
     struct replica_io io;
@@ -170,6 +183,7 @@ struct replica {
     struct snapshots snapshots;
     struct transfer_out out[RAFT_MEMBERS_MAX];
     struct transfer_in in;
+    struct quota quota;
     struct replica_counters counters;
 };
 
@@ -236,6 +250,16 @@ void transfer_in_adopt(struct replica *r);
 void transfer_in_turn(struct replica *r, px_ns now);
 px_ns transfer_in_deadline(const struct replica *r);
 void transfer_in_fini(struct replica *r);
+
+/* quota.c */
+void quota_init(struct replica *r, uint64_t initial);
+/* Has @c no room, by the state as it is here? */
+bool quota_refuses(struct replica *r, const struct command *c);
+/* Takes @w, its command encoded without stamps, until there is room or it is
+ * sure that there is none. */
+void quota_wait(struct replica *r, struct fs_wait *w);
+void quota_turn(struct replica *r, px_ns now);
+px_ns quota_deadline(const struct replica *r);
 
 /* orphans.c */
 /* The state was replaced: what this session is noted to hold is looked up. */

@@ -150,6 +150,7 @@ static void add_replica_counters(const struct node *n, json_t *to)
     set(to, "commands_for_others", c.for_others);
     set(to, "commands_refused", c.refused);
     set(to, "requests_expired", c.expired);
+    set(to, "requests_without_room", c.without_room);
     set(to, "entries_applied", c.entries_applied);
     set(to, "batches_applied", c.batches_applied);
     set(to, "reads_local", c.reads_local);

@@ -174,7 +174,7 @@ static void trace_command(struct local_port *p, const struct command *c)
         [COMMAND_SYMLINK] = "symlink", [COMMAND_LINK] = "link",
         [COMMAND_UNLINK] = "unlink",   [COMMAND_RMDIR] = "rmdir",
         [COMMAND_RENAME] = "rename",   [COMMAND_WRITE] = "write",
-        [COMMAND_SETATTR] = "setattr",
+        [COMMAND_SETATTR] = "setattr", [COMMAND_SET_QUOTA] = "set-quota",
     };
     struct px_text text = {p->trace, sizeof p->trace, strlen(p->trace)};
 
@@ -202,6 +202,9 @@ static void port_propose(void *ctx, struct fs_wait *w, struct command *c)
         return;
     case LOCAL_COMMANDS_REFUSED:
         w->done(w, -EAGAIN, NULL);
+        return;
+    case LOCAL_COMMANDS_NO_ROOM:
+        w->done(w, -ENOSPC, NULL);
         return;
     case LOCAL_COMMANDS_UNKNOWN:
         w->done(w, -PX_EUNKNOWN, NULL);

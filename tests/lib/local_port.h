@@ -52,6 +52,7 @@ enum local_commands {
     LOCAL_COMMANDS_STUCK,           /* queued, until the knob is turned to
                                        APPLY or REFUSED */
     LOCAL_COMMANDS_REFUSED,         /* -EAGAIN; nothing is proposed */
+    LOCAL_COMMANDS_NO_ROOM,         /* -ENOSPC; likewise */
     LOCAL_COMMANDS_UNKNOWN,         /* -PX_EUNKNOWN, and not applied */
     LOCAL_COMMANDS_APPLIED_UNKNOWN, /* the same, but applied */
 };

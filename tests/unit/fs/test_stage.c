@@ -395,6 +395,25 @@ static void a_refused_write_leaves_the_old_value(void **state)
     assert_trace("");
 }
 
+/* Likewise, of a mount that is full: -ENOSPC says that nothing happened. */
+static void a_write_without_room_leaves_the_old_value(void **state)
+{
+    int fd;
+
+    (void)state;
+    put("f", "old");
+    fd = open_to_write("f");
+    local_port_set_commands(port, LOCAL_COMMANDS_NO_ROOM);
+    assert_int_equal(write(fd, "longer", 6), -1);
+    assert_int_equal(errno, ENOSPC);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_text("f", "old");
+    write_text(fd, "new"); /* and may be tried again */
+    close_fd(fd);
+    assert_trace("write+truncates");
+    assert_text("f", "new");
+}
+
 static void a_refused_write_makes_no_file(void **state)
 {
     int fd = open_to_write("f");
@@ -643,6 +662,7 @@ int main(void)
         mount_test(a_stranger_lists_what_is_staged),
         mount_test(the_same_process_does_not_wait),
         mount_test(a_refused_write_leaves_the_old_value),
+        mount_test(a_write_without_room_leaves_the_old_value),
         mount_test(a_refused_write_makes_no_file),
         mount_test(a_refused_write_may_be_tried_again),
         mount_test(after_an_unknown_outcome_the_handle_writes_no_more),

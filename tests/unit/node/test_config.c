@@ -84,6 +84,7 @@ static void defaults_are_a_cluster_of_one_on_the_documented_ports(void **state)
     assert_int_equal(l.config.election_ticks, 20);
     assert_int_equal(l.config.heartbeat_ticks, 5);
     assert_int_equal(l.config.log_level, PX_NOTE_INFO);
+    assert_int_equal(l.config.quota_bytes, UINT64_C(8) << 30);
     assert_false(l.config.distrust_state);
 }
 
@@ -107,7 +108,8 @@ static void every_setting_is_taken_from_the_environment(void **state)
           WORDS("NODE_ID=b", THREE, "CLUSTER=blue", "DATA_DIR=/d", "MOUNT=/m",
                 "MOUNT_OPTIONS=trunc=strict", "GRPC_ADDR=127.0.0.1:7000",
                 "DEBUG_ADDR=[::1]:7001", "TICK_MS=20", "ELECTION=12",
-                "HEARTBEAT=3", "REQUEST_TIMEOUT_MS=1500", "LOG_LEVEL=debug"));
+                "HEARTBEAT=3", "REQUEST_TIMEOUT_MS=1500", "LOG_LEVEL=debug",
+                "QUOTA_BYTES=512M"));
     assert_string_equal(l.config.node, "b");
     assert_int_equal(l.config.peer_count, 3);
     assert_string_equal(l.config.cluster_name, "blue");
@@ -121,6 +123,7 @@ static void every_setting_is_taken_from_the_environment(void **state)
     assert_int_equal(l.config.heartbeat_ticks, 3);
     assert_int_equal(l.config.request_timeout, 1500 * PX_NS_PER_MS);
     assert_int_equal(l.config.log_level, PX_NOTE_DEBUG);
+    assert_int_equal(l.config.quota_bytes, UINT64_C(512) << 20);
 }
 
 static void a_flag_wins_over_its_variable(void **state)
@@ -390,6 +393,21 @@ static void words_are_checked(void **state)
     assert_false(l.config.strict_truncate);
 }
 
+static void a_quota_is_a_number_of_bytes(void **state)
+{
+    static const char *const bad[] = {"QUOTA_BYTES=0", "QUOTA_BYTES=8Q",
+                                      "QUOTA_BYTES=-1", "QUOTA_BYTES=1.5G",
+                                      "QUOTA_BYTES=1025T"};
+    struct load l;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        refuses("write a number of bytes up to 1024T",
+                WORDS("NODE_ID=a", bad[i]));
+    loads(&l, WORDS("NODE_ID=a", "--quota-bytes", "1024T"));
+    assert_true(l.config.quota_bytes == PX_QUOTA_BYTES_MAX);
+}
+
 static void a_path_that_is_too_long_is_refused(void **state)
 {
     char path[CONFIG_TEXT_MAX + 16];
@@ -559,6 +577,7 @@ int main(void)
         cmocka_unit_test(names_are_short_and_plain),
         cmocka_unit_test(peers_are_checked_as_a_whole),
         cmocka_unit_test(words_are_checked),
+        cmocka_unit_test(a_quota_is_a_number_of_bytes),
         cmocka_unit_test(a_path_that_is_too_long_is_refused),
         cmocka_unit_test(gossip_is_refused_rather_than_ignored),
         cmocka_unit_test(arguments_that_are_no_flags_are_refused),

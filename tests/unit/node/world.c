@@ -202,6 +202,7 @@ void world_start(struct world *w, size_t number)
                                       .incarnation = ++n->incarnation,
                                       .start = px_rand_next(&w->rand),
                                       .request_timeout = REQUEST_TIMEOUT,
+                                      .quota_bytes = w->quota_bytes,
                                       .view = n->view};
     struct replica_io io = {
         .ctx = n,

@@ -61,6 +61,7 @@ struct world {
     struct px_list wire; /* of world_msg */
     px_ns now;
     px_ns request_timeout; /* what requests are given from now on */
+    uint64_t quota_bytes;  /* of nodes that are started from now on */
     struct px_rand rand;
     bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* from, to */
     unsigned lose_percent;
