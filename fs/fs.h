@@ -52,6 +52,7 @@ enum fs_status_file {
     FS_STATUS_LEADER,
     FS_STATUS_MEMBERS,
     FS_STATUS_HEALTH,
+    FS_STATUS_QUOTA, /* written to, it sets the quota of the whole cluster */
     FS_STATUS_FILES, /* how many there are */
 };
 

@@ -144,23 +144,25 @@ void fs_reply_create(struct fs_call *c, struct fs_handle *h,
         fs_handle_free(h);
 }
 
+/* Without a quota, as in the first moment of a cluster: as much as a file may
+ * have. */
 void fs_reply_usage(struct fs_call *c, const struct store_usage *usage)
 {
-    /* There is no quota yet: what a disk holds is the servers' to watch, and a
-     * round figure says so better than one node's free space. */
-    const uint64_t blocks = PX_FILE_BYTES_MAX / BLOCK_BYTES;
-    const uint64_t files = UINT64_C(1) << 32;
-    uint64_t used = (usage->data_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+    uint64_t quota = usage->quota != 0 ? usage->quota : PX_FILE_BYTES_MAX;
+    uint64_t blocks = quota / BLOCK_BYTES;
+    uint64_t used = (usage->used + BLOCK_BYTES - 1) / BLOCK_BYTES;
     uint64_t free_blocks = used < blocks ? blocks - used : 0;
+    uint64_t free_files =
+        usage->used < quota ? (quota - usage->used) / usage->bytes_per_file : 0;
     struct statvfs st = {
         .f_bsize = BLOCK_BYTES,
         .f_frsize = BLOCK_BYTES,
         .f_blocks = blocks,
         .f_bfree = free_blocks,
         .f_bavail = free_blocks,
-        .f_files = files,
-        .f_ffree = usage->inodes < files ? files - usage->inodes : 0,
-        .f_favail = usage->inodes < files ? files - usage->inodes : 0,
+        .f_files = usage->inodes + free_files,
+        .f_ffree = free_files,
+        .f_favail = free_files,
         .f_namemax = PX_NAME_BYTES_MAX,
     };
 

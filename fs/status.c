@@ -4,11 +4,16 @@
  * /proc, since it is not known before. */
 #include "fs/status.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+#include "fs/write.h"
+
 #define FIRST_INODE UINT64_C(2) /* the directory; its files follow */
+#define QUOTA_INODE (FIRST_INODE + 1 + FS_STATUS_QUOTA)
 #define LAST_INODE (FIRST_INODE + FS_STATUS_FILES)
 
 static_assert(LAST_INODE < 256, "numbers from 256 on are the state's");
@@ -16,10 +21,9 @@ static_assert(LAST_INODE < 256, "numbers from 256 on are the state's");
 static const char directory_name[] = ".phalanx";
 
 static const char *const file_names[FS_STATUS_FILES] = {
-    [FS_STATUS_STATUS] = "status",
-    [FS_STATUS_LEADER] = "leader",
-    [FS_STATUS_MEMBERS] = "members",
-    [FS_STATUS_HEALTH] = "health",
+    [FS_STATUS_STATUS] = "status",   [FS_STATUS_LEADER] = "leader",
+    [FS_STATUS_MEMBERS] = "members", [FS_STATUS_HEALTH] = "health",
+    [FS_STATUS_QUOTA] = "quota",
 };
 
 static bool owns(uint64_t inode)
@@ -37,14 +41,19 @@ static bool is_directory(uint64_t parent, struct command_name name)
     return parent == STORE_ROOT_INODE && is(name, directory_name);
 }
 
+static uint32_t mode_of(uint64_t number)
+{
+    if (number == FIRST_INODE)
+        return S_IFDIR | 0555;
+    return number == QUOTA_INODE ? S_IFREG | 0644 : S_IFREG | 0444;
+}
+
 static void inode_of(uint64_t number, struct store_inode *out)
 {
-    bool is_file = number != FIRST_INODE;
-
     *out = (struct store_inode){
         .inode = number,
-        .mode = is_file ? S_IFREG | 0444 : S_IFDIR | 0555,
-        .links = is_file ? 1 : 2,
+        .mode = mode_of(number),
+        .links = number == FIRST_INODE ? 2 : 1,
         .parent = STORE_ROOT_INODE,
     };
 }
@@ -96,8 +105,9 @@ static int open_text(struct fs_call *c)
 
     if (c->inode == FIRST_INODE)
         return -EISDIR;
-    if ((c->flags & O_ACCMODE) != O_RDONLY || (c->flags & O_TRUNC) != 0)
-        return -EPERM; /* root may do what the mode forbids */
+    if (c->inode != QUOTA_INODE && /* root may do what the mode forbids */
+        ((c->flags & O_ACCMODE) != O_RDONLY || (c->flags & O_TRUNC) != 0))
+        return -EPERM;
     h = fs_handle_new(c, c->node, 0, (struct command_name){0});
     if (h == NULL)
         return -ENOMEM;
@@ -150,6 +160,51 @@ bool fs_status_read(struct fs_call *c)
                    left < c->size ? left : c->size);
     return true;
 }
+
+/* ---- The quota ---- */
+
+static int parse_quota(const struct fs_call *c, uint64_t *bytes_out)
+{
+    const char *text = c->data;
+    size_t size = c->size;
+    int rc;
+
+    while (size > 0 && isspace((unsigned char)text[size - 1]))
+        size--;
+    rc = c->offset == 0 ? px_bytes_parse(text, size, bytes_out) : -EINVAL;
+    return rc == 0 && *bytes_out > PX_QUOTA_BYTES_MAX ? -EINVAL : rc;
+}
+
+static void finish_quota(struct fs_call *c, int rc,
+                         const struct store_result *result)
+{
+    rc = fs_outcome(rc, result);
+    if (rc < 0)
+        fs_reply_err(c, rc);
+    else
+        fs_reply_write(c, c->size);
+}
+
+bool fs_status_write(struct fs_call *c)
+{
+    struct command cmd;
+    uint64_t bytes;
+    int rc;
+
+    if (c->inode != QUOTA_INODE)
+        return false; /* the others are not opened for writing */
+    rc = parse_quota(c, &bytes);
+    if (rc < 0) {
+        fs_reply_err(c, rc);
+        return true;
+    }
+    fs_command_of(c, COMMAND_SET_QUOTA, &cmd);
+    cmd.offset = bytes;
+    fs_propose(c, &cmd, finish_quota, false);
+    return true;
+}
+
+/* ---- The list ---- */
 
 /* One page holds all of it. Entries without attributes: the kernel asks. */
 bool fs_status_list(struct fs_call *c)

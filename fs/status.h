@@ -1,6 +1,7 @@
 /* /.phalanx/: what this node knows of itself, as files to cat. They belong to
  * the node, not to the state: answered without a majority, found by name, not
- * listed at the root, and never changed.
+ * listed at the root, and never changed; but for `quota`, to which root writes
+ * what the cluster may hold.
  *
  * Each function returns whether the call was for one of them; it has then been
  * answered. */
@@ -14,6 +15,7 @@ bool fs_status_getattr(struct fs_call *c);
 bool fs_status_open(struct fs_call *c);
 bool fs_status_opendir(struct fs_call *c);
 bool fs_status_read(struct fs_call *c);
+bool fs_status_write(struct fs_call *c);
 bool fs_status_list(struct fs_call *c);
 /* For everything that changes a name or an inode: -EPERM. */
 bool fs_status_refuses(struct fs_call *c);

@@ -175,8 +175,11 @@ void fs_run_write(struct fs_call *c)
 {
     struct fs_handle *h = c->handle;
     struct command cmd;
-    int rc = check_write(c);
+    int rc;
 
+    if (fs_status_write(c))
+        return;
+    rc = check_write(c);
     if (rc < 0) {
         fs_reply_err(c, rc);
         return;

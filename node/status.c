@@ -309,6 +309,23 @@ static char *members_text(const struct node *n)
     return data;
 }
 
+/* Bytes, or "none": a cluster that was founded just now. */
+static char *quota_text(const struct node *n)
+{
+    struct store_usage usage;
+    char *text = NULL;
+
+    if (store_view_begin(n->view) < 0)
+        return line("none", "");
+    store_view_usage(n->view, &usage);
+    store_view_end(n->view);
+    if (usage.quota == 0)
+        return line("none", "");
+    return asprintf(&text, "%llu\n", (unsigned long long)usage.quota) < 0
+               ? NULL
+               : text;
+}
+
 ssize_t status_file(const struct node *n, enum fs_status_file file,
                     char **text_out)
 {
@@ -326,6 +343,9 @@ ssize_t status_file(const struct node *n, enum fs_status_file file,
         break;
     case FS_STATUS_HEALTH:
         text = health_text(n);
+        break;
+    case FS_STATUS_QUOTA:
+        text = quota_text(n);
         break;
     case FS_STATUS_FILES:
         return -ENOENT;

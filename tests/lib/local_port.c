@@ -253,6 +253,16 @@ static void released(void *ctx, uint64_t inode)
     (void)inode;
 }
 
+static struct store_usage usage_of(struct local_port *p)
+{
+    struct store_usage usage;
+
+    px_assert(store_view_begin(p->view) == 0);
+    store_view_usage(p->view, &usage);
+    store_view_end(p->view);
+    return usage;
+}
+
 static ssize_t status(void *ctx, enum fs_status_file file, char **text_out)
 {
     static const char *const words[FS_STATUS_FILES] = {
@@ -262,7 +272,9 @@ static ssize_t status(void *ctx, enum fs_status_file file, char **text_out)
         [FS_STATUS_HEALTH] = "health",
     };
 
-    (void)ctx;
+    if (file == FS_STATUS_QUOTA)
+        return asprintf(text_out, "%llu\n",
+                        (unsigned long long)usage_of(ctx).quota);
     return asprintf(text_out, "%s of a local port\n", words[file]);
 }
 
