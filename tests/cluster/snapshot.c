@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <inttypes.h>
-#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,29 +27,6 @@
 #define FILES 8
 #define BLOCK_BYTES (1u << 20)
 #define WAIT_MS_MAX 60000
-#define PAGE_BYTES_MAX 32768
-
-static uint64_t ask(struct cluster *c, int i, const char *group,
-                    const char *key)
-{
-    static char text[PAGE_BYTES_MAX];
-    json_error_t error;
-    const json_t *from;
-    json_t *json;
-    uint64_t value;
-
-    assert_int_equal(cluster_get(c, i, "/debug/status", text, sizeof text),
-                     200);
-    json = json_loads(text, 0, &error);
-    if (json == NULL)
-        fail_msg("the status is not JSON: %s", error.text);
-    from = group != NULL ? json_object_get(json, group) : json;
-    if (json_object_get(from, key) == NULL)
-        fail_msg("the status has no \"%s\"", key);
-    value = (uint64_t)json_integer_value(json_object_get(from, key));
-    json_decref(json);
-    return value;
-}
 
 /* @mib MiB into a few files, over and over, each block in one write. */
 static void overwrite(struct cluster *c, int i, unsigned mib)
@@ -97,8 +72,7 @@ static uint64_t bytes_below(const char *path)
     return folder_bytes;
 }
 
-static void
-a_node_that_was_away_too_long_comes_back_by_a_snapshot(void **state)
+static void a_node_that_was_away_too_long_comes_back_by_a_snapshot(void **state)
 {
     unsigned mib = env_number("SNAPSHOT_TEST_MIB", 64);
     struct load_options options = {
@@ -118,16 +92,17 @@ a_node_that_was_away_too_long_comes_back_by_a_snapshot(void **state)
     l = load_start(&options);
     load_wait_writes(l, 200);
     load_down(l, AWAY);
-    last = ask(c, AWAY, NULL, "log_length");
+    last = cluster_number(c, AWAY, NULL, "log_length");
     cluster_kill(c, AWAY);
     overwrite(c, 0, mib);
     for (int i = 0; i < NODES; i++)
-        assert_true(i == AWAY || ask(c, i, NULL, "log_first") > last + 1);
+        assert_true(i == AWAY ||
+                    cluster_number(c, i, NULL, "log_first") > last + 1);
     cluster_restart(c, AWAY);
     cluster_wait_ready(c, AWAY);
     load_up(l, AWAY);
     load_wait_writes(l, 1000);
-    assert_true(ask(c, AWAY, "counters", "snapshots_installed") > 0);
+    assert_true(cluster_number(c, AWAY, "counters", "snapshots_installed") > 0);
     load_stop(l);
     load_print(l);
     for (int i = 0; i < NODES; i++) {
@@ -160,7 +135,7 @@ static void a_restart_begins_at_the_snapshot(void **state)
     for (int i = 0; i < NODES; i++)
         cluster_restart(c, i);
     cluster_wait_all_ready(c);
-    assert_true(ask(c, 0, NULL, "log_first") > 1);
+    assert_true(cluster_number(c, 0, NULL, "log_first") > 1);
     cluster_kill(c, 0);
     (void)snprintf(path, sizeof path, "%s/state", cluster_data(c, 0));
     run_ok(WAIT_MS_MAX, "rm", "-r", path, NULL);

@@ -26,6 +26,7 @@
 #define HTTP_MS_MAX 1000
 #define ENVIRONMENT_MAX 24
 #define TEXT_MAX 1024
+#define PAGE_BYTES_MAX 32768
 
 #define PORT_MIN 10000u /* below the kernel's range, 32768 to 60999 */
 #define PORT_MAX 32000u
@@ -194,11 +195,12 @@ static const char *server_path(void)
     return path;
 }
 
-static void start_node(struct cluster *c, int i)
+/* @flag may be NULL. */
+static void start_node(struct cluster *c, int i, const char *flag)
 {
     struct node *n = &c->nodes[i];
     struct environment e = {.count = 0};
-    const char *const argv[] = {server_path(), NULL};
+    const char *const argv[] = {server_path(), flag, NULL};
     int notes = open(n->notes, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     assert_true(notes >= 0);
@@ -266,7 +268,7 @@ struct cluster *cluster_start(const struct cluster_options *options)
     assert_non_null(c->guard);
     lay_out(c);
     for (int i = 0; i < c->options.nodes; i++)
-        start_node(c, i);
+        start_node(c, i, NULL);
     cluster_wait_all_ready(c);
     return c;
 }
@@ -403,14 +405,47 @@ int cluster_open_mount(const struct cluster *c, int i)
 
 void cluster_restart(struct cluster *c, int i)
 {
+    cluster_restart_with(c, i, NULL);
+}
+
+void cluster_restart_with(struct cluster *c, int i, const char *flag)
+{
     assert_true(c->nodes[i].pid == 0);
-    start_node(c, i);
+    start_node(c, i, flag);
+}
+
+void cluster_signal(struct cluster *c, int i, int sig)
+{
+    assert_true(c->nodes[i].pid > 0);
+    assert_return_code(kill(c->nodes[i].pid, sig), errno);
 }
 
 int cluster_get(const struct cluster *c, int i, const char *path, char *text,
                 size_t size)
 {
     return http_get(c->nodes[i].debug_port, path, text, size);
+}
+
+uint64_t cluster_number(const struct cluster *c, int i, const char *group,
+                        const char *key)
+{
+    static char text[PAGE_BYTES_MAX];
+    const json_t *from;
+    json_error_t error;
+    uint64_t value;
+    json_t *json;
+
+    assert_int_equal(cluster_get(c, i, "/debug/status", text, sizeof text),
+                     200);
+    json = json_loads(text, 0, &error);
+    if (json == NULL)
+        fail_msg("the status is not JSON: %s", error.text);
+    from = group != NULL ? json_object_get(json, group) : json;
+    if (json_object_get(from, key) == NULL)
+        fail_msg("the status has no \"%s\"", key);
+    value = (uint64_t)json_integer_value(json_object_get(from, key));
+    json_decref(json);
+    return value;
 }
 
 bool cluster_is_ready(struct cluster *c, int i)

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "tests/lib/guard.h"
 
@@ -61,10 +62,18 @@ void cluster_kill_all(struct cluster *c);
 int cluster_wait_end(struct cluster *c, int i);
 /* Starts it again; returns at once. */
 void cluster_restart(struct cluster *c, int i);
+/* The same with one flag: "--distrust-state". */
+void cluster_restart_with(struct cluster *c, int i, const char *flag);
+/* Sends @sig to its process. */
+void cluster_signal(struct cluster *c, int i, int sig);
 
 /* As http_get, from node @i. */
 int cluster_get(const struct cluster *c, int i, const char *path, char *text,
                 size_t size);
+/* A number of node @i's status page: @key, in the object @group unless that is
+ * NULL. Fails the test if there is none. */
+uint64_t cluster_number(const struct cluster *c, int i, const char *group,
+                        const char *key);
 /* Does it have a leader, and answer? Never waits long. */
 bool cluster_is_ready(struct cluster *c, int i);
 void cluster_wait_ready(struct cluster *c, int i);
