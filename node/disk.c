@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/assert.h"
 #include "base/err.h"
@@ -30,6 +31,7 @@
 #define APPLY_HERE_WORK_MAX 2048u /* records: some milliseconds */
 #define APPLY_HERE_NS_MAX (5 * PX_NS_PER_MS)
 #define APPLY_HERE_PAUSE_FACTOR 20
+#define BACKGROUND_NICE 10 /* about a tenth of a processor that is wanted */
 
 /* ---- The log ---- */
 
@@ -192,10 +194,18 @@ void disk_apply(void *ctx, struct replica_apply *job)
 
 /* ---- Snapshots: what takes long on one thread, pieces on another ---- */
 
+/* Of the calling thread: what a snapshot costs is taken from what requests
+ * leave. */
+static void step_back(void)
+{
+    (void)setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE); /* a kindness only */
+}
+
 static void snapshot_work(void *ctx, struct px_list *jobs)
 {
     struct node *n = ctx;
 
+    step_back();
     px_list_for_each (it, jobs) {
         struct replica_snapshot_job *job =
             px_list_entry(it, struct replica_snapshot_job, link);
