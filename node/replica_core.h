@@ -92,10 +92,12 @@ struct orphans {
 /* Snapshots: see snapshots.c. */
 struct snapshots {
     struct store_snapshot_info newest; /* durable here; pos {0, 0}: none */
+    struct store_snapshot_info saved;  /* the next newest, once it is all known
+                                          here to be applied; pos {0, 0}: none */
     uint64_t bytes_min; /* the log's growth after which one is made */
     bool is_wanted;
     bool is_saving;
-    px_ns save_after; /* not before: the last attempt failed */
+    px_ns save_after; /* not before: the last attempt failed; 0: at any time */
 };
 
 /* A snapshot on its way to a follower: see transfer_out.c. */

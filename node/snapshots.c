@@ -29,10 +29,10 @@ static bool is_due(const struct replica *r)
     const struct snapshots *s = &r->snapshots;
     uint64_t grown;
 
+    if (s->is_wanted)
+        return r->applied > 0; /* perhaps in place of one that is damaged */
     if (r->applied <= s->newest.pos.index)
         return false; /* there is nothing new */
-    if (s->is_wanted)
-        return true;
     grown = r->io.log_bytes(r->io.ctx);
     if (grown <= due_bytes(s))
         return false;
@@ -49,27 +49,41 @@ static void start_save(struct replica *r)
     job->what = REPLICA_SAVE;
     job->info.config = r->config;
     r->snapshots.is_saving = true;
-    r->snapshots.is_wanted = false;
     r->io.snapshot(r->io.ctx, job);
+}
+
+/* A state is seen to hold an entry a moment before it is said to be applied:
+ * till then the snapshot waits, for raft would not believe it. */
+static void take_saved(struct replica *r)
+{
+    struct snapshots *s = &r->snapshots;
+    struct raft_in in = {.type = RAFT_IN_COMPACTED};
+
+    if (s->saved.pos.index == 0 || s->saved.pos.index > r->applied)
+        return;
+    if (s->saved.pos.index >= s->newest.pos.index) { /* else one was installed
+                                                        meanwhile */
+        s->newest = s->saved;
+        in.compacted = s->saved.pos.index;
+        (void)replica_step(r, &in); /* it has no error to report */
+        r->io.cut_log(r->io.ctx, s->saved.pos.index);
+    }
+    s->saved = (struct store_snapshot_info){0};
 }
 
 static void on_saved(struct replica *r, const struct store_snapshot_info *info,
                      int rc)
 {
     struct snapshots *s = &r->snapshots;
-    struct raft_in in = {.type = RAFT_IN_COMPACTED};
 
     s->is_saving = false;
     if (rc < 0)
         return; /* whoever saves has noted why; SAVE_RETRY later again */
     r->counters.snapshots_saved++;
+    s->is_wanted = false;
     s->save_after = 0;
-    if (info->pos.index <= s->newest.pos.index)
-        return; /* a newer one was installed meanwhile */
-    s->newest = *info;
-    in.compacted = info->pos.index;
-    (void)replica_step(r, &in); /* it has no error to report */
-    r->io.cut_log(r->io.ctx, info->pos.index);
+    s->saved = *info;
+    take_saved(r);
 }
 
 void replica_on_snapshot(struct replica *r, struct replica_snapshot_job *job,
@@ -124,8 +138,11 @@ void snapshots_turn(struct replica *r, px_ns now)
 {
     struct snapshots *s = &r->snapshots;
 
-    if (!s->is_saving && now >= s->save_after &&
-        r->in.state != TRANSFER_LOADING && r->in.state != TRANSFER_LOADED &&
+    take_saved(r);
+    if (now >= s->save_after)
+        s->save_after = 0;
+    /* Of a state that is about to be replaced none is made. */
+    if (!s->is_saving && s->save_after == 0 && r->in.state == TRANSFER_IDLE &&
         is_due(r))
         start_save(r);
 }

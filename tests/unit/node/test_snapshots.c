@@ -1,0 +1,224 @@
+/* When a snapshot is made, and what follows: node/snapshots.c. A follower of
+ * node 2, one MiB of log being much. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/node/solo.h"
+
+#define TERM 5
+
+static int setup(void **state)
+{
+    static struct solo s;
+
+    solo_open(&s, &(struct solo_options){.snapshot = 0});
+    solo_append(&s, 2, TERM, (struct raft_pos){0, 0}, 10, 10);
+    solo_sync(&s);
+    *state = &s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    solo_close(*state);
+    return 0;
+}
+
+static raft_index base(const struct solo *s)
+{
+    struct raft_status status;
+
+    replica_get_status(s->r, &status);
+    return status.base.index;
+}
+
+static bool is_saving(struct solo *s)
+{
+    return solo_job(s) != NULL && solo_job(s)->what == REPLICA_SAVE;
+}
+
+static void one_is_made_when_the_log_has_grown(void **state)
+{
+    struct solo *s = *state;
+
+    s->log_bytes = PX_MIB;
+    solo_turn(s);
+    assert_false(is_saving(s));
+    s->log_bytes++;
+    solo_turn(s);
+    assert_true(is_saving(s));
+    assert_int_equal(solo_job(s)->info.config.count, 3);
+    solo_turn(s);
+    assert_int_equal(s->job_count, 1); /* one at a time */
+}
+
+static void the_log_goes_when_it_is_durable_and_not_before(void **state)
+{
+    struct solo *s = *state;
+
+    s->log_bytes = 2 * PX_MIB;
+    solo_turn(s);
+    assert_int_equal(base(s), 0);
+    assert_int_equal(s->cut, 0);
+    solo_job_done(s, 0);
+    assert_int_equal(base(s), 10);
+    assert_int_equal(s->cut, 10);
+    assert_int_equal(s->r->counters.snapshots_saved, 1);
+}
+
+static void a_larger_one_is_made_more_seldom(void **state)
+{
+    struct solo *s = *state;
+
+    s->r->snapshots.newest.bytes = 3 * PX_MIB;
+    s->log_bytes = 3 * PX_MIB;
+    solo_turn(s);
+    assert_false(is_saving(s));
+    s->log_bytes++;
+    solo_turn(s);
+    assert_true(is_saving(s));
+}
+
+static void none_is_made_of_what_has_one(void **state)
+{
+    struct solo *s = *state;
+
+    s->log_bytes = 2 * PX_MIB;
+    solo_turn(s);
+    solo_job_done(s, 0);
+    assert_null(solo_job(s)); /* though the log is as long as before */
+}
+
+static void one_that_is_wanted_is_made_at_any_size(void **state)
+{
+    struct solo *s = *state;
+
+    replica_want_snapshot(s->r);
+    solo_turn(s);
+    assert_true(is_saving(s));
+    solo_job_done(s, 0);
+    assert_false(is_saving(s));
+    replica_want_snapshot(s->r); /* once more: the last may be damaged */
+    solo_turn(s);
+    assert_true(is_saving(s));
+}
+
+static void none_is_made_of_nothing(void **state)
+{
+    struct solo s;
+
+    (void)state;
+    solo_open(&s, &(struct solo_options){.snapshot = 0});
+    replica_want_snapshot(s.r);
+    solo_turn(&s);
+    assert_null(solo_job(&s));
+    solo_close(&s);
+}
+
+static void one_that_fails_is_tried_again_later(void **state)
+{
+    struct solo *s = *state;
+
+    s->log_bytes = 2 * PX_MIB;
+    solo_turn(s);
+    solo_job_done(s, -ENOSPC);
+    assert_null(solo_job(s));
+    assert_int_equal(base(s), 0);
+    solo_wait(s, 9 * PX_NS_PER_S);
+    assert_null(solo_job(s));
+    solo_wait(s, 2 * PX_NS_PER_S);
+    assert_true(is_saving(s));
+}
+
+/* One that was asked for is not forgotten; and nobody spins when it isn't due
+ * any more (solo_wait looks). */
+static void one_that_was_wanted_is_tried_again_later(void **state)
+{
+    struct solo *s = *state;
+
+    replica_want_snapshot(s->r);
+    solo_turn(s);
+    solo_job_done(s, -ENOSPC);
+    solo_wait(s, 11 * PX_NS_PER_S);
+    assert_true(is_saving(s));
+}
+
+static void a_failure_that_is_no_matter_any_more_is_forgotten(void **state)
+{
+    struct solo *s = *state;
+
+    s->log_bytes = 2 * PX_MIB;
+    solo_turn(s);
+    solo_job_done(s, -EIO);
+    s->log_bytes = 0;
+    solo_wait(s, 60 * PX_NS_PER_S);
+    assert_null(solo_job(s));
+}
+
+/* The thread that applies has committed, and has not said so yet. */
+static void one_that_is_ahead_of_what_is_known_waits(void **state)
+{
+    struct solo *s = *state;
+    struct replica_snapshot_job *job;
+
+    s->log_bytes = 2 * PX_MIB;
+    s->holds_apply = true;
+    solo_append(s, 2, TERM, (struct raft_pos){TERM, 10}, 2, 12);
+    solo_sync(s);
+    job = solo_job(s);
+    assert_true(is_saving(s));
+    (void)px_list_pop_front(&s->jobs);
+    s->job_count--;
+    job->info.pos = (struct raft_pos){TERM, 12};
+    job->info.bytes = PX_MIB;
+    replica_on_snapshot(s->r, job, 0);
+    solo_turn(s);
+    assert_int_equal(base(s), 0);
+    assert_int_equal(s->cut, 0);
+    solo_apply(s);
+    assert_int_equal(base(s), 12);
+    assert_int_equal(s->cut, 12);
+}
+
+/* It would be replaced before it has arrived, again and again. */
+static void
+none_is_made_while_one_travels_unless_the_log_is_very_long(void **state)
+{
+    struct solo *s = *state;
+
+    s->r->out[0].peer = 3;
+    s->r->status.role = RAFT_LEADER; /* as far as these files look */
+    s->r->out[0].moved_at = s->now;
+    s->log_bytes = 4 * PX_MIB;
+    snapshots_turn(s->r, s->now);
+    assert_null(solo_job(s));
+    s->log_bytes++;
+    snapshots_turn(s->r, s->now);
+    assert_true(is_saving(s));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(one_is_made_when_the_log_has_grown),
+        TEST(the_log_goes_when_it_is_durable_and_not_before),
+        TEST(a_larger_one_is_made_more_seldom),
+        TEST(none_is_made_of_what_has_one),
+        TEST(one_that_is_wanted_is_made_at_any_size),
+        TEST(none_is_made_of_nothing),
+        TEST(one_that_fails_is_tried_again_later),
+        TEST(one_that_was_wanted_is_tried_again_later),
+        TEST(a_failure_that_is_no_matter_any_more_is_forgotten),
+        TEST(one_that_is_ahead_of_what_is_known_waits),
+        TEST(none_is_made_while_one_travels_unless_the_log_is_very_long),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
