@@ -106,8 +106,10 @@ struct transfer_out {
     struct store_snapshot_info info;
     uint64_t acked;  /* the follower holds all before */
     uint64_t sent;   /* acked <= sent <= acked + what may be ahead */
+    bool is_wanted;  /* the follower has answered the offer */
     bool is_reading; /* the piece at sent */
-    px_ns again_at;  /* offered again, or pumped again */
+    px_ns piece_at;  /* the next piece, not before: so much a second */
+    px_ns offer_at;  /* offered again then, unless it is wanted */
     px_ns moved_at;  /* when the follower last said something */
 };
 

@@ -12,10 +12,16 @@
  * pieces are sent ahead of it. One that says the same twice means that pieces
  * were lost with a connection: they are sent again from there. The follower
  * repeats its WANT while it builds its state, so silence means that it is
- * gone.
+ * gone. When raft asks again meanwhile, the connection was broken, and the
+ * follower may have forgotten all of it: it is offered anew.
+ *
+ * A piece is read, sent, checked and stored on processors and disks that have
+ * requests to serve, so there are only so many a second.
  *
  * A snapshot that is replaced by a newer one meanwhile can't be read any more:
- * the transfer ends, and raft asks for the next. */
+ * the transfer ends, and raft asks for the next. One that is the newest, and
+ * can't be read, or arrives damaged though every piece of it did arrive, is
+ * itself in doubt: another is made. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +32,8 @@
 #define AHEAD_BYTES (NET_SNAPSHOT_PIECES_AHEAD * NET_SNAPSHOT_PIECE_BYTES_MAX)
 /* Election timeouts without a word. */
 #define SILENCE_FACTOR 8u
+/* To one follower. A fraction of what a disk does; 1 GiB in 16 s. */
+#define BYTES_PER_S (64u * PX_MIB)
 
 static struct transfer_out *find(struct replica *r, raft_id peer)
 {
@@ -79,9 +87,12 @@ void transfer_out_start(struct replica *r, raft_id peer)
 
     if (t == NULL)
         t = find(r, 0);
-    px_assert(t != NULL); /* there are no more peers than that */
-    if (t->peer == peer)
-        return; /* under way */
+    px_assert(t != NULL);  /* there are no more peers than that */
+    if (t->peer == peer) { /* under way */
+        t->is_wanted = false;
+        t->offer_at = 0;
+        return;
+    }
     px_assert(r->snapshots.newest.pos.index >= r->status.base.index);
     *t = (struct transfer_out){
         .peer = peer, .info = r->snapshots.newest, .moved_at = replica_now(r)};
@@ -89,16 +100,20 @@ void transfer_out_start(struct replica *r, raft_id peer)
 
 /* ---- Pieces ---- */
 
-static void pump(struct replica *r, struct transfer_out *t)
+static bool has_piece(const struct transfer_out *t)
 {
-    struct replica_snapshot_job *job;
+    return t->peer != 0 && t->is_wanted && !t->is_reading &&
+           t->sent < t->info.bytes && t->sent - t->acked < AHEAD_BYTES;
+}
+
+static void read_piece(struct replica *r, struct transfer_out *t, px_ns now)
+{
+    struct replica_snapshot_job *job = calloc(1, sizeof *job);
     uint64_t left = t->info.bytes - t->sent;
 
-    if (t->is_reading || left == 0 || t->sent - t->acked >= AHEAD_BYTES)
-        return;
-    job = calloc(1, sizeof *job);
+    t->piece_at = now + r->heartbeat;
     if (job == NULL)
-        return; /* again_at */
+        return; /* tried again then */
     job->what = REPLICA_READ;
     job->peer = t->peer;
     job->info = t->info;
@@ -106,6 +121,7 @@ static void pump(struct replica *r, struct transfer_out *t)
     job->size = left < NET_SNAPSHOT_PIECE_BYTES_MAX
                     ? (size_t)left
                     : NET_SNAPSHOT_PIECE_BYTES_MAX;
+    t->piece_at = now + job->size * PX_NS_PER_S / BYTES_PER_S;
     t->is_reading = true;
     r->io.snapshot(r->io.ctx, job);
 }
@@ -119,15 +135,17 @@ void transfer_out_on_read(struct replica *r, struct replica_snapshot_job *job,
         return; /* it has ended meanwhile */
     t->is_reading = false;
     if (rc < 0) {
+        if (t->info.pos.index == r->snapshots.newest.pos.index)
+            replica_want_snapshot(r);
         end(r, t, false);
         return;
     }
     if (job->offset != t->sent)
         return; /* it was set back meanwhile */
-    if (tell(r, t, NET_SNAPSHOT_PIECE, job->offset, job->data) < 0)
-        return; /* no room, or no connection: again_at */
-    t->sent += job->data.size;
-    pump(r, t);
+    if (tell(r, t, NET_SNAPSHOT_PIECE, job->offset, job->data) == 0)
+        t->sent += job->data.size;
+    else /* no room, or no connection */
+        t->piece_at = replica_now(r) + r->heartbeat;
 }
 
 void transfer_out_on_want(struct replica *r, const struct net_snapshot *s)
@@ -136,22 +154,25 @@ void transfer_out_on_want(struct replica *r, const struct net_snapshot *s)
 
     if (t == NULL || !is_of(t, s))
         return;
+    t->is_wanted = true;
     t->moved_at = replica_now(r);
-    t->again_at = t->moved_at + r->election;
     if (s->offset <= t->acked)
         t->sent = s->offset;
     t->acked = s->offset;
     if (t->sent < t->acked)
         t->sent = t->acked;
-    pump(r, t);
 }
 
+/* A refusal that names the end is of a snapshot that had arrived whole. */
 void transfer_out_on_end(struct replica *r, const struct net_snapshot *s)
 {
     struct transfer_out *t = find(r, s->from);
 
-    if (t != NULL && is_of(t, s))
-        end(r, t, s->what == NET_SNAPSHOT_DONE);
+    if (t == NULL || !is_of(t, s))
+        return;
+    if (s->what == NET_SNAPSHOT_REFUSED && s->offset == s->bytes)
+        replica_want_snapshot(r);
+    end(r, t, s->what == NET_SNAPSHOT_DONE);
 }
 
 /* ---- Time ---- */
@@ -165,13 +186,15 @@ bool transfer_out_is_busy(const struct replica *r)
     return false;
 }
 
-static void again(struct replica *r, struct transfer_out *t, px_ns now)
+static void move(struct replica *r, struct transfer_out *t, px_ns now)
 {
-    t->again_at = now + r->heartbeat;
-    if (t->acked == 0 && t->sent == 0) /* if it fails: again then */
+    if (!t->is_wanted && now >= t->offer_at) {
+        t->offer_at = now + r->heartbeat;
+        /* If it fails: again then. */
         (void)tell(r, t, NET_SNAPSHOT_OFFER, 0, (struct px_slice){0});
-    else
-        pump(r, t);
+    }
+    if (has_piece(t) && now >= t->piece_at)
+        read_piece(r, t, now);
 }
 
 void transfer_out_turn(struct replica *r, px_ns now)
@@ -181,15 +204,25 @@ void transfer_out_turn(struct replica *r, px_ns now)
 
         if (t->peer == 0)
             continue;
-        if (r->status.role != RAFT_LEADER) {
+        if (r->status.role != RAFT_LEADER)
             *t = (struct transfer_out){0};
-            continue;
-        }
-        if (now - t->moved_at > SILENCE_FACTOR * r->election)
+        else if (now - t->moved_at > SILENCE_FACTOR * r->election)
             end(r, t, false);
-        else if (now >= t->again_at)
-            again(r, t, now);
+        else
+            move(r, t, now);
     }
+}
+
+static px_ns deadline_of(const struct replica *r, const struct transfer_out *t)
+{
+    px_ns silence = t->moved_at + SILENCE_FACTOR * r->election + 1;
+    px_ns next = PX_NS_NEVER;
+
+    if (!t->is_wanted)
+        next = t->offer_at;
+    else if (has_piece(t))
+        next = t->piece_at;
+    return next < silence ? next : silence;
 }
 
 px_ns transfer_out_deadline(const struct replica *r)
@@ -197,8 +230,10 @@ px_ns transfer_out_deadline(const struct replica *r)
     px_ns deadline = PX_NS_NEVER;
 
     for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
-        if (r->out[i].peer != 0 && r->out[i].again_at < deadline)
-            deadline = r->out[i].again_at;
+        const struct transfer_out *t = &r->out[i];
+
+        if (t->peer != 0 && deadline_of(r, t) < deadline)
+            deadline = deadline_of(r, t);
     }
     return deadline;
 }
