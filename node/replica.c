@@ -160,7 +160,7 @@ static void carry_out(struct replica *r, const struct raft_out *out)
     px_assert(out->commit >= r->commit);
     r->commit = out->commit;
     if (out->is_installed)
-        transfer_in_adopt(r);
+        transfer_in_adopt(r, out->reset != NULL);
     px_assert(r->applied <= r->commit); /* N1 */
     if (out->reads.id != 0)
         reads_on_ready(r, out->reads);

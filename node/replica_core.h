@@ -135,6 +135,8 @@ struct transfer_in {
     uint64_t term_seq; /* the write that makes the sender's term durable */
     px_ns again_at;    /* said again where we stand */
     px_ns moved_at;    /* when the last piece came */
+    px_ns begin_after; /* no new one before: the last was damaged, or there was
+                          no room */
 };
 
 /* Of the replicated state: see quota.c. */
@@ -250,7 +252,7 @@ void transfer_in_on_stored(struct replica *r,
                            const struct replica_snapshot_job *job, int rc);
 void transfer_in_on_loaded(struct replica *r, int rc);
 /* From within a step: the loaded state takes the place of the old one. */
-void transfer_in_adopt(struct replica *r);
+void transfer_in_adopt(struct replica *r, bool is_log_reset);
 void transfer_in_turn(struct replica *r, px_ns now);
 px_ns transfer_in_deadline(const struct replica *r);
 void transfer_in_fini(struct replica *r);

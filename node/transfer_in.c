@@ -9,9 +9,14 @@
  * From RECEIVING on raft neither campaigns nor takes leadership over. Pieces
  * are stored one after the other; what comes meanwhile waits in a ring, and
  * what doesn't fit, or doesn't follow, is dropped: where we stand is said again
- * after a while, and the leader goes on from there. Another leader that offers
- * the same snapshot (replicas write the same bytes at the same index) goes on
- * where the last one ended; any other offer begins anew.
+ * after a while, and the leader goes on from there. Who offers the same
+ * snapshot later, after a silence or as another leader (replicas write the same
+ * bytes at the same index), goes on where the last one ended; any other offer
+ * begins anew. What can't be stored, or is damaged, is forgotten, and no other
+ * is begun for a while.
+ *
+ * The log may bring meanwhile what the snapshot would, from a leader that has
+ * more of it: then it is no news, and dropped.
  *
  * Crash windows: until the last piece is durable, nothing has happened. Then
  * the snapshot is the newest here, and the start does what is left: the log is
@@ -26,8 +31,9 @@
 #include "base/note.h"
 #include "node/replica_core.h"
 
-/* Election timeouts without a piece. */
+/* Election timeouts: without a piece; until another one after a failure. */
 #define SILENCE_FACTOR 8u
+#define PAUSE_FACTOR 8u
 
 static bool is_same(const struct transfer_in *t, const struct net_snapshot *s)
 {
@@ -92,7 +98,7 @@ static void begin(struct replica *r, const struct net_snapshot *s)
     px_assert(!t->is_storing);
     drop_ahead(t);
     t->from = s->from;
-    if (t->state == TRANSFER_IDLE || !is_same(t, s)) {
+    if (!is_same(t, s)) {
         t->info =
             (struct store_snapshot_info){.pos = s->pos, .bytes = s->bytes};
         t->stored = 0;
@@ -121,8 +127,8 @@ void transfer_in_on_offer(struct replica *r, const struct net_snapshot *s)
         say(r, s->from, NET_SNAPSHOT_DONE, s->pos, s->bytes, s->bytes);
         return;
     }
-    if (t->is_storing)
-        return; /* a moment later: it is offered again */
+    if (t->is_storing || replica_now(r) < t->begin_after)
+        return; /* later: it is offered again */
     switch (t->state) {
     case TRANSFER_IDLE:
     case TRANSFER_RECEIVING:
@@ -205,6 +211,19 @@ static void start_load(struct replica *r)
     r->io.snapshot(r->io.ctx, job);
 }
 
+/* Damaged, or no room: whoever stores has noted it. */
+static void refuse(struct replica *r, const struct replica_snapshot_job *job)
+{
+    struct transfer_in *t = &r->in;
+
+    say(r, t->from, NET_SNAPSHOT_REFUSED, t->info.pos, t->info.bytes,
+        job->offset + job->data.size);
+    t->info = (struct store_snapshot_info){0}; /* nothing to go on from */
+    t->stored = 0;
+    t->begin_after = replica_now(r) + PAUSE_FACTOR * r->election;
+    stop(r);
+}
+
 void transfer_in_on_stored(struct replica *r,
                            const struct replica_snapshot_job *job, int rc)
 {
@@ -213,9 +232,8 @@ void transfer_in_on_stored(struct replica *r,
     t->is_storing = false;
     if (t->state != TRANSFER_RECEIVING)
         return;
-    if (rc < 0) { /* damaged on its way, or no room: whoever stores noted it */
-        say(r, t->from, NET_SNAPSHOT_REFUSED, t->info.pos, t->info.bytes, 0);
-        stop(r);
+    if (rc < 0) {
+        refuse(r, job);
         return;
     }
     t->stored += job->data.size;
@@ -230,8 +248,26 @@ void transfer_in_on_stored(struct replica *r,
 
 /* ---- A new state ---- */
 
+static bool is_news(const struct replica *r)
+{
+    return r->in.info.pos.index > r->commit;
+}
+
+static void no_news(struct replica *r)
+{
+    const struct transfer_in *t = &r->in;
+
+    say(r, t->from, NET_SNAPSHOT_DONE, t->info.pos, t->info.bytes,
+        t->info.bytes);
+    stop(r);
+}
+
 void transfer_in_on_loaded(struct replica *r, int rc)
 {
+    if (rc < 0 && !is_news(r)) { /* perhaps it made room for a newer one */
+        no_news(r);
+        return;
+    }
     if (rc < 0) {
         replica_fail(r, "building the state from a snapshot failed", rc);
         return;
@@ -259,7 +295,7 @@ static void install(struct replica *r)
         t->info.bytes);
 }
 
-void transfer_in_adopt(struct replica *r)
+void transfer_in_adopt(struct replica *r, bool is_log_reset)
 {
     struct transfer_in *t = &r->in;
 
@@ -271,7 +307,8 @@ void transfer_in_adopt(struct replica *r)
     }
     r->applied = t->info.pos.index;
     r->snapshots.newest = t->info;
-    r->io.cut_log(r->io.ctx, t->info.pos.index); /* where it was not reset */
+    if (!is_log_reset) /* which must not be overtaken by a cut */
+        r->io.cut_log(r->io.ctx, t->info.pos.index);
     r->counters.snapshots_installed++;
     px_note(PX_NOTE_INFO, "snapshot: installed: index=%llu",
             (unsigned long long)t->info.pos.index);
@@ -291,7 +328,7 @@ static bool waits_for_pieces(const struct transfer_in *t)
 /* The leader hears of us, even while the last piece is being checked. */
 static bool is_under_way(const struct transfer_in *t)
 {
-    return t->state == TRANSFER_RECEIVING || t->state == TRANSFER_LOADING;
+    return t->state != TRANSFER_IDLE;
 }
 
 void transfer_in_turn(struct replica *r, px_ns now)
@@ -301,6 +338,8 @@ void transfer_in_turn(struct replica *r, px_ns now)
     if (t->state == TRANSFER_LOADED && !r->is_applying &&
         !r->snapshots.is_saving)
         install(r);
+    if (t->state == TRANSFER_RECEIVING && !t->is_storing && !is_news(r))
+        no_news(r);
     store_next(r);
     if (waits_for_pieces(t) &&
         now - t->moved_at > SILENCE_FACTOR * r->election) {
