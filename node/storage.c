@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "base/note.h"
 
 #define LOG_STAMP_MIX UINT64_C(0x9e3779b97f4a7c15)
@@ -20,6 +21,9 @@
 #define BUILDING "new" /* a state, until it is whole */
 /* A snapshot, until it is whole. */
 #define ARRIVING "arriving" STORE_SNAPSHOT_UNFINISHED
+/* What arrives is flushed so often: one flush of all of it, at its end, would
+ * make those of the log wait, on the same disk. */
+#define SYNC_BYTES ((uint64_t)8 * PX_MIB)
 
 static int say(char *why, size_t why_size, const char *what, int rc)
 {
@@ -57,6 +61,13 @@ static unsigned generation_of(const char *name)
     return strcmp(name, again) == 0 ? (unsigned)number : 0;
 }
 
+/* NULL: the end, or errno says why. */
+static const struct dirent *next_name(DIR *dir)
+{
+    errno = 0; /* whatever was called meanwhile */
+    return readdir(dir);
+}
+
 /* Calls @each for every name that is or was a state's; its first error ends it
  * and is returned. */
 static int each_folder(struct storage *s,
@@ -68,8 +79,7 @@ static int each_folder(struct storage *s,
 
     if (dir == NULL)
         return -errno;
-    errno = 0;
-    while (rc == 0 && (e = readdir(dir)) != NULL) {
+    while (rc == 0 && (e = next_name(dir)) != NULL) {
         if (generation_of(e->d_name) != 0 || strcmp(e->d_name, BUILDING) == 0)
             rc = each(s, e->d_name);
     }
@@ -96,11 +106,13 @@ static int remove_files(const char *path)
 
     if (dir == NULL)
         return -errno;
-    while (rc == 0 && (e = readdir(dir)) != NULL) {
+    while (rc == 0 && (e = next_name(dir)) != NULL) {
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
             unlinkat(dirfd(dir), e->d_name, 0) < 0)
             rc = -errno;
     }
+    if (rc == 0)
+        rc = -errno;
     (void)closedir(dir); /* only read */
     return rc;
 }
@@ -211,10 +223,24 @@ static int find_snapshot(struct storage *s, char *why, size_t why_size)
     return rc == -ENOENT ? 0 : rc;
 }
 
+/* The old one has no worth any more, and the new one may need its room. */
+static int drop_state(struct storage *s)
+{
+    char path[STATE_PATH_BYTES];
+
+    store_state_abandon(s->state);
+    s->state = NULL;
+    number_path(s, s->generation, path);
+    return remove_files(path);
+}
+
 static int rebuild(struct storage *s, char *why, size_t why_size)
 {
-    int rc = build(s, s->snapshot.pos, why, why_size);
+    int rc = drop_state(s);
 
+    if (rc < 0)
+        return say(why, why_size, s->options.state_dir, rc);
+    rc = build(s, s->snapshot.pos, why, why_size);
     if (rc < 0)
         return rc;
     rc = storage_adopt(s);
@@ -402,8 +428,11 @@ static int save(struct storage *s, struct replica_snapshot_job *job)
         .is_cancelled = is_cancelled,
         .ctx = s,
     };
-    int rc = each_folder(s, remove_if_old); /* what adopting left */
+    int rc;
 
+    store_state_abandon(s->loaded); /* one that was no news */
+    s->loaded = NULL;
+    rc = each_folder(s, remove_if_old); /* what adopting left */
     if (rc == 0)
         rc = store_snapshot_save(s->state, &options, &job->info);
     if (rc < 0)
@@ -437,8 +466,17 @@ static int read_piece(struct storage *s, struct replica_snapshot_job *job)
     return (size_t)n == job->size ? 0 : -PX_ECORRUPT;
 }
 
+/* Does a piece that ends here make the file longer by another step? */
+static bool is_sync_due(const struct replica_snapshot_job *job)
+{
+    uint64_t end = job->offset + job->data.size;
+
+    return job->offset / SYNC_BYTES != end / SYNC_BYTES ||
+           end == job->info.bytes;
+}
+
 static int write_piece(struct store_disk *d,
-                       const struct replica_snapshot_job *job, bool is_last)
+                       const struct replica_snapshot_job *job)
 {
     struct iovec iov = {(void *)(uintptr_t)job->data.data, job->data.size};
     unsigned how = STORE_DISK_WRITE;
@@ -451,7 +489,7 @@ static int write_piece(struct store_disk *d,
     if (file < 0)
         return file;
     rc = d->write(d, file, &iov, 1, job->offset);
-    if (rc == 0 && is_last)
+    if (rc == 0 && is_sync_due(job) && !px_mutant(SNAPSHOT_REPLY_EARLY))
         rc = d->sync(d, file);
     d->close(d, file);
     return rc;
@@ -485,7 +523,7 @@ static int store_piece(struct storage *s, struct replica_snapshot_job *job)
 {
     struct store_disk *d = s->options.snapshot_disk;
     bool is_last = job->offset + job->data.size == job->info.bytes;
-    int rc = write_piece(d, job, is_last);
+    int rc = write_piece(d, job);
 
     if (rc < 0) {
         px_note(PX_NOTE_WARN, "snapshot: can't be kept: %s", px_strerror(rc));

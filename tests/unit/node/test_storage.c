@@ -1,0 +1,503 @@
+/* What a node keeps, through crashes: node/storage.c. It holds entries 1 to 10,
+ * and gets a snapshot that ends at entry 100, in three pieces. The disks of the
+ * log and of the snapshots are in memory and lose what was not made durable;
+ * LMDB's files are real. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "node/storage.h"
+#include "tests/lib/memdisk.h"
+
+#define CLUSTER UINT64_C(0x77)
+#define TERM 5
+#define HELD 10
+#define PIECES 3
+#define FILE_BYTES_MAX 65536
+
+static const struct raft_pos pos = {TERM, 100};
+static const struct raft_config config = {.count = 1,
+                                          .members = {{1, RAFT_VOTER}}};
+
+/* A data folder. */
+struct folder {
+    struct memdisk *log;
+    struct memdisk *snapshots;
+    char state[64];
+};
+
+/* The snapshot at @pos, as bytes. */
+static uint8_t file[FILE_BYTES_MAX];
+static size_t file_bytes;
+
+static char why[512];
+
+static void remove_folder(const char *path)
+{
+    char command[96];
+
+    (void)snprintf(command, sizeof command, "rm -r '%s'", path);
+    assert_int_equal(system(command), 0);
+}
+
+static void copy_folder(const char *from, const char *to)
+{
+    char command[192];
+
+    (void)snprintf(command, sizeof command, "cp -a '%s'/. '%s'", from, to);
+    assert_int_equal(system(command), 0);
+}
+
+static void new_state_folder(char path[64])
+{
+    (void)snprintf(path, 64, "%s/phalanx-storage-XXXXXX",
+                   getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+    assert_non_null(mkdtemp(path));
+}
+
+static struct folder folder_new(void)
+{
+    struct folder f = {.log = memdisk_new(), .snapshots = memdisk_new()};
+
+    new_state_folder(f.state);
+    return f;
+}
+
+static struct folder folder_copy(const struct folder *from)
+{
+    struct folder f = {.log = memdisk_clone(from->log),
+                       .snapshots = memdisk_clone(from->snapshots)};
+
+    new_state_folder(f.state);
+    copy_folder(from->state, f.state);
+    return f;
+}
+
+static void folder_free(struct folder *f)
+{
+    memdisk_free(f->log);
+    memdisk_free(f->snapshots);
+    remove_folder(f->state);
+}
+
+static int try_open(struct folder *f, struct storage *s, const char *boot_id,
+                    bool distrust)
+{
+    struct storage_options options = {
+        .log_disk = memdisk_disk(f->log),
+        .snapshot_disk = memdisk_disk(f->snapshots),
+        .log_dir = "log",
+        .state_dir = f->state,
+        .boot_id = boot_id,
+        .cluster = CLUSTER,
+        .id = 1,
+        .segment_bytes = 64 * PX_KIB,
+        .distrust_state = distrust,
+    };
+
+    return storage_open(s, &options, why, sizeof why);
+}
+
+static void open_it(struct folder *f, struct storage *s, const char *boot_id)
+{
+    int rc = try_open(f, s, boot_id, false);
+
+    if (rc < 0)
+        fail_msg("%s", why);
+}
+
+/* The process is gone; the disks are what its calls have made of them. */
+static void drop(struct storage *s)
+{
+    store_state_abandon(s->state);
+    s->state = NULL;
+    storage_close(s);
+}
+
+/* ---- What is done ---- */
+
+static void apply_noops(struct store_state *state, raft_index last)
+{
+    raft_index from = store_state_applied(state).index;
+    struct store_orphans orphans = {.count = 0};
+    struct raft_entry e = {.kind = RAFT_ENTRY_NOOP};
+    struct store_result result;
+
+    for (raft_index i = from + 1; i <= last; i++) {
+        e.pos = (struct raft_pos){TERM, i};
+        assert_int_equal(store_apply(state, &e, 1, &result, &orphans), 0);
+    }
+    free(orphans.inodes);
+}
+
+/* Entries 1 to HELD, in the log and applied. */
+static void write_and_apply(struct storage *s)
+{
+    const struct raft_hard_state hard = {.term = TERM};
+    struct raft_entry entries[HELD];
+
+    for (raft_index i = 0; i < HELD; i++)
+        entries[i] =
+            (struct raft_entry){.kind = RAFT_ENTRY_NOOP, .pos = {TERM, i + 1}};
+    assert_int_equal(store_log_write(s->log, &hard, entries, HELD), 0);
+    assert_int_equal(store_log_sync(s->log), 0);
+    apply_noops(s->state, HELD);
+}
+
+static int do_job(struct storage *s, enum replica_snapshot_what what,
+                  size_t piece)
+{
+    size_t size = file_bytes / PIECES;
+    struct replica_snapshot_job job = {
+        .what = what, .info = {.pos = pos, .bytes = file_bytes}};
+
+    if (what == REPLICA_SAVE)
+        job.info.config = config;
+    if (what == REPLICA_STORE) {
+        job.offset = piece * size;
+        job.data.data = file + job.offset;
+        job.data.size = piece == PIECES - 1 ? file_bytes - job.offset : size;
+    }
+    return storage_do(s, &job);
+}
+
+/* Stops where something fails. @is_kept_out: the last piece was stored. */
+static int install(struct storage *s, bool *is_kept_out)
+{
+    const struct raft_hard_state hard = {.term = TERM, .voted_for = 1};
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < PIECES; i++)
+        rc = do_job(s, REPLICA_STORE, i);
+    *is_kept_out = rc == 0;
+    if (rc == 0)
+        rc = do_job(s, REPLICA_LOAD, 0);
+    if (rc == 0)
+        rc = storage_adopt(s);
+    if (rc == 0)
+        rc = store_log_reset(s->log, pos);
+    if (rc == 0)
+        rc = store_log_write(s->log, &hard, NULL, 0);
+    return rc < 0 ? rc : store_log_sync(s->log);
+}
+
+static void make_file(void)
+{
+    struct folder f = folder_new();
+    struct storage s;
+    struct store_disk *d = memdisk_disk(f.snapshots);
+    char name[STORE_SNAPSHOT_NAME_BYTES];
+    ssize_t n;
+    int fd;
+
+    open_it(&f, &s, "source");
+    apply_noops(s.state, pos.index);
+    assert_int_equal(do_job(&s, REPLICA_SAVE, 0), 0);
+    store_snapshot_name(pos.index, name);
+    fd = d->open(d, name, STORE_DISK_READ);
+    assert_true(fd >= 0);
+    n = d->read(d, fd, file, sizeof file, 0);
+    assert_in_range(n, PIECES, sizeof file - 1);
+    file_bytes = (size_t)n;
+    d->close(d, fd);
+    drop(&s);
+    folder_free(&f);
+}
+
+static bool has_folder(const struct folder *f, const char *name)
+{
+    char path[128];
+    struct stat st;
+
+    (void)snprintf(path, sizeof path, "%s/%s", f->state, name);
+    return stat(path, &st) == 0;
+}
+
+static int setup(void **state)
+{
+    static struct folder f;
+    struct storage s;
+
+    if (file_bytes == 0)
+        make_file();
+    f = folder_new();
+    open_it(&f, &s, "one");
+    write_and_apply(&s);
+    drop(&s);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    folder_free(*state);
+    return 0;
+}
+
+/* ---- Crashes ---- */
+
+/* All that a start must find, whatever has happened: nothing that was durable
+ * is missing, and what is there fits together. */
+static void check_start(struct folder *f, const char *boot_id, bool is_kept)
+{
+    struct store_log_info info;
+    struct raft_pos applied;
+    struct storage s;
+
+    open_it(f, &s, boot_id);
+    store_log_info(s.log, &info);
+    applied = store_state_applied(s.state);
+    assert_int_equal(info.hard.term, TERM);
+    if (is_kept)
+        assert_int_equal(s.snapshot.pos.index, pos.index);
+    if (s.snapshot.pos.index == pos.index) {
+        assert_int_equal(info.last, pos.index);
+        assert_int_equal(info.base.index, pos.index);
+        assert_int_equal(applied.index, pos.index);
+        assert_int_equal(applied.term, pos.term);
+    } else {
+        assert_int_equal(info.last, HELD);
+        assert_in_range(applied.index, 0, HELD);
+    }
+    assert_false(has_folder(f, "new"));
+    drop(&s);
+}
+
+/* One round: power fails at call @at of one of the disks. False: it was done
+ * before. */
+static bool crash_at(const struct folder *from, bool is_log, unsigned at,
+                     bool is_machine, struct px_rand *rand)
+{
+    const struct memdisk_plan plan = {.dark_at = at}, none = {0};
+    struct folder f = folder_copy(from);
+    struct memdisk *disk = is_log ? f.log : f.snapshots;
+    struct storage s;
+    bool is_kept;
+    int rc;
+
+    open_it(&f, &s, "one");
+    memdisk_go_on(disk, &plan);
+    rc = install(&s, &is_kept);
+    assert_true(rc == 0 || memdisk_is_dark(disk));
+    drop(&s);
+    memdisk_go_on(disk, &none);
+    if (is_machine) {
+        memdisk_crash(f.log, rand);
+        memdisk_crash(f.snapshots, rand);
+    }
+    check_start(&f, is_machine ? "two" : "one", is_kept);
+    check_start(&f, is_machine ? "two" : "one", is_kept); /* and again */
+    folder_free(&f);
+    return rc < 0;
+}
+
+static unsigned crash_everywhere(const struct folder *f, bool is_log,
+                                 bool is_machine)
+{
+    struct px_rand rand;
+    unsigned at = 1;
+
+    px_rand_init(&rand, 1);
+    while (crash_at(f, is_log, at, is_machine, &rand))
+        at++;
+    return at;
+}
+
+static void power_lost_at_any_write_of_a_snapshot_loses_nothing(void **state)
+{
+    /* Three writes, a sync, the check's reads, a rename, its sync, a load. */
+    assert_true(crash_everywhere(*state, false, true) > 12);
+}
+
+static void power_lost_at_any_write_of_the_reset_loses_nothing(void **state)
+{
+    assert_true(crash_everywhere(*state, true, true) > 4);
+}
+
+static void a_process_killed_at_any_write_loses_nothing(void **state)
+{
+    assert_true(crash_everywhere(*state, false, false) > 12);
+    assert_true(crash_everywhere(*state, true, false) > 4);
+}
+
+/* With the log's reset not yet begun, after each of the steps before it. */
+static void a_process_killed_between_the_steps_goes_on(void **state)
+{
+    for (int steps = 0; steps <= 2; steps++) {
+        struct folder f = folder_copy(*state);
+        struct storage s;
+
+        open_it(&f, &s, "one");
+        for (size_t i = 0; i < PIECES; i++)
+            assert_int_equal(do_job(&s, REPLICA_STORE, i), 0);
+        if (steps >= 1)
+            assert_int_equal(do_job(&s, REPLICA_LOAD, 0), 0);
+        if (steps >= 2)
+            assert_int_equal(storage_adopt(&s), 0);
+        drop(&s);
+        check_start(&f, "one", true);
+        folder_free(&f);
+    }
+}
+
+static void what_had_arrived_in_part_is_gone_after_a_start(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+    unsigned files;
+
+    open_it(f, &s, "one");
+    files = memdisk_file_count(f->snapshots);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 0), 0);
+    assert_int_equal(memdisk_file_count(f->snapshots), files + 1);
+    drop(&s);
+    check_start(f, "one", false);
+    assert_int_equal(memdisk_file_count(f->snapshots), files);
+}
+
+/* ---- What arrives ---- */
+
+static void a_damaged_snapshot_is_not_kept(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+
+    open_it(f, &s, "one");
+    file[file_bytes / 2] ^= 1;
+    assert_int_equal(do_job(&s, REPLICA_STORE, 0), 0);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 1), 0);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 2), -PX_ECORRUPT);
+    file[file_bytes / 2] ^= 1;
+    drop(&s);
+    check_start(f, "one", false);
+    open_it(f, &s, "one");
+    for (size_t i = 0; i < PIECES; i++) /* and another one is */
+        assert_int_equal(do_job(&s, REPLICA_STORE, i), 0);
+    drop(&s);
+    check_start(f, "one", true);
+}
+
+static void one_that_is_not_what_was_offered_is_not_kept(void **state)
+{
+    struct replica_snapshot_job job = {
+        .what = REPLICA_STORE,
+        .info = {.pos = {TERM, 101}, .bytes = file_bytes},
+        .data = {.data = file, .size = file_bytes}};
+    struct folder *f = *state;
+    struct storage s;
+
+    open_it(f, &s, "one");
+    assert_int_equal(storage_do(&s, &job), -PX_ECORRUPT);
+    drop(&s);
+    check_start(f, "one", false);
+}
+
+static void a_full_disk_takes_it_when_there_is_room(void **state)
+{
+    const struct memdisk_plan full = {.bytes_max = file_bytes / 2}, none = {0};
+    struct folder *f = *state;
+    struct storage s;
+    bool is_kept;
+
+    open_it(f, &s, "one");
+    memdisk_go_on(f->snapshots, &full);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 0), 0);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 1), -ENOSPC);
+    memdisk_go_on(f->snapshots, &none);
+    assert_int_equal(install(&s, &is_kept), 0);
+    drop(&s);
+    check_start(f, "one", true);
+}
+
+static void one_that_was_replaced_can_not_be_read(void **state)
+{
+    struct replica_snapshot_job job = {
+        .what = REPLICA_READ, .info = {.pos = pos}, .size = 100};
+    struct folder *f = *state;
+    struct storage s;
+
+    open_it(f, &s, "one");
+    assert_int_equal(storage_do(&s, &job), -ENOENT);
+    px_slice_unref(&job.data);
+    drop(&s);
+}
+
+/* ---- Folders of states ---- */
+
+static void what_is_not_needed_any_more_goes_with_the_next_save(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+    bool is_kept;
+
+    open_it(f, &s, "one");
+    assert_int_equal(install(&s, &is_kept), 0);
+    assert_true(has_folder(f, "1"));
+    assert_true(has_folder(f, "2"));
+    assert_int_equal(do_job(&s, REPLICA_LOAD, 0), 0); /* in vain */
+    assert_true(has_folder(f, "new"));
+    assert_int_equal(do_job(&s, REPLICA_SAVE, 0), 0);
+    assert_null(s.loaded);
+    assert_false(has_folder(f, "1"));
+    assert_true(has_folder(f, "2"));
+    assert_false(has_folder(f, "new"));
+    drop(&s);
+}
+
+static void a_state_that_is_distrusted_is_built_from_the_snapshot(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+    bool is_kept;
+
+    open_it(f, &s, "one");
+    assert_int_equal(install(&s, &is_kept), 0);
+    drop(&s);
+    assert_int_equal(try_open(f, &s, "one", true), 0);
+    assert_true(s.is_rebuilt);
+    assert_int_equal(store_state_applied(s.state).index, pos.index);
+    drop(&s);
+}
+
+static void a_log_that_is_gone_is_not_taken_for_an_empty_one(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+
+    memdisk_free(f->log);
+    f->log = memdisk_new();
+    assert_int_equal(try_open(f, &s, "one", false), -PX_ECORRUPT);
+    assert_true(why[0] != '\0');
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(power_lost_at_any_write_of_a_snapshot_loses_nothing),
+        TEST(power_lost_at_any_write_of_the_reset_loses_nothing),
+        TEST(a_process_killed_at_any_write_loses_nothing),
+        TEST(a_process_killed_between_the_steps_goes_on),
+        TEST(what_had_arrived_in_part_is_gone_after_a_start),
+        TEST(a_damaged_snapshot_is_not_kept),
+        TEST(one_that_is_not_what_was_offered_is_not_kept),
+        TEST(a_full_disk_takes_it_when_there_is_room),
+        TEST(one_that_was_replaced_can_not_be_read),
+        TEST(what_is_not_needed_any_more_goes_with_the_next_save),
+        TEST(a_state_that_is_distrusted_is_built_from_the_snapshot),
+        TEST(a_log_that_is_gone_is_not_taken_for_an_empty_one),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
