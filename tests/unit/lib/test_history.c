@@ -290,6 +290,18 @@ static void objects_do_not_touch_each_other(void **state)
     assert_int_equal(s->report.object_count, 3);
 }
 
+/* Callers may draw a name for every operation. */
+static void what_has_no_names_is_one_thing_whatever_they_say(void **state)
+{
+    struct story *s = *state;
+    size_t write = begin(
+        s, (struct history_op){.verb = HISTORY_WRITE, .value = 1, .name = 2});
+
+    did(s, (struct history_op){.verb = HISTORY_READ, .name = 3}, 0, 1);
+    end(s, write, 0, 0);
+    ASSERT_OK(s);
+}
+
 /* ---- Lists ---- */
 
 static void appends_show_in_order(void **state)
@@ -610,6 +622,7 @@ int main(void)
         TEST(a_register_is_one_name_whatever_operations_carry),
         TEST(a_register_is_one_name_whatever_operations_carry),
         TEST(objects_do_not_touch_each_other),
+        TEST(what_has_no_names_is_one_thing_whatever_they_say),
         TEST(appends_show_in_order),
         TEST(appends_in_the_wrong_order_are_a_violation),
         TEST(appends_side_by_side_have_one_order),
