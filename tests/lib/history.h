@@ -139,5 +139,7 @@ enum history_verdict history_check(const struct history *h,
 
 /* "c3 #17 [100, 160] write(5): 0", for other reports; @text is terminated. */
 void history_text(const struct history *h, size_t id, char *text, size_t size);
+/* "write" */
+const char *history_verb_text(enum history_verb verb);
 
 #endif

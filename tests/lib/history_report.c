@@ -15,7 +15,7 @@ const char *history_kind_text(enum history_kind kind)
     return texts[kind];
 }
 
-static const char *verb_text(enum history_verb verb)
+const char *history_verb_text(enum history_verb verb)
 {
     static const char *const texts[] = {
         [HISTORY_WRITE] = "write",   [HISTORY_READ] = "read",
@@ -33,7 +33,7 @@ static void add_arguments(const struct history_op *op, struct px_text *t)
 {
     bool is_named = history_kind_of(op) == HISTORY_DIRECTORY;
 
-    px_text_add(t, " %s(", verb_text(op->verb));
+    px_text_add(t, " %s(", history_verb_text(op->verb));
     if (is_named)
         px_text_add(t, "n%u", op->name);
     if (op->verb == HISTORY_RENAME)
