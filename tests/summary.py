@@ -2,9 +2,10 @@
 
     summary.py TESTLOG TREE
 
-Prints, for each test that failed, its failed cases and the end of its output;
-then, alone on the last line, how many cases passed and failed. A cmocka program
-counts by its cases; any other program, and one that crashed, as one.
+Prints, for each test that failed, its failed cases and the end of its output,
+and why a test was skipped; then, alone on the last line, how many cases passed
+and failed. A cmocka program counts by its cases; any other program, and one
+that crashed, as one.
 """
 import json
 import re
@@ -39,6 +40,11 @@ def report(test, tree, failed, text):
         print(f'        | {line}')
 
 
+def reason_skipped(text):
+    lines = [line for line in text.splitlines() if 'skipped' in line]
+    return lines[-1] if lines else 'skipped, and does not say why'
+
+
 def main(path, tree):
     total_passed = total_failed = 0
     with open(path, encoding='utf-8') as log:
@@ -49,6 +55,8 @@ def main(path, tree):
         is_ok = test['result'] in ('OK', 'SKIP')
         if not is_ok:
             report(test, tree, failed, text)
+        if test['result'] == 'SKIP':
+            print(f"SKIPPED {test['name']}, {tree}: {reason_skipped(text)}")
         total_passed += len(passed) or (is_ok and test['result'] == 'OK')
         total_failed += len(failed) or not is_ok
     print(total_passed, total_failed)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -36,6 +37,7 @@ static _Noreturn void become(const struct process_options *o)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
         (o->cwd != NULL && chdir(o->cwd) < 0) ||
+        (o->net_fd > 0 && setns(o->net_fd, CLONE_NEWNET) < 0) ||
         (o->out_fd > 0 && dup2(o->out_fd, STDOUT_FILENO) < 0) ||
         (o->err_fd > 0 && dup2(o->err_fd, STDERR_FILENO) < 0))
         _exit(127);

@@ -18,6 +18,7 @@ struct process_options {
     const char *cwd;          /* NULL: ours */
     int out_fd;               /* 0: ours, as are the others */
     int err_fd;
+    int net_fd; /* a network namespace to run in (netns.h); 0: ours */
 };
 
 /* Starts a program that gets SIGKILL when this process dies. -1: it could not

@@ -1,0 +1,273 @@
+/*                   unshare, one after another
+ *   our own network ───────────────────────────▶ switch, host 0, host 1, ...
+ *         ▲                                            │ kept as descriptors
+ *         └────────────────────────────────────────────┘ setns, back
+ *
+ * ip(8) and nft(8) do the rest, in children that enter a host first. */
+#include "tests/lib/netns.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/process.h"
+
+#define TOOL_MS_MAX 10000
+#define COMMAND_BYTES 512
+
+/* The rules of a host; the set is what changes. */
+#define RULES                                                                  \
+    "table ip cut { set from { type ipv4_addr; }; "                            \
+    "chain input { type filter hook input priority 0; ip saddr @from drop; };" \
+    "}"
+
+struct netns {
+    int count;
+    int ours;
+    int bridge;
+    int hosts[NETNS_HOSTS_MAX];
+    struct netns_cuts cuts; /* as they are now */
+};
+
+int netns_hosts(const struct netns *n)
+{
+    return n->count;
+}
+
+int netns_fd(const struct netns *n, int host)
+{
+    return n->hosts[host];
+}
+
+void netns_address(int host, char text[NETNS_ADDRESS_BYTES])
+{
+    (void)snprintf(text, NETNS_ADDRESS_BYTES, "10.77.0.%u",
+                   (unsigned)host % NETNS_HOSTS_MAX + 1);
+}
+
+/* ---- Making them ---- */
+
+static int open_current(void)
+{
+    int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* A new namespace, with us back in our own; -errno. */
+static int make_one(const struct netns *n)
+{
+    int fd;
+
+    if (unshare(CLONE_NEWNET) < 0)
+        return -errno;
+    fd = open_current();
+    if (setns(n->ours, CLONE_NEWNET) < 0)
+        abort(); /* a test that is in the wrong network does harm */
+    return fd;
+}
+
+static int make_all(struct netns *n)
+{
+    n->ours = open_current();
+    if (n->ours < 0)
+        return n->ours;
+    n->bridge = make_one(n);
+    if (n->bridge < 0)
+        return n->bridge;
+    for (int i = 0; i < n->count; i++) {
+        n->hosts[i] = make_one(n);
+        if (n->hosts[i] < 0)
+            return n->hosts[i];
+    }
+    return 0;
+}
+
+/* Runs "sh -c @command" in a network; false: it failed, @why says how. */
+static bool run_in(int net_fd, const char *command, char *why, size_t why_size)
+{
+    const char *const argv[] = {"sh", "-c", command, NULL};
+    struct process_options o = {.argv = argv, .net_fd = net_fd};
+    struct process_result r;
+
+    process_run(&o, TOOL_MS_MAX, &r);
+    if (r.status != 0)
+        (void)snprintf(why, why_size, "\"%.120s\" ended with %d: %.160s",
+                       command, r.status, r.err);
+    return r.status == 0;
+}
+
+/* Our end of the cable is in the bridge, the other one in the host. */
+static bool connect_host(const struct netns *n, int host, char *why,
+                         size_t why_size)
+{
+    char address[NETNS_ADDRESS_BYTES];
+    char command[COMMAND_BYTES];
+
+    netns_address(host, address);
+    (void)snprintf(command, sizeof command,
+                   "ip link add port%d type veth peer name eth0 "
+                   "netns /proc/%d/fd/%d && "
+                   "ip link set port%d master br0 up",
+                   host, (int)getpid(), n->hosts[host], host);
+    if (!run_in(n->bridge, command, why, why_size))
+        return false;
+    (void)snprintf(command, sizeof command,
+                   "ip link set lo up && ip addr add %s/24 dev eth0 && "
+                   "ip link set eth0 up && nft '" RULES "'",
+                   address);
+    return run_in(n->hosts[host], command, why, why_size);
+}
+
+struct netns *netns_new(int hosts, char *why, size_t why_size)
+{
+    struct netns *n = calloc(1, sizeof *n);
+    int rc;
+
+    assert_non_null(n);
+    assert_in_range(hosts, 1, NETNS_HOSTS_MAX);
+    n->count = hosts;
+    n->ours = n->bridge = -1;
+    for (int i = 0; i < hosts; i++)
+        n->hosts[i] = -1;
+    rc = make_all(n);
+    if (rc < 0) {
+        (void)snprintf(why, why_size, "no network namespaces: %s",
+                       strerror(-rc));
+        goto fail;
+    }
+    if (!run_in(n->bridge, "ip link add br0 type bridge && ip link set br0 up",
+                why, why_size))
+        goto fail;
+    for (int i = 0; i < hosts; i++) {
+        if (!connect_host(n, i, why, why_size))
+            goto fail;
+    }
+    return n;
+fail:
+    netns_free(n);
+    return NULL;
+}
+
+static void close_if_open(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+void netns_free(struct netns *n)
+{
+    if (n == NULL)
+        return;
+    for (int i = 0; i < n->count; i++)
+        close_if_open(n->hosts[i]);
+    close_if_open(n->bridge);
+    close_if_open(n->ours);
+    free(n);
+}
+
+int netns_socket(const struct netns *n, int host, int type)
+{
+    int fd;
+
+    assert_return_code(setns(n->hosts[host], CLONE_NEWNET), errno);
+    fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    if (setns(n->ours, CLONE_NEWNET) < 0)
+        abort();
+    assert_return_code(fd, errno);
+    return fd;
+}
+
+/* ---- Cutting ---- */
+
+static void set_cuts_of(const struct netns *n, int to,
+                        const struct netns_cuts *cuts)
+{
+    char command[COMMAND_BYTES] = "nft 'flush set ip cut from;";
+    char address[NETNS_ADDRESS_BYTES];
+    size_t used = strlen(command);
+    char why[512];
+
+    for (int from = 0; from < n->count; from++) {
+        if (!cuts->drops[from][to])
+            continue;
+        netns_address(from, address);
+        used += (size_t)snprintf(command + used, sizeof command - used,
+                                 "add element ip cut from {%s};", address);
+        assert_true(used < sizeof command - 1);
+    }
+    command[used] = '\'';
+    command[used + 1] = '\0';
+    if (!run_in(n->hosts[to], command, why, sizeof why))
+        fail_msg("%s", why);
+}
+
+static bool is_changed(const struct netns *n, int to,
+                       const struct netns_cuts *cuts)
+{
+    for (int from = 0; from < n->count; from++) {
+        if (cuts->drops[from][to] != n->cuts.drops[from][to])
+            return true;
+    }
+    return false;
+}
+
+void netns_cut(struct netns *n, const struct netns_cuts *cuts)
+{
+    for (int to = 0; to < n->count; to++) {
+        if (is_changed(n, to, cuts))
+            set_cuts_of(n, to, cuts);
+    }
+    n->cuts = *cuts;
+}
+
+/* ---- Shapes ---- */
+
+static bool is_in(uint32_t set, int host)
+{
+    return (set >> host & 1) != 0;
+}
+
+void cuts_part(struct netns_cuts *c, int hosts, uint32_t set)
+{
+    for (int i = 0; i < hosts; i++)
+        for (int j = 0; j < hosts; j++)
+            c->drops[i][j] |= is_in(set, i) != is_in(set, j);
+}
+
+void cuts_deafen(struct netns_cuts *c, int hosts, int from, uint32_t to)
+{
+    for (int j = 0; j < hosts; j++)
+        c->drops[from][j] |= j != from && is_in(to, j);
+}
+
+void cuts_bridge(struct netns_cuts *c, int hosts, int bridge)
+{
+    for (int i = 1; i < hosts; i++) {
+        for (int j = 1; j < hosts; j++) {
+            bool apart = (i <= hosts / 2) != (j <= hosts / 2);
+
+            c->drops[(bridge + i) % hosts][(bridge + j) % hosts] |= apart;
+        }
+    }
+}
+
+void cuts_ring(struct netns_cuts *c, int hosts, const int *order)
+{
+    for (int i = 0; i < hosts; i++) {
+        for (int j = 0; j < hosts; j++) {
+            int steps = (j - i + hosts) % hosts;
+
+            c->drops[order[i]][order[j]] |= steps > 1 && steps < hosts - 1;
+        }
+    }
+}
