@@ -238,6 +238,19 @@ static json_t *peers(const struct node *n, bool leads)
     return array;
 }
 
+/* Equal on all nodes that have applied the same. In hexadecimal: a JSON number
+ * is not wide enough for some readers. */
+static void set_state_hash(const struct node *n, json_t *to)
+{
+    uint64_t hash;
+    struct raft_pos at = store_state_hash(n->state, &hash);
+    char text[17];
+
+    (void)snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
+    set(to, "state_index", at.index);
+    (void)json_object_set_new(to, "state_hash", json_string(text)); /* or not */
+}
+
 static char *status_text(const struct node *n, size_t flags)
 {
     struct raft_status s;
@@ -255,6 +268,7 @@ static char *status_text(const struct node *n, size_t flags)
     set(root, "durable_index", s.durable);
     set(root, "log_first", s.base.index + 1);
     set(root, "log_length", s.last.index);
+    set_state_hash(n, root);
     set(root, "session", replica_session(n->replica));
     /* Nothing, if there is no memory. */
     (void)json_object_set_new(root, "installing",
