@@ -140,6 +140,7 @@ static void nothing_acknowledged_is_lost_while_nodes_are_killed(void **state)
     load_check(s.load, mount);
     (void)close(mount);
     check_trees_are_equal(s.cluster);
+    cluster_check_states(s.cluster);
     cluster_stop(s.cluster);
     load_free(s.load);
 }

@@ -34,6 +34,7 @@
 struct node {
     pid_t pid; /* 0: down */
     char name[24];
+    char address[NETNS_ADDRESS_BYTES];
     unsigned grpc_port;
     unsigned debug_port;
     char mount[GUARD_PATH_MAX];
@@ -103,9 +104,10 @@ static int send_request(int fd, unsigned port, const char *path)
     return send(fd, request, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -errno;
 }
 
-int http_get(unsigned port, const char *path, char *text, size_t size)
+/* By a new socket in the right network; closes it. */
+static int http_get_by(int fd, unsigned port, const char *path, char *text,
+                       size_t size)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     size_t used = 0;
     ssize_t n = 0;
     char *body;
@@ -128,6 +130,12 @@ int http_get(unsigned port, const char *path, char *text, size_t size)
         return -EPROTO;
     memmove(text, body + 4, strlen(body + 4) + 1);
     return status;
+}
+
+int http_get(unsigned port, const char *path, char *text, size_t size)
+{
+    return http_get_by(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port,
+                       path, text, size);
 }
 
 /* One node */
@@ -167,6 +175,7 @@ static void env_fill(struct environment *e, const struct cluster *c,
     env_inherit(e, "ASAN_OPTIONS", NULL);
     env_inherit(e, "LSAN_OPTIONS", NULL);
     env_inherit(e, "UBSAN_OPTIONS", NULL);
+    env_inherit(e, "PX_MUTANT", NULL);
     env_inherit(e, "TICK_MS", "20");
     env_inherit(e, "ELECTION", "12");
     env_inherit(e, "HEARTBEAT", "3");
@@ -175,7 +184,7 @@ static void env_fill(struct environment *e, const struct cluster *c,
     env_add(e, "PEERS", c->peers);
     env_add(e, "DATA_DIR", n->data);
     env_add(e, "MOUNT", n->mount);
-    (void)snprintf(text, sizeof text, "127.0.0.1:%u", n->grpc_port);
+    (void)snprintf(text, sizeof text, "%s:%u", n->address, n->grpc_port);
     env_add(e, "GRPC_ADDR", text);
     (void)snprintf(text, sizeof text, "127.0.0.1:%u", n->debug_port);
     env_add(e, "DEBUG_ADDR", text);
@@ -206,7 +215,12 @@ static void start_node(struct cluster *c, int i, const char *flag)
     assert_true(notes >= 0);
     env_fill(&e, c, n);
     n->pid = process_start(&(struct process_options){
-        .argv = argv, .environment = e.list, .out_fd = notes, .err_fd = notes});
+        .argv = argv,
+        .environment = e.list,
+        .out_fd = notes,
+        .err_fd = notes,
+        .net_fd =
+            c->options.hosts != NULL ? netns_fd(c->options.hosts, i) : 0});
     (void)close(notes);
     assert_true(n->pid > 0);
     guard_set_pid(c->guard, i, n->pid);
@@ -227,6 +241,18 @@ static void node_paths(struct cluster *c, int i)
 
 /* The cluster */
 
+static void node_address(struct cluster *c, int i, const unsigned *ports)
+{
+    struct node *n = &c->nodes[i];
+
+    n->grpc_port = ports[0];
+    n->debug_port = ports[1];
+    if (c->options.hosts != NULL)
+        netns_address(i, n->address);
+    else
+        (void)snprintf(n->address, sizeof n->address, "127.0.0.1");
+}
+
 static void lay_out(struct cluster *c)
 {
     unsigned ports[2 * CLUSTER_NODES_MAX];
@@ -240,11 +266,10 @@ static void lay_out(struct cluster *c)
         struct node *n = &c->nodes[i];
 
         node_paths(c, i);
-        n->grpc_port = ports[2 * i];
-        n->debug_port = ports[2 * i + 1];
+        node_address(c, i, &ports[2 * i]);
         used += (size_t)snprintf(c->peers + used, sizeof c->peers - used,
-                                 "%s%s=127.0.0.1:%u", i > 0 ? "," : "", n->name,
-                                 n->grpc_port);
+                                 "%s%s=%s:%u", i > 0 ? "," : "", n->name,
+                                 n->address, n->grpc_port);
         assert_true(used < sizeof c->peers);
     }
 }
@@ -366,6 +391,11 @@ const char *cluster_data(const struct cluster *c, int i)
     return c->nodes[i].data;
 }
 
+pid_t cluster_pid(const struct cluster *c, int i)
+{
+    return c->nodes[i].pid;
+}
+
 const char *cluster_notes(const struct cluster *c, int i)
 {
     return c->nodes[i].notes;
@@ -423,7 +453,13 @@ void cluster_signal(struct cluster *c, int i, int sig)
 int cluster_get(const struct cluster *c, int i, const char *path, char *text,
                 size_t size)
 {
-    return http_get(c->nodes[i].debug_port, path, text, size);
+    const struct netns *hosts = c->options.hosts;
+    unsigned port = c->nodes[i].debug_port;
+
+    if (hosts == NULL)
+        return http_get(port, path, text, size);
+    return http_get_by(netns_socket(hosts, i, SOCK_STREAM), port, path, text,
+                       size);
 }
 
 uint64_t cluster_number(const struct cluster *c, int i, const char *group,
@@ -488,18 +524,24 @@ void cluster_wait_all_ready(struct cluster *c)
         cluster_wait_ready(c, i);
 }
 
-/* The term in which it leads, 0 if it doesn't. */
-static json_int_t leading_term(struct cluster *c, int i)
+/* NULL: it doesn't answer. */
+static json_t *get_status(struct cluster *c, int i)
 {
     char text[16 * TEXT_MAX];
-    json_int_t term = 0;
-    const char *state;
-    json_t *status;
 
     if (c->nodes[i].pid == 0 ||
         cluster_get(c, i, "/debug/status", text, sizeof text) != 200)
-        return 0;
-    status = json_loads(text, 0, NULL);
+        return NULL;
+    return json_loads(text, 0, NULL);
+}
+
+/* The term in which it leads, 0 if it doesn't. */
+static json_int_t leading_term(struct cluster *c, int i)
+{
+    json_t *status = get_status(c, i);
+    json_int_t term = 0;
+    const char *state;
+
     state = json_string_value(json_object_get(status, "state"));
     if (state != NULL && strcmp(state, "leader") == 0)
         term = json_integer_value(json_object_get(status, "term"));
@@ -526,6 +568,56 @@ int cluster_leader(struct cluster *c)
             return leader;
         if (now_ms() > deadline)
             fail_msg("no node leads after %d ms", READY_MS_MAX);
+        pause_ms(LOOK_MS);
+    }
+}
+
+/* A hash of a state, and the index that it is for. */
+struct hashed {
+    json_int_t index;
+    char hash[17];
+};
+
+static struct hashed get_hashed(struct cluster *c, int i)
+{
+    json_t *status = get_status(c, i);
+    struct hashed h = {.index = -1};
+    const char *hash = json_string_value(json_object_get(status, "state_hash"));
+
+    if (hash != NULL) {
+        h.index = json_integer_value(json_object_get(status, "state_index"));
+        (void)snprintf(h.hash, sizeof h.hash, "%s", hash);
+    }
+    json_decref(status);
+    return h;
+}
+
+/* Fails the test where two differ at the same index. */
+static bool states_are_equal(struct cluster *c)
+{
+    struct hashed first = get_hashed(c, 0);
+
+    for (int i = 1; i < c->options.nodes; i++) {
+        struct hashed h = get_hashed(c, i);
+
+        if (h.index < 0 || h.index != first.index)
+            return false;
+        if (strcmp(h.hash, first.hash) != 0)
+            fail_msg("the states of %s and %s differ at index %lld: %s, %s",
+                     c->nodes[0].name, c->nodes[i].name, (long long)h.index,
+                     first.hash, h.hash);
+    }
+    return first.index >= 0;
+}
+
+void cluster_check_states(struct cluster *c)
+{
+    uint64_t deadline = now_ms() + READY_MS_MAX;
+
+    while (!states_are_equal(c)) {
+        if (now_ms() > deadline)
+            fail_msg("the nodes have not applied the same after %d ms",
+                     READY_MS_MAX);
         pause_ms(LOOK_MS);
     }
 }

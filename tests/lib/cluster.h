@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "tests/lib/guard.h"
+#include "tests/lib/netns.h"
 
 #define CLUSTER_NODES_MAX GUARD_SERVERS_MAX
 
@@ -29,6 +30,7 @@ struct cluster_options {
     unsigned request_timeout_ms; /* 0: 5000, the server's own for this timing */
     unsigned snapshot_mib;       /* 0: the server's own */
     unsigned seconds_max;        /* the whole test; 0: 300 */
+    const struct netns *hosts;   /* node i runs in host i; NULL: all in ours */
 };
 
 /* Returns when every node has a leader and answers. */
@@ -44,6 +46,8 @@ int cluster_nodes(const struct cluster *c);
 const char *cluster_dir(const struct cluster *c);
 const char *cluster_mount(const struct cluster *c, int i);
 const char *cluster_data(const struct cluster *c, int i);
+/* For signals and tracers; 0: down. */
+pid_t cluster_pid(const struct cluster *c, int i);
 /* The file that holds what it has said. */
 const char *cluster_notes(const struct cluster *c, int i);
 unsigned cluster_request_timeout_ms(const struct cluster *c);
@@ -80,6 +84,9 @@ void cluster_wait_ready(struct cluster *c, int i);
 void cluster_wait_all_ready(struct cluster *c);
 /* The node that leads, of those that run, once there is one. */
 int cluster_leader(struct cluster *c);
+/* Waits until all have applied the same, and fails the test unless the hashes
+ * of their states are equal then. */
+void cluster_check_states(struct cluster *c);
 
 /* TCP ports on the loopback address that were free a moment ago, outside the
  * range from which the kernel picks for outgoing connections: those could take
