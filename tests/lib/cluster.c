@@ -505,12 +505,21 @@ static void check_runs(struct cluster *c, int i)
     fail_msg("%s ended by itself with %d", c->nodes[i].name, status);
 }
 
+void cluster_check_runs(struct cluster *c)
+{
+    for (int i = 0; i < c->options.nodes; i++) {
+        if (c->nodes[i].pid > 0)
+            check_runs(c, i);
+    }
+}
+
 void cluster_wait_ready(struct cluster *c, int i)
 {
     uint64_t deadline = now_ms() + READY_MS_MAX;
 
     while (!cluster_is_ready(c, i)) {
-        check_runs(c, i);
+        check_runs(c, i); /* it was started */
+        cluster_check_runs(c);
         if (now_ms() > deadline)
             fail_msg("%s is not ready after %d ms", c->nodes[i].name,
                      READY_MS_MAX);

@@ -71,6 +71,9 @@ void cluster_restart_with(struct cluster *c, int i, const char *flag);
 /* Sends @sig to its process. */
 void cluster_signal(struct cluster *c, int i, int sig);
 
+/* Fails the test if a node has ended by itself. */
+void cluster_check_runs(struct cluster *c);
+
 /* As http_get, from node @i. */
 int cluster_get(const struct cluster *c, int i, const char *path, char *text,
                 size_t size);
