@@ -11,8 +11,9 @@
 #
 #   --quick        unit and mount tests under gcc only: before a commit
 #   --only SUITE   that suite only, under gcc: unit, mount or cluster
-#   --seconds N    the kill storm lasts N s, not 60; the other cluster tests
-#                  take their longer forms from N = 300 on
+#   --seconds N    the kill storm lasts N s, not 60, and the nemesis N s, not
+#                  25; the other cluster tests take their longer forms from
+#                  N = 300 on
 #   --keep         leave the tests' folders, and say where
 #
 # The last line is always `N passed, N failed`; the status is 0 if none failed.
@@ -21,7 +22,7 @@ set -uo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 builds=$repo/build
 
-quick='' only='' seconds=60 keep=''
+quick='' only='' seconds=60 nemesis_seconds=25 keep=''
 
 usage() {
     sed -n '4s/^# *//p' "${BASH_SOURCE[0]}" >&2
@@ -32,7 +33,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 ;;
     --only) only=${2:-} && shift ;;
-    --seconds) seconds=${2:-} && shift ;;
+    --seconds) seconds=${2:-} nemesis_seconds=${2:-} && shift ;;
     --keep) keep=1 ;;
     *) usage ;;
     esac
@@ -147,7 +148,7 @@ finish() {
 }
 
 full_size() {
-    export CLUSTER_SECONDS=$seconds
+    export CLUSTER_SECONDS=$seconds NEMESIS_SECONDS=$nemesis_seconds
     if [ "$seconds" -ge 300 ]; then
         export READS=1000000 ROUNDS=1000 BULK_MIB=1024 BULK_FILES=10000
         export CLUSTER_ROUNDS=20
@@ -157,7 +158,7 @@ full_size() {
 # Sanitizers cost a factor of two to five.
 small_size() {
     export CLUSTER_SECONDS=20 READS=4000 ROUNDS=100 BULK_MIB=32 BULK_FILES=300
-    export CLUSTER_ROUNDS=2 CLUSTER_SLACK_MS=3000
+    export CLUSTER_ROUNDS=2 CLUSTER_SLACK_MS=3000 NEMESIS_SECONDS=15
 }
 
 "$repo/deploy/install-packages.sh" run build test || {

@@ -1,0 +1,283 @@
+/* Each kind of fault, and the end of all. strace is the slow disk; nftables in
+ * the hosts are the cuts. */
+#include "tests/cluster/faults.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/process.h"
+
+#define TRACER_MS_MAX 5000
+
+static int draw(struct faults *f, int bound)
+{
+    return (int)px_rand_below(f->rand, (uint64_t)bound);
+}
+
+/* The clock is the history's. */
+void faults_tell(struct faults *f, const char *format, ...)
+{
+    struct timespec t = {0};
+    va_list args;
+
+    (void)clock_gettime(CLOCK_BOOTTIME, &t); /* can't fail on Linux */
+    (void)fprintf(f->story, "%lld%09ld ", (long long)t.tv_sec, t.tv_nsec);
+    va_start(args, format);
+    (void)vfprintf(f->story, format, args);
+    va_end(args);
+    (void)fputc('\n', f->story);
+    (void)fflush(f->story);
+}
+
+/* ---- What is done to nodes ---- */
+
+static int draw_node(struct faults *f)
+{
+    return draw(f, FAULTS_NODES);
+}
+
+/* One or two. */
+static uint32_t draw_minority(struct faults *f)
+{
+    return UINT32_C(1) << draw_node(f) | UINT32_C(1) << draw_node(f);
+}
+
+static void pause_node(struct faults *f, int i)
+{
+    if (f->is_down[i] || f->is_paused[i])
+        return;
+    faults_tell(f, "pause node-%d", i);
+    assert_return_code(kill(cluster_pid(f->cluster, i), SIGSTOP), errno);
+    f->is_paused[i] = true;
+}
+
+static void kill_node(struct faults *f, int i)
+{
+    if (f->is_down[i])
+        return;
+    faults_tell(f, "kill node-%d", i);
+    workload_down(f->workload, i);
+    cluster_kill(f->cluster, i);
+    f->is_down[i] = true;
+    f->is_paused[i] = false;
+}
+
+static void each_of(struct faults *f, uint32_t set,
+                    void (*act)(struct faults *f, int i))
+{
+    for (int i = 0; i < FAULTS_NODES; i++) {
+        if (set >> i & 1)
+            act(f, i);
+    }
+}
+
+static void cut(struct faults *f)
+{
+    for (int from = 0; from < FAULTS_NODES; from++)
+        for (int to = 0; to < FAULTS_NODES; to++)
+            if (f->cuts.drops[from][to])
+                faults_tell(f, "cut node-%d to node-%d", from, to);
+    netns_cut(f->hosts, &f->cuts);
+}
+
+/* ---- Kinds of faults ---- */
+
+static void cut_leader(struct faults *f)
+{
+    cuts_part(&f->cuts, FAULTS_NODES, UINT32_C(1) << f->leader);
+    cut(f);
+}
+
+static void cut_halves(struct faults *f)
+{
+    cuts_part(&f->cuts, FAULTS_NODES,
+              UINT32_C(1) << f->leader | UINT32_C(1) << draw_node(f));
+    cut(f);
+}
+
+static void cut_thirds(struct faults *f)
+{
+    cuts_part(&f->cuts, FAULTS_NODES, draw_minority(f));
+    cuts_part(&f->cuts, FAULTS_NODES, draw_minority(f));
+    cut(f);
+}
+
+static void cut_one_way(struct faults *f)
+{
+    int node = draw(f, 2) == 0 ? f->leader : draw_node(f);
+
+    if (draw(f, 2) == 0) {
+        cuts_deafen(&f->cuts, FAULTS_NODES, node,
+                    (uint32_t)draw(f, 1 << FAULTS_NODES));
+    } else {
+        for (int from = 0; from < FAULTS_NODES; from++)
+            cuts_deafen(&f->cuts, FAULTS_NODES, from, UINT32_C(1) << node);
+    }
+    cut(f);
+}
+
+static void cut_bridge(struct faults *f)
+{
+    cuts_bridge(&f->cuts, FAULTS_NODES, draw_node(f));
+    cut(f);
+}
+
+static void cut_ring(struct faults *f)
+{
+    int order[FAULTS_NODES] = {0, 1, 2, 3, 4};
+
+    for (int i = FAULTS_NODES - 1; i > 0; i--) {
+        int j = draw(f, i + 1);
+        int swapped = order[i];
+
+        order[i] = order[j];
+        order[j] = swapped;
+    }
+    cuts_ring(&f->cuts, FAULTS_NODES, order);
+    cut(f);
+}
+
+static void pause_leader(struct faults *f)
+{
+    pause_node(f, f->leader);
+}
+
+static void pause_some(struct faults *f)
+{
+    each_of(f, draw_minority(f), pause_node);
+}
+
+static void pause_all(struct faults *f)
+{
+    each_of(f, (1 << FAULTS_NODES) - 1, pause_node);
+}
+
+static void kill_leader(struct faults *f)
+{
+    kill_node(f, f->leader);
+}
+
+static void kill_some(struct faults *f)
+{
+    each_of(f, draw_minority(f), kill_node);
+}
+
+static void kill_all(struct faults *f)
+{
+    each_of(f, (1 << FAULTS_NODES) - 1, kill_node);
+}
+
+/* strace holds each flush back, and slows the node besides. */
+static void slow_disk(struct faults *f)
+{
+    int i = draw(f, 2) == 0 ? f->leader : draw_node(f);
+    char inject[64];
+    char pid[16];
+    const char *const argv[] = {
+        "strace",          "-qq", "-f",   "-o", "/dev/null", "-e",
+        "trace=fdatasync", "-e",  inject, "-p", pid,         NULL};
+
+    if (f->is_down[i] || f->tracer > 0)
+        return;
+    (void)snprintf(inject, sizeof inject, "inject=fdatasync:delay_enter=%d",
+                   10000 + draw(f, 190000));
+    (void)snprintf(pid, sizeof pid, "%d", (int)cluster_pid(f->cluster, i));
+    faults_tell(f, "slow disk of node-%d: %s us", i, inject);
+    f->tracer = process_start(
+        &(struct process_options){.argv = argv, .err_fd = fileno(f->story)});
+    assert_true(f->tracer > 0);
+}
+
+static const struct {
+    const char *name;
+    void (*begin)(struct faults *f);
+} kinds[FAULTS_KINDS] = {
+    {"cut-leader", cut_leader},     {"cut-halves", cut_halves},
+    {"cut-thirds", cut_thirds},     {"cut-one-way", cut_one_way},
+    {"cut-bridge", cut_bridge},     {"cut-ring", cut_ring},
+    {"pause-leader", pause_leader}, {"pause-some", pause_some},
+    {"pause-all", pause_all},       {"kill-leader", kill_leader},
+    {"kill-some", kill_some},       {"kill-all", kill_all},
+    {"slow-disk", slow_disk},
+};
+
+const char *faults_name(int kind)
+{
+    return kinds[kind].name;
+}
+
+void faults_begin(struct faults *f, int kind)
+{
+    faults_tell(f, "%s", kinds[kind].name);
+    f->counts[kind]++;
+    kinds[kind].begin(f);
+}
+
+/* ---- Their end ---- */
+
+static void end_slow_disk(struct faults *f)
+{
+    int status;
+
+    if (f->tracer <= 0)
+        return;
+    (void)kill(f->tracer, SIGTERM); /* it lets go of the node */
+    status = process_wait(f->tracer, TRACER_MS_MAX);
+    f->tracer = 0;
+    if (status == 127 || status == -ETIMEDOUT)
+        fail_msg("strace ended with %d", status);
+}
+
+static void end_cuts(struct faults *f)
+{
+    f->cuts = (struct netns_cuts){0};
+    netns_cut(f->hosts, &f->cuts);
+}
+
+static void end_pauses(struct faults *f)
+{
+    for (int i = 0; i < FAULTS_NODES; i++) {
+        if (f->is_paused[i])
+            (void)kill(cluster_pid(f->cluster, i), SIGCONT);
+        f->is_paused[i] = false;
+    }
+}
+
+static void restart_all(struct faults *f)
+{
+    for (int i = 0; i < FAULTS_NODES; i++) {
+        if (f->is_down[i])
+            cluster_restart(f->cluster, i);
+    }
+}
+
+void faults_end_one(struct faults *f, int group)
+{
+    static void (*const ends[FAULTS_ENDS])(struct faults * f) = {
+        end_slow_disk, end_cuts, end_pauses, restart_all};
+
+    ends[group](f);
+}
+
+void faults_wait_ready(struct faults *f)
+{
+    for (int i = 0; i < FAULTS_NODES; i++) {
+        cluster_wait_ready(f->cluster, i);
+        if (f->is_down[i])
+            workload_up(f->workload, i);
+        f->is_down[i] = false;
+    }
+}
+
+void faults_abandon(struct faults *f)
+{
+    if (f->tracer > 0)
+        (void)kill(f->tracer, SIGKILL);
+}
