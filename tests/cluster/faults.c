@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -41,6 +42,11 @@ void faults_tell(struct faults *f, const char *format, ...)
 static int draw_node(struct faults *f)
 {
     return draw(f, FAULTS_NODES);
+}
+
+static int draw_leader_or_any(struct faults *f)
+{
+    return draw(f, 2) == 0 ? f->leader : draw_node(f);
 }
 
 /* One or two. */
@@ -111,7 +117,7 @@ static void cut_thirds(struct faults *f)
 
 static void cut_one_way(struct faults *f)
 {
-    int node = draw(f, 2) == 0 ? f->leader : draw_node(f);
+    int node = draw_leader_or_any(f);
 
     if (draw(f, 2) == 0) {
         cuts_deafen(&f->cuts, FAULTS_NODES, node,
@@ -174,25 +180,78 @@ static void kill_all(struct faults *f)
     each_of(f, (1 << FAULTS_NODES) - 1, kill_node);
 }
 
-/* strace holds each flush back, and slows the node besides. */
-static void slow_disk(struct faults *f)
+/* strace comes between a node and its disk, until it is told to let go. */
+static void meddle(struct faults *f, int i, const char *inject)
 {
-    int i = draw(f, 2) == 0 ? f->leader : draw_node(f);
-    char inject[64];
     char pid[16];
     const char *const argv[] = {
         "strace",          "-qq", "-f",   "-o", "/dev/null", "-e",
         "trace=fdatasync", "-e",  inject, "-p", pid,         NULL};
 
+    (void)snprintf(pid, sizeof pid, "%d", (int)cluster_pid(f->cluster, i));
+    faults_tell(f, "disk of node-%d: %s", i, inject);
+    f->tracer = process_start(
+        &(struct process_options){.argv = argv, .err_fd = fileno(f->story)});
+    assert_true(f->tracer > 0);
+}
+
+static void let_go(struct faults *f)
+{
+    int status;
+
+    if (f->tracer <= 0)
+        return;
+    (void)kill(f->tracer, SIGTERM);
+    status = process_wait(f->tracer, TRACER_MS_MAX);
+    f->tracer = 0;
+    if (status == 127 || status == -ETIMEDOUT)
+        fail_msg("strace ended with %d", status);
+}
+
+static void slow_disk(struct faults *f)
+{
+    int i = draw_leader_or_any(f);
+    char inject[64];
+
     if (f->is_down[i] || f->tracer > 0)
         return;
     (void)snprintf(inject, sizeof inject, "inject=fdatasync:delay_enter=%d",
                    10000 + draw(f, 190000));
-    (void)snprintf(pid, sizeof pid, "%d", (int)cluster_pid(f->cluster, i));
-    faults_tell(f, "slow disk of node-%d: %s us", i, inject);
-    f->tracer = process_start(
-        &(struct process_options){.argv = argv, .err_fd = fileno(f->story)});
-    assert_true(f->tracer > 0);
+    meddle(f, i, inject);
+}
+
+/* Only while all the others work: else there may be nothing to flush. */
+static bool is_calm(const struct faults *f)
+{
+    static const struct netns_cuts whole;
+    bool is_calm = memcmp(&f->cuts, &whole, sizeof whole) == 0;
+
+    for (int i = 0; i < FAULTS_NODES; i++)
+        is_calm = is_calm && !f->is_down[i] && !f->is_paused[i];
+    return is_calm;
+}
+
+#ifdef __SANITIZE_ADDRESS__
+#define CAN_END_TRACED false /* the search for leaks would fail */
+#else
+#define CAN_END_TRACED true
+#endif
+
+/* A node whose log can't be flushed must end. */
+static void fail_disk(struct faults *f)
+{
+    int i = draw_leader_or_any(f);
+    int status;
+
+    if (!CAN_END_TRACED || !is_calm(f) || f->tracer > 0)
+        return;
+    workload_down(f->workload, i);
+    f->is_down[i] = true;
+    meddle(f, i, "inject=fdatasync:error=EIO");
+    status = cluster_wait_end(f->cluster, i);
+    faults_tell(f, "node-%d ended with %d", i, status);
+    assert_int_equal(status, 1);
+    let_go(f);
 }
 
 static const struct {
@@ -205,7 +264,7 @@ static const struct {
     {"pause-leader", pause_leader}, {"pause-some", pause_some},
     {"pause-all", pause_all},       {"kill-leader", kill_leader},
     {"kill-some", kill_some},       {"kill-all", kill_all},
-    {"slow-disk", slow_disk},
+    {"slow-disk", slow_disk},       {"fail-disk", fail_disk},
 };
 
 const char *faults_name(int kind)
@@ -221,19 +280,6 @@ void faults_begin(struct faults *f, int kind)
 }
 
 /* ---- Their end ---- */
-
-static void end_slow_disk(struct faults *f)
-{
-    int status;
-
-    if (f->tracer <= 0)
-        return;
-    (void)kill(f->tracer, SIGTERM); /* it lets go of the node */
-    status = process_wait(f->tracer, TRACER_MS_MAX);
-    f->tracer = 0;
-    if (status == 127 || status == -ETIMEDOUT)
-        fail_msg("strace ended with %d", status);
-}
 
 static void end_cuts(struct faults *f)
 {
@@ -261,7 +307,7 @@ static void restart_all(struct faults *f)
 void faults_end_one(struct faults *f, int group)
 {
     static void (*const ends[FAULTS_ENDS])(struct faults * f) = {
-        end_slow_disk, end_cuts, end_pauses, restart_all};
+        let_go, end_cuts, end_pauses, restart_all};
 
     ends[group](f);
 }
