@@ -48,6 +48,12 @@
     X(READ_ROUND_JOINED, "a read joins the round that is under way") \
     X(READ_ID_REUSED, "a read asked again keeps its id") \
     X(READ_BEFORE_APPLIED, "a read is answered before its index is applied") \
+    X(FAULTY_VOTES, "who has lost entries votes all the same") \
+    X(FAULTY_CAMPAIGNS, "who has lost entries campaigns all the same") \
+    X(FAULT_MATCH_KEPT, "a leader counts on what a peer says it has lost") \
+    X(FAULT_BARRIER_SKIPPED, "who has lost entries is whole as soon as it is answered") \
+    X(FAULT_OLD_ANSWER, "an answer to an earlier question says when one is whole") \
+    X(FAULT_TERM_KEPT, "the answer of an older term's leader goes on to count") \
     X(RETRY_APPLIED_TWICE, "a command that comes twice is applied twice") \
     X(SESSION_REVIVED, "a command of a session that has ended takes effect") \
     X(QUOTA_UNCHECKED, "commands are applied whatever the quota says") \

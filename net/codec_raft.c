@@ -19,6 +19,8 @@ struct parts {
     Net__HeartbeatReply heartbeat_reply;
     Net__Read read;
     Net__ReadReply read_reply;
+    Net__Lost lost;
+    Net__LostReply lost_reply;
     uint64_t terms[PX_BATCH_ENTRIES_MAX];
     uint32_t kinds[PX_BATCH_ENTRIES_MAX];
     uint32_t sizes[PX_BATCH_ENTRIES_MAX];
@@ -122,6 +124,25 @@ static void put_read_reply(struct parts *p, const struct raft_msg_read_reply *r)
     p->raft.what_case = NET__RAFT__WHAT_READ_REPLY;
 }
 
+static void put_lost(struct parts *p, const struct raft_msg_lost *l)
+{
+    net__lost__init(&p->lost);
+    p->lost.id = l->id;
+    p->lost.match = l->match;
+    p->lost.last = l->last;
+    p->raft.lost = &p->lost;
+    p->raft.what_case = NET__RAFT__WHAT_LOST;
+}
+
+static void put_lost_reply(struct parts *p, const struct raft_msg_lost_reply *l)
+{
+    net__lost_reply__init(&p->lost_reply);
+    p->lost_reply.id = l->id;
+    p->lost_reply.index = l->index;
+    p->raft.lost_reply = &p->lost_reply;
+    p->raft.what_case = NET__RAFT__WHAT_LOST_REPLY;
+}
+
 static void put_what(struct parts *p, const struct raft_msg *msg)
 {
     switch (msg->type) {
@@ -150,6 +171,12 @@ static void put_what(struct parts *p, const struct raft_msg *msg)
         break;
     case RAFT_MSG_READ_REPLY:
         put_read_reply(p, &msg->read_reply);
+        break;
+    case RAFT_MSG_LOST:
+        put_lost(p, &msg->lost);
+        break;
+    case RAFT_MSG_LOST_REPLY:
+        put_lost_reply(p, &msg->lost_reply);
         break;
     case RAFT_MSG_TIMEOUT_NOW:
         break; /* its type says it all */
@@ -264,6 +291,10 @@ static Net__Raft__WhatCase what_of(uint32_t type, bool *is_type_out)
         return NET__RAFT__WHAT_READ;
     case RAFT_MSG_READ_REPLY:
         return NET__RAFT__WHAT_READ_REPLY;
+    case RAFT_MSG_LOST:
+        return NET__RAFT__WHAT_LOST;
+    case RAFT_MSG_LOST_REPLY:
+        return NET__RAFT__WHAT_LOST_REPLY;
     case RAFT_MSG_TIMEOUT_NOW:
         return NET__RAFT__WHAT__NOT_SET;
     }
@@ -310,6 +341,15 @@ static void get_small(const Net__Raft *head, struct raft_msg *out)
     case RAFT_MSG_READ_REPLY:
         out->read_reply.id = head->read_reply->id;
         out->read_reply.index = head->read_reply->index;
+        break;
+    case RAFT_MSG_LOST:
+        out->lost.id = head->lost->id;
+        out->lost.match = head->lost->match;
+        out->lost.last = head->lost->last;
+        break;
+    case RAFT_MSG_LOST_REPLY:
+        out->lost_reply.id = head->lost_reply->id;
+        out->lost_reply.index = head->lost_reply->index;
         break;
     case RAFT_MSG_APPEND:
     case RAFT_MSG_TIMEOUT_NOW:

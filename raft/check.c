@@ -103,6 +103,8 @@ static void check_role(const struct raft *r)
     px_assert(
         px_implies(r->installing != 0, r->role == RAFT_FOLLOWER)); /* R12 */
     px_assert(r->installing <= r->hard.term);                      /* R12 */
+    px_assert(
+        px_implies(r->fault.is_faulty, r->role == RAFT_FOLLOWER)); /* R14 */
     px_assert(px_implies(r->role != RAFT_FOLLOWER, r->is_voter));  /* R5 */
     px_assert(px_implies(r->role == RAFT_CANDIDATE || r->role == RAFT_LEADER,
                          r->hard.voted_for == r->id)); /* R5 */
@@ -119,6 +121,23 @@ static void check_role(const struct raft *r)
     px_assert(r->election_at >= r->quiet_until);
 }
 
+static void check_fault(const struct raft *r)
+{
+    const struct raft_fault *f = &r->fault;
+    const struct raft_fault *seen = &r->seen_fault;
+
+    px_assert(f->is_faulty == (f->id != 0));
+    px_assert(px_implies(!f->is_faulty, f->verified == 0 && f->barrier == 0));
+    px_assert(f->verified <= r->log.last);
+    px_assert(px_implies(!seen->is_faulty, !f->is_faulty)); /* R14 */
+    px_assert(
+        px_implies(f->is_faulty, /* R15 */
+                   (f->id == seen->id) == (r->hard.term == r->seen_hard.term)));
+    px_assert(px_implies(f->is_faulty && f->id == seen->id,
+                         f->verified >= seen->verified &&
+                             f->barrier >= seen->barrier));
+}
+
 static void check_change(struct raft *r)
 {
     px_assert(r->hard.term >= r->seen_hard.term); /* R1 */
@@ -127,6 +146,7 @@ static void check_change(struct raft *r)
                          r->hard.voted_for == r->seen_hard.voted_for));
     px_assert(r->commit >= r->seen_commit);       /* R2 */
     px_assert(r->log.base.index >= r->seen_base); /* R13 */
+    r->seen_fault = r->fault;
     r->seen_hard = r->hard;
     r->seen_commit = r->commit;
     r->seen_base = r->log.base.index;
@@ -144,5 +164,6 @@ void raft_check(struct raft *r)
     px_assert(r->reads.done <= r->reads.wanted); /* R10 */
     px_assert(px_implies(r->reads.attempt != 0, r->leader != 0));
     check_role(r);
+    check_fault(r);
     check_change(r);
 }

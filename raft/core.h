@@ -29,6 +29,9 @@
  *       step: the log is not changed once a step has shown any.
  *   R12 Who installs a snapshot is a follower, of no older term than it.
  *   R13 The log's base only grows, within what is applied.
+ *   R14 Who is faulty is a follower; once whole, it stays so.
+ *   R15 What is known of the repair is of this term: it is asked for anew in
+ *       the next.
  *
  *   Log:       L1 terms ascend   L2 durable, applied <= last
  *              L3 what is not durable is in memory   L4 sums are right
@@ -67,6 +70,14 @@ struct raft_reads {
     raft_index round_index;
 };
 
+/* The log has lost entries; see fault.c. All 0 once it has not. */
+struct raft_fault {
+    bool is_faulty;
+    uint64_t id;         /* of the question to this term's leader */
+    raft_index verified; /* our log is that leader's up to here, by its word */
+    raft_index barrier;  /* its answer: where we are whole; 0: none yet */
+};
+
 /* What the step under way has to say; raft_step makes a raft_out of it. */
 struct raft_draft {
     struct raft_msg now[RAFT_NOW_MAX];
@@ -80,6 +91,7 @@ struct raft_draft {
     bool is_hard_changed;
     bool is_reset;
     bool is_installed;
+    bool is_recovered;
     raft_index append_first; /* 0: nothing was appended */
     struct raft_read_ready reads;
     struct raft_pos proposed;
@@ -120,6 +132,7 @@ struct raft {
     bool is_transfer;     /* candidate: on the word of the leader */
     raft_term installing; /* a snapshot comes in, sent in this term; 0: none */
     struct raft_reads reads;
+    struct raft_fault fault;
     uint64_t refused; /* messages that no sound member sends to us */
 
     /* Leader. */
@@ -141,6 +154,7 @@ struct raft {
     struct raft_hard_state seen_hard;
     raft_index seen_commit;
     raft_index seen_base;
+    struct raft_fault seen_fault;
 };
 
 /* Elections don't get there; a term beyond is damage, and would end all. */
@@ -229,6 +243,20 @@ void raft_on_snapshot_sent(struct raft *r, raft_id peer, bool is_ok,
 int raft_on_installing(struct raft *r, raft_term term);
 int raft_on_installed(struct raft *r, struct raft_pos pos,
                       const struct raft_config *config);
+
+/* ---- fault.c ---- */
+
+/* The term is another. */
+void raft_fault_term(struct raft *r);
+/* A message of this term's leader has shown that our log is its up to @index.*/
+void raft_fault_verified(struct raft *r, raft_index index);
+/* A heartbeat came; the leader believes that we hold its log up to @believed. */
+void raft_fault_ask(struct raft *r, raft_index believed);
+void raft_on_lost(struct raft *r, struct raft_peer *p,
+                  const struct raft_msg *m);
+void raft_on_lost_reply(struct raft *r, const struct raft_msg *m);
+/* At the end of a step: are we whole again? */
+void raft_fault_settle(struct raft *r);
 
 /* ---- commit.c ---- */
 

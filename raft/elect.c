@@ -39,8 +39,10 @@ void raft_become_follower(struct raft *r, raft_term term)
     bool was_leader = r->role == RAFT_LEADER;
 
     px_assert(term >= r->hard.term); /* R1 */
-    if (term > r->hard.term)
+    if (term > r->hard.term) {
         raft_set_hard(r, term, 0);
+        raft_fault_term(r); /* R15 */
+    }
     r->role = RAFT_FOLLOWER;
     r->leader = 0;
     r->granted = 0;
@@ -111,12 +113,19 @@ static void become_pre_candidate(struct raft *r)
     ask_for_votes(r, RAFT_MSG_PRE_VOTE, r->hard.term + 1);
 }
 
+/* R12, R14 */
+static bool may_campaign(const struct raft *r)
+{
+    return r->installing == 0 &&
+           (!r->fault.is_faulty || px_mutant(FAULTY_CAMPAIGNS));
+}
+
 void raft_on_election_timeout(struct raft *r)
 {
     px_assert(r->role != RAFT_LEADER);
     px_assert(r->is_voter);
     px_assert(r->now >= r->quiet_until);
-    if (r->installing != 0) { /* R12 */
+    if (!may_campaign(r)) {
         raft_election_restart(r);
         return;
     }
@@ -129,7 +138,7 @@ void raft_on_election_timeout(struct raft *r)
 void raft_on_timeout_now(struct raft *r, const struct raft_msg *m)
 {
     if (r->role == RAFT_FOLLOWER && m->from == r->leader && r->is_voter &&
-        r->now >= r->quiet_until && r->installing == 0)
+        r->now >= r->quiet_until && may_campaign(r))
         become_candidate(r, true);
 }
 
@@ -140,6 +149,8 @@ static bool may_vote(const struct raft *r, const struct raft_msg *m)
 {
     if (r->now < r->quiet_until)
         return false;
+    if (r->fault.is_faulty && !px_mutant(FAULTY_VOTES))
+        return false; /* a vote stands for what was acknowledged (fault.c) */
     if (px_mutant(STICKY_NOT) ||
         (px_mutant(STICKY_SAME_TERM) && m->term > r->hard.term))
         return true;

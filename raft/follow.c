@@ -180,6 +180,7 @@ int raft_on_append(struct raft *r, const struct raft_msg *m)
     if (px_mutant(COMMIT_BEYOND_APPEND))
         raft_commit_to(r, a->commit < r->log.last ? a->commit : r->log.last);
     raft_commit_to(r, a->commit < verified ? a->commit : verified);
+    raft_fault_verified(r, verified);
     acknowledge(r, m, verified);
     return 0;
 }
@@ -202,6 +203,7 @@ void raft_on_heartbeat(struct raft *r, const struct raft_msg *m)
     reply->heartbeat_reply.stamp = h->stamp;
     reply->heartbeat_reply.round = h->round;
     reply->heartbeat_reply.last = r->log.last;
+    raft_fault_ask(r, h->match.index);
 }
 
 void raft_refuse_stale_leader(struct raft *r, const struct raft_msg *m)

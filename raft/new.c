@@ -58,7 +58,7 @@ static bool are_durations_sound(const struct raft_options *o)
 
 static bool are_sound(const struct raft_options *o)
 {
-    if (o->is_first_boot && (o->last > 0 || o->hard.term > 0))
+    if (o->is_first_boot && (o->last > 0 || o->hard.term > 0 || o->is_faulty))
         return false;
     return o->id != 0 && are_members_sound(&o->config) && is_log_sound(o) &&
            are_durations_sound(o);
@@ -109,10 +109,13 @@ static void set_times(struct raft *r, const struct raft_options *o)
     raft_election_restart(r);
     if (is_alone)
         r->election_at = o->now;
-    /* Attempts to read must differ from those before a restart, within the
-     * same term: the time tells the two apart. */
+    /* Attempts to read, and what a faulty replica asks, must differ from those
+     * before a restart, within the same term: the time tells the two apart. */
     px_rand_init(&attempts, o->seed ^ o->now);
     r->reads.attempt_next = px_rand_next(&attempts) >> 1 | 1;
+    if (o->is_faulty)
+        r->fault = (struct raft_fault){.is_faulty = true,
+                                       .id = px_rand_next(&attempts) >> 1 | 1};
 }
 
 int raft_new(const struct raft_options *options, struct raft **raft_out)
@@ -136,6 +139,7 @@ int raft_new(const struct raft_options *options, struct raft **raft_out)
     r->seen_hard = r->hard;
     r->seen_commit = r->commit;
     r->seen_base = r->log.base.index;
+    r->seen_fault = r->fault;
     *raft_out = r;
     return 0;
 }
@@ -186,6 +190,8 @@ void raft_get_status(const struct raft *r, struct raft_status *status_out)
         .lease_end = raft_lease_end(r),
         .can_serve = raft_can_serve(r),
         .is_installing = r->installing != 0,
+        .is_faulty = r->fault.is_faulty,
+        .recovered_at = r->fault.barrier,
         .refused = r->refused,
     };
 }

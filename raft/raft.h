@@ -50,6 +50,14 @@
  *                   base = pos; where it does, the log is as good as any, its
  *                   base at pos or before. The state begins at pos or later.
  *
+ * A log that has lost entries which were durable once (a flipped bit, a missing
+ * file) is the caller's to notice. It cuts it to what is sound, notes durably
+ * that it is *faulty*, and says so to raft_new (is_faulty); term and vote must
+ * not be lost. The leader then makes it whole again (fault.c), and
+ * out.is_recovered says when: the note may go. Until then each start is with
+ * is_faulty. A replica that is faulty serves reads and forwards like any
+ * follower, but neither votes nor campaigns: a sole voter stays so for ever.
+ *
  * Source: Ongaro's dissertation ("Raft"), section numbers as there.
  * Thread: one, the loop. */
 #ifndef RAFT_RAFT_H
@@ -98,6 +106,8 @@ struct raft_options {
      * supported a lease. Otherwise the replica neither votes nor campaigns
      * for max(promise, election) x (1 + rho) from @now (6.4, hardened). */
     bool is_first_boot;
+    /* The log may lack entries that were durable here once. */
+    bool is_faulty;
     px_ns now;
 };
 
@@ -229,6 +239,8 @@ struct raft_out {
     bool is_installed; /* of an INSTALLED: the state is to be the snapshot, and
                           counts as applied up to it. Else it was ignored, being
                           no news */
+    bool is_recovered; /* a replica that was faulty holds, durably, all that it
+                          may ever have acknowledged: it is one like others */
 };
 
 struct raft_status {
@@ -246,6 +258,9 @@ struct raft_status {
                          sole voter; else 0 */
     bool can_serve;  /* leader: has committed in its own term */
     bool is_installing;
+    bool is_faulty;
+    raft_index recovered_at; /* faulty: it is whole once it holds, durably, what
+                                the leader has up to here; 0: not known yet */
     uint64_t refused; /* messages ignored that no sound member sends to us */
 };
 

@@ -91,6 +91,7 @@ static void draft_begin(struct raft *r)
     d->reads = (struct raft_read_ready){0};
     d->proposed = (struct raft_pos){0};
     d->is_installed = false;
+    d->is_recovered = false;
     d->is_log_shown = false;
     raft_log_trim(&r->log);
 }
@@ -146,6 +147,7 @@ static void draft_end(struct raft *r, struct raft_out *out)
         .deadline = deadline(r),
         .proposed = d->proposed,
         .is_installed = d->is_installed,
+        .is_recovered = d->is_recovered,
     };
     draft_write(r, out);
     if (d->after_count > 0 && !px_mutant(ACK_BEFORE_FSYNC))
@@ -199,6 +201,8 @@ static void on_msg_to_leader(struct raft *r, struct raft_peer *p,
         raft_on_heartbeat_reply(r, p, m);
     else if (m->type == RAFT_MSG_READ)
         raft_on_read_request(r, p, m);
+    else if (m->type == RAFT_MSG_LOST)
+        raft_on_lost(r, p, m);
 }
 
 /* A message of our term. */
@@ -218,6 +222,7 @@ static int on_msg_of_term(struct raft *r, struct raft_peer *p,
     case RAFT_MSG_APPEND_REPLY:
     case RAFT_MSG_HEARTBEAT_REPLY:
     case RAFT_MSG_READ:
+    case RAFT_MSG_LOST:
         if (r->role == RAFT_LEADER)
             on_msg_to_leader(r, p, m);
         return 0;
@@ -226,6 +231,9 @@ static int on_msg_of_term(struct raft *r, struct raft_peer *p,
         return 0;
     case RAFT_MSG_TIMEOUT_NOW:
         raft_on_timeout_now(r, m);
+        return 0;
+    case RAFT_MSG_LOST_REPLY:
+        raft_on_lost_reply(r, m);
         return 0;
     case RAFT_MSG_PRE_VOTE:
     case RAFT_MSG_VOTE:
@@ -344,6 +352,7 @@ int raft_step(struct raft *r, const struct raft_in *in, struct raft_out *out)
     rc = on_input(r, in);
     if (in->type == RAFT_IN_MSG)
         on_time(r);
+    raft_fault_settle(r);
     draft_end(r, out);
     return rc;
 }

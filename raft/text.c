@@ -45,6 +45,10 @@ const char *raft_msg_type_text(enum raft_msg_type type)
         return "read-reply";
     case RAFT_MSG_TIMEOUT_NOW:
         return "timeout-now";
+    case RAFT_MSG_LOST:
+        return "lost";
+    case RAFT_MSG_LOST_REPLY:
+        return "lost-reply";
     }
     return "unknown";
 }
@@ -96,6 +100,14 @@ void raft_msg_text(const struct raft_msg *m, struct px_text *text)
     case RAFT_MSG_READ_REPLY:
         px_text_add(text, " id=%" PRIu64 " index=%" PRIu64, m->read_reply.id,
                     m->read_reply.index);
+        return;
+    case RAFT_MSG_LOST:
+        px_text_add(text, " id=%" PRIu64 " match=%" PRIu64 " last=%" PRIu64,
+                    m->lost.id, m->lost.match, m->lost.last);
+        return;
+    case RAFT_MSG_LOST_REPLY:
+        px_text_add(text, " id=%" PRIu64 " index=%" PRIu64, m->lost_reply.id,
+                    m->lost_reply.index);
         return;
     case RAFT_MSG_TIMEOUT_NOW:
         return;

@@ -77,6 +77,8 @@ enum raft_msg_type {
     RAFT_MSG_READ = 9,
     RAFT_MSG_READ_REPLY = 10,
     RAFT_MSG_TIMEOUT_NOW = 11, /* leadership transfer */
+    RAFT_MSG_LOST = 12,
+    RAFT_MSG_LOST_REPLY = 13,
 };
 
 /* PRE_VOTE, VOTE. A pre-vote's message term is the term it would campaign in;
@@ -137,6 +139,21 @@ struct raft_msg_read_reply {
     raft_index index;
 };
 
+/* LOST: a faulty replica to its leader; see fault.c. */
+struct raft_msg_lost {
+    uint64_t id;      /* fresh for each term and each start */
+    raft_index match; /* it holds the leader's log up to here, and what it said
+                         it held behind that may be lost */
+    raft_index last;  /* where its log ends */
+};
+
+/* LOST_REPLY. */
+struct raft_msg_lost_reply {
+    uint64_t id;
+    raft_index index; /* where the leader's log ends: all that the faulty one
+                         may have acknowledged lies before */
+};
+
 struct raft_msg {
     enum raft_msg_type type;
     raft_id from;
@@ -151,6 +168,8 @@ struct raft_msg {
         struct raft_msg_heartbeat_reply heartbeat_reply;
         struct raft_msg_read read;
         struct raft_msg_read_reply read_reply;
+        struct raft_msg_lost lost;
+        struct raft_msg_lost_reply lost_reply;
     };
 };
 

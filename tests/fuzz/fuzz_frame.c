@@ -42,6 +42,11 @@ static void check_raft(const struct net_frame_in *in)
     px_assert(again.term == msg.term);
     if (msg.type == RAFT_MSG_APPEND)
         px_assert(again.append.count == msg.append.count);
+    if (msg.type == RAFT_MSG_LOST)
+        px_assert(again.lost.match == msg.lost.match &&
+                  again.lost.last == msg.lost.last);
+    if (msg.type == RAFT_MSG_LOST_REPLY)
+        px_assert(again.lost_reply.index == msg.lost_reply.index);
     net_frame_free(f);
 }
 

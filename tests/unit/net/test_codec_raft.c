@@ -108,6 +108,15 @@ static void round_trips(struct raft_msg msg)
         assert_true(back.read_reply.id == msg.read_reply.id);
         assert_true(back.read_reply.index == msg.read_reply.index);
         break;
+    case RAFT_MSG_LOST:
+        assert_true(back.lost.id == msg.lost.id);
+        assert_true(back.lost.match == msg.lost.match);
+        assert_true(back.lost.last == msg.lost.last);
+        break;
+    case RAFT_MSG_LOST_REPLY:
+        assert_true(back.lost_reply.id == msg.lost_reply.id);
+        assert_true(back.lost_reply.index == msg.lost_reply.index);
+        break;
     case RAFT_MSG_TIMEOUT_NOW:
         break;
     }
@@ -138,12 +147,14 @@ static void every_type_round_trips(void **state)
     round_trips(MSG(RAFT_MSG_READ, .read = {4}));
     round_trips(MSG(RAFT_MSG_READ_REPLY, .read_reply = {4, 5}));
     round_trips(MSG(RAFT_MSG_TIMEOUT_NOW, .read = {0}));
+    round_trips(MSG(RAFT_MSG_LOST, .lost = {4, 5, 6}));
+    round_trips(MSG(RAFT_MSG_LOST_REPLY, .lost_reply = {4, 5}));
 }
 
 static void every_type_round_trips_with_nothing_but_zeros(void **state)
 {
     (void)state;
-    for (int type = RAFT_MSG_PRE_VOTE; type <= RAFT_MSG_TIMEOUT_NOW; type++)
+    for (int type = RAFT_MSG_PRE_VOTE; type <= RAFT_MSG_LOST_REPLY; type++)
         round_trips((struct raft_msg){.type = (enum raft_msg_type)type});
 }
 
@@ -164,6 +175,8 @@ static void every_type_round_trips_with_the_largest_numbers(void **state)
                      .heartbeat_reply = {MAX64, MAX64, MAX64}));
     round_trips(EDGE(RAFT_MSG_READ, .read = {MAX64}));
     round_trips(EDGE(RAFT_MSG_READ_REPLY, .read_reply = {MAX64, MAX64}));
+    round_trips(EDGE(RAFT_MSG_LOST, .lost = {MAX64, MAX64, MAX64}));
+    round_trips(EDGE(RAFT_MSG_LOST_REPLY, .lost_reply = {MAX64, MAX64}));
 }
 
 static struct raft_msg append_of(const struct raft_entry *entries, size_t count)
@@ -362,22 +375,22 @@ static void a_type_and_a_part_that_differ_are_refused(void **state)
 {
     (void)state;
     for (uint8_t type = 0; type < 20; type++) {
-        for (unsigned part = 4; part <= 13; part++) {
-            static const unsigned expected[] = {0, 5, 6,  5,  6,  7,
-                                                8, 9, 10, 11, 12, 4};
+        for (unsigned part = 4; part <= 15; part++) {
+            static const unsigned expected[] = {0, 5,  6,  5,  6, 7,  8,
+                                                9, 10, 11, 12, 4, 13, 14};
             struct varints head = {0};
             struct net_frame_in in = {.head = head.bytes};
             struct raft_msg back;
             int rc = -EPROTO;
 
             put(&head, 1, type);
-            if (part != 4 && part != 13) /* 4: none, 13: not known here */
+            if (part != 4 && part != 15) /* 4: none, 15: not known here */
                 put_bytes(&head, part, "", 0);
-            else if (part == 13)
+            else if (part == 15)
                 put_bytes(&head, part, "x", 1);
             in.head_bytes = head.size;
-            if (type >= 1 && type <= 11 &&
-                (expected[type] == part || (expected[type] == 4 && part == 13)))
+            if (type >= 1 && type <= 13 &&
+                (expected[type] == part || (expected[type] == 4 && part == 15)))
                 rc = 0;
             assert_int_equal(net_decode_raft(&in, decoded, &back), rc);
         }
@@ -417,7 +430,7 @@ static void check_in_range(const struct raft_msg *msg, struct px_slice body)
     size_t at = 0;
 
     assert_true(msg->type >= RAFT_MSG_PRE_VOTE);
-    assert_true(msg->type <= RAFT_MSG_TIMEOUT_NOW);
+    assert_true(msg->type <= RAFT_MSG_LOST_REPLY);
     if (msg->type != RAFT_MSG_APPEND)
         return;
     assert_true(msg->append.count <= PX_BATCH_ENTRIES_MAX);

@@ -46,7 +46,7 @@ static bool has_all(void *ctx)
 {
     const struct node *b = ctx;
 
-    return b->raft_count == RAFT_MSG_TIMEOUT_NOW && b->forward_count == 1 &&
+    return b->raft_count == RAFT_MSG_LOST_REPLY && b->forward_count == 1 &&
            b->forward_refused_count == 1;
 }
 
@@ -63,7 +63,7 @@ static void all_messages_are_exchanged(void **state)
 
     (void)state;
     pair_open(&w, &a, &b);
-    for (int type = RAFT_MSG_PRE_VOTE; type <= RAFT_MSG_TIMEOUT_NOW; type++) {
+    for (int type = RAFT_MSG_PRE_VOTE; type <= RAFT_MSG_LOST_REPLY; type++) {
         const struct raft_msg msg = {
             .type = (enum raft_msg_type)type, .from = 1, .to = 2, .term = 7};
 
@@ -80,9 +80,9 @@ static void all_messages_are_exchanged(void **state)
     assert_memory_equal(b.kept.data, "command", 7);
     assert_int_equal(b.forward_refused_last.session, 4);
     assert_int_equal(b.forward_refused_last.rc, -PX_ENOTLEADER);
-    assert_int_equal(node_peer(&b, 1).frames_in, RAFT_MSG_TIMEOUT_NOW + 2);
+    assert_int_equal(node_peer(&b, 1).frames_in, RAFT_MSG_LOST_REPLY + 2);
     /* and a hello on each of the two connections */
-    assert_int_equal(node_peer(&a, 2).frames_out, RAFT_MSG_TIMEOUT_NOW + 4);
+    assert_int_equal(node_peer(&a, 2).frames_out, RAFT_MSG_LOST_REPLY + 4);
     assert_int_equal(node_peer(&a, 2).dropped, 0);
     px_slice_unref(&command);
     pair_close(&w, &a, &b);

@@ -96,7 +96,7 @@ static void each_message_takes_its_lane(void **state)
     node_add(&a, 2, raw_port(listener));
     lanes_accept(&l, &w, listener, 2);
     node_await_connected(&a, 2);
-    for (int type = RAFT_MSG_PRE_VOTE; type <= RAFT_MSG_TIMEOUT_NOW; type++) {
+    for (int type = RAFT_MSG_PRE_VOTE; type <= RAFT_MSG_LOST_REPLY; type++) {
         const struct raft_msg msg = {
             .type = (enum raft_msg_type)type, .from = 1, .to = 2};
         struct raw *lane = type == RAFT_MSG_APPEND ? &l.bulk : &l.urgent;

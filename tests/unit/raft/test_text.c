@@ -46,6 +46,12 @@ static void every_message_says_what_it_carries(void **s)
     assert_text(reply, "read-reply 2>1 term=3 id=9 index=6");
     read.type = RAFT_MSG_TIMEOUT_NOW;
     assert_text(read, "timeout-now 2>1 term=3");
+    read.type = RAFT_MSG_LOST;
+    read.lost = (struct raft_msg_lost){.id = 9, .match = 4, .last = 7};
+    assert_text(read, "lost 2>1 term=3 id=9 match=4 last=7");
+    read.type = RAFT_MSG_LOST_REPLY;
+    read.lost_reply = (struct raft_msg_lost_reply){.id = 9, .index = 8};
+    assert_text(read, "lost-reply 2>1 term=3 id=9 index=8");
 }
 
 static void roles_have_names(void **s)
