@@ -96,7 +96,82 @@ struct raft_write disk_do_one(struct disk *d)
     px_assert(d->last == w.write.last.index);
     d->durable_seq = w.write.seq;
     d->is_new = false;
+    if (d->is_note_going)
+        d->is_faulty = d->is_note_going = false;
     return w.write;
+}
+
+/* ---- Damage ---- */
+
+static void forget_past(struct disk *d)
+{
+    disk_free_entries(d->past, d->past_last - d->past_base.index);
+    d->past = NULL;
+    d->past_base = (struct raft_pos){0};
+    d->past_last = 0;
+}
+
+void disk_note_past(struct disk *d)
+{
+    forget_past(d);
+    d->past =
+        disk_copy_entries(&d->log[d->base.index + 1], d->last - d->base.index);
+    d->past_base = d->base;
+    d->past_last = d->last;
+}
+
+static void note_lost(struct disk *d)
+{
+    px_assert(d->write_count == 0);
+    if (d->lost_base < d->base.index)
+        d->lost_base = d->base.index;
+    for (raft_index i = d->base.index + 1; i <= d->last; i++)
+        d->lost[i] = d->log[i].pos.term;
+    if (d->lost_last < d->last)
+        d->lost_last = d->last;
+    d->is_faulty = true;
+    d->is_note_going = false;
+}
+
+void disk_damage(struct disk *d, raft_index last)
+{
+    px_assert(last >= d->base.index);
+    note_lost(d);
+    disk_cut(d, last + 1);
+}
+
+void disk_turn_back(struct disk *d)
+{
+    px_assert(d->past != NULL);
+    note_lost(d);
+    disk_cut(d, d->base.index + 1);
+    d->base = d->past_base;
+    d->last = d->past_last;
+    for (raft_index i = d->base.index + 1; i <= d->last; i++) {
+        d->log[i] = d->past[i - d->base.index - 1];
+        (void)px_slice_ref(d->log[i].data);
+    }
+}
+
+void disk_recovered(struct disk *d)
+{
+    d->lost_base = 0;
+    for (; d->lost_last > 0; d->lost_last--)
+        d->lost[d->lost_last] = 0;
+    d->is_note_going = d->is_faulty;
+}
+
+bool disk_held(const struct disk *d, struct raft_pos pos)
+{
+    return disk_holds(d, pos) || pos.index <= d->lost_base ||
+           (pos.index <= d->lost_last && d->lost[pos.index] == pos.term);
+}
+
+void disk_fini(struct disk *d)
+{
+    disk_cut(d, d->base.index + 1);
+    forget_past(d);
+    free(d->writes);
 }
 
 static bool holds_in_log(const struct disk *d, struct raft_pos pos)

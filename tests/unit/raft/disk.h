@@ -26,6 +26,17 @@ struct disk {
     raft_index last;
     struct raft_entry log[INDEX_MAX]; /* [index], behind base */
     bool is_new;
+    bool is_faulty;     /* it has lost entries, by a note that is durable */
+    bool is_note_going; /* the note is, with the next write that is done */
+    /* The log as it was at some time, entries behind past_base. */
+    struct raft_entry *past;
+    raft_index past_last;
+    struct raft_pos past_base;
+    /* What it held when it lost entries, till it holds all again: of the entry
+     * at each index the term. 0: nothing was lost there. */
+    raft_term lost[INDEX_MAX];
+    raft_index lost_base;
+    raft_index lost_last; /* 0: nothing was lost */
     struct disk_write *writes;
     size_t write_count;
     size_t write_capacity;
@@ -45,6 +56,18 @@ struct raft_write disk_do_one(struct disk *d);
 /* Drops the log from @first on; or up to @index. */
 void disk_cut(struct disk *d, raft_index first);
 void disk_compact(struct disk *d, raft_index index);
+/* Remembers the log as it is. */
+void disk_note_past(struct disk *d);
+/* Loses what lies behind @last; or all that was written since the past that was
+ * remembered, so that what had been cut is back. Nothing is under way. */
+void disk_damage(struct disk *d, raft_index last);
+void disk_turn_back(struct disk *d);
+/* The replica says that it holds again all that it ever did. */
+void disk_recovered(struct disk *d);
+/* Did the disk hold @pos, before something was lost? */
+bool disk_held(const struct disk *d, struct raft_pos pos);
+void disk_fini(struct disk *d);
+
 /* Before a start: a log that does not hold the snapshot's place is reset to
  * it. True if it was. */
 bool disk_recover(struct disk *d);

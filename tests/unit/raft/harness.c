@@ -157,6 +157,10 @@ int cluster_step(struct cluster *c, struct node *n, struct raft_in in)
     rc = raft_step(n->raft, &in, &out);
     raft_check(n->raft);
     oracle_on_step(c, n, &in, &out);
+    if (out.is_recovered) {
+        disk_recovered(&n->disk);
+        c->counts.recovered++;
+    }
     if (out.is_installed)
         n->applied = in.installed.pos.index;
     take(c, n, &out);
@@ -260,6 +264,7 @@ void cluster_crash(struct cluster *c, struct node *n, size_t kept,
     c->counts.lost_writes += d->write_count;
     c->counts.crashes++;
     d->write_count = 0;
+    d->is_note_going = false;
     raft_free(n->raft);
     n->raft = NULL;
     c->now += PX_NS_PER_US; /* two runs never start at the same time */
@@ -269,6 +274,41 @@ void cluster_crash(struct cluster *c, struct node *n, size_t kept,
     n->read_count = 0;
     /* A state that is lost is built anew from the snapshot, at least. */
     n->applied = applied > d->snapshot.index ? applied : d->snapshot.index;
+}
+
+/* A state that the log does not hold any more is not to be believed. */
+static void distrust_state(const struct cluster *c, struct node *n)
+{
+    if (!disk_holds(&n->disk, c->committed[n->applied].pos))
+        n->applied = n->disk.snapshot.index;
+}
+
+void cluster_damage(struct cluster *c, struct node *n, raft_index last)
+{
+    px_assert(n->raft == NULL);
+    c->counts.damaged++;
+    c->counts.again += n->disk.is_faulty;
+    disk_damage(&n->disk, last);
+    distrust_state(c, n);
+}
+
+void cluster_turn_back(struct cluster *c, struct node *n)
+{
+    px_assert(n->raft == NULL);
+    c->counts.damaged++;
+    c->counts.turned++;
+    c->counts.again += n->disk.is_faulty;
+    disk_turn_back(&n->disk);
+    distrust_state(c, n);
+}
+
+unsigned cluster_faulty(const struct cluster *c)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < c->count; i++)
+        count += c->nodes[i].disk.is_faulty;
+    return count;
 }
 
 void cluster_restart(struct cluster *c, struct node *n)
@@ -289,6 +329,7 @@ void cluster_restart(struct cluster *c, struct node *n)
         .last = n->disk.last,
         .applied = n->applied,
         .is_first_boot = n->disk.is_new,
+        .is_faulty = n->disk.is_faulty,
         .now = cluster_clock(c, n),
     };
 
@@ -469,8 +510,7 @@ void cluster_free(struct cluster *c)
 
         if (n->raft != NULL)
             cluster_crash(c, n, 0, 0);
-        disk_cut(&n->disk, n->disk.base.index + 1);
-        free(n->disk.writes);
+        disk_fini(&n->disk);
         free(n->held.list);
     }
     parcels_clear(&c->network);

@@ -99,6 +99,12 @@ struct cluster_counts {
     uint64_t kept;      /* installed, and the log kept what lay behind */
     uint64_t ignored;   /* installed, being no news */
     uint64_t broken;    /* transfers that came to nothing */
+    uint64_t damaged;   /* logs that lost entries */
+    uint64_t again;     /* ... before they had them back */
+    uint64_t turned;    /* ... and had older ones instead */
+    uint64_t lost;      /* messages that say so */
+    uint64_t recovered; /* replicas that hold all again */
+    uint64_t phantoms;  /* commits that counted on a copy which was lost */
     uint64_t unswapped; /* restarts with a snapshot that the log lacked */
 };
 
@@ -139,6 +145,13 @@ void cluster_double(struct cluster *c, size_t i);
 void cluster_drop(struct cluster *c, size_t i);
 void cluster_cut(struct cluster *c, unsigned a, unsigned b, bool is_cut);
 void cluster_heal(struct cluster *c);
+
+/* A replica that is down finds that its disk has lost what lies behind @last; or
+ * all that came since the past that the disk remembers. */
+void cluster_damage(struct cluster *c, struct node *n, raft_index last);
+void cluster_turn_back(struct cluster *c, struct node *n);
+/* How many have lost entries, as far as their disks note. */
+unsigned cluster_faulty(const struct cluster *c);
 
 /* The disk: the next @count writes become durable. */
 void cluster_sync(struct cluster *c, struct node *n, size_t count);

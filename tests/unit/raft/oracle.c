@@ -79,14 +79,20 @@ static void check_entry(struct cluster *c, const struct raft *r,
 
 /* ---- Commits ---- */
 
-/* On the disks of a majority, running or not: power may fail now. */
-static bool is_on_majority(const struct cluster *c, struct raft_pos pos)
+/* On the disks of a majority, running or not: power may fail now. A copy that
+ * was lost counts as long as its replica knows that it lacks something: until
+ * then it was told of, and who has lost it does not vote. */
+static bool is_on_majority(struct cluster *c, struct raft_pos pos)
 {
+    unsigned held = 0;
     unsigned count = 0;
 
-    for (unsigned i = 0; i < c->count; i++)
+    for (unsigned i = 0; i < c->count; i++) {
         count += disk_holds(&c->nodes[i].disk, pos);
-    return count > c->count / 2;
+        held += disk_held(&c->nodes[i].disk, pos);
+    }
+    c->counts.phantoms += count <= c->count / 2;
+    return held > c->count / 2;
 }
 
 /* What any replica takes for committed: what others do, too. */
@@ -218,6 +224,7 @@ void oracle_on_send(struct cluster *c, const struct node *n,
         m->type == RAFT_MSG_PRE_VOTE ||
         (m->type == RAFT_MSG_PRE_VOTE_REPLY && m->vote_reply.is_granted);
 
+    c->counts.lost += m->type == RAFT_MSG_LOST;
     if (!is_of_next_term)
         must(c, hard->term >= m->term, "a term left before it was durable");
     if (hard->term != m->term)

@@ -62,6 +62,27 @@ static void crash(struct cluster *c, struct node *n)
                       below(c, n->applied + 1));
 }
 
+/* Its disk has lost something when it comes back: of a minority, so that the
+ * others can make it good; now and then of more. */
+static void random_damage(struct cluster *c, struct node *n)
+{
+    const struct disk *d = &n->disk;
+
+    if (!d->is_faulty && cluster_faulty(c) >= (c->count - 1) / 2 &&
+        below(c, 50) > 0)
+        return;
+    crash(c, n);
+    if (d->is_new)
+        return;
+    if (d->past != NULL && below(c, 3) == 0)
+        cluster_turn_back(c, n);
+    else if (d->last > d->base.index && d->last > 1)
+        cluster_damage(c, n,
+                       d->last - 1 -
+                           below(c, d->last - d->base.index) /
+                               (1 + below(c, 10)));
+}
+
 static void random_crash(struct cluster *c, struct node *n)
 {
     if (n->raft == NULL)
@@ -123,6 +144,12 @@ static void random_disk(struct cluster *c, struct node *n)
         cluster_answer_fetch(c, n, below(c, 5) > 0);
     else
         cluster_sync(c, n, 1 + below(c, 3));
+}
+
+static void random_past(struct cluster *c, struct node *n)
+{
+    if (below(c, 4) == 0)
+        disk_note_past(&n->disk);
 }
 
 static void random_unreachable(struct cluster *c, struct node *n)
@@ -206,6 +233,10 @@ static void random_action(struct cluster *c)
         random_cut(c);
     else if (dice < 97)
         random_unreachable(c, any_node(c));
+    else if (dice < 98 && below(c, 3) == 0)
+        random_damage(c, any_node(c));
+    else if (dice < 98)
+        random_past(c, any_node(c));
     else
         random_crash(c, any_node(c));
     for (unsigned i = 0; i < c->count; i++)
@@ -228,6 +259,11 @@ static void print_counts(const struct cluster_counts *n)
                   ", found at a restart %" PRIu64 "\n",
                   n->compactions, n->asked, n->resets, n->kept, n->ignored,
                   n->broken, n->unswapped);
+    print_message(
+        "logs damaged %" PRIu64 ", again %" PRIu64 ", turned back %" PRIu64
+        ", said so %" PRIu64 ", commits that counted on them %" PRIu64
+        ", whole again %" PRIu64 "\n",
+        n->damaged, n->again, n->turned, n->lost, n->phantoms, n->recovered);
 }
 
 /* ---- A run ---- */
@@ -261,12 +297,17 @@ static void check_progress(struct cluster *c)
     raft_index commit;
 
     heal_all(c);
+    if (cluster_faulty(c) > (c->count - 1) / 2)
+        return; /* a majority can't vote: it may have to wait for ever */
     leader = cluster_run_to_leader(c);
     cluster_run(c, 6 * CLUSTER_E); /* 4 for losses that nobody reported */
     leader = cluster_run_to_leader(c);
     /* Before the next proposal, whose refusal would show what was lost. */
     if (!is_everywhere(c))
         oracle_fail(c, "an idle cluster did not make good what it had lost");
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->nodes[i].raft->fault.is_faulty)
+            oracle_fail(c, "a faulty replica was not made whole");
     commit = c->commit;
     if (cluster_propose(c, leader, 1, leader->id) != 0)
         oracle_fail(c, "a proposal was refused after all had healed");
@@ -297,6 +338,12 @@ static void add_counts(struct cluster_counts *sum,
     sum->ignored += add->ignored;
     sum->broken += add->broken;
     sum->unswapped += add->unswapped;
+    sum->damaged += add->damaged;
+    sum->again += add->again;
+    sum->turned += add->turned;
+    sum->lost += add->lost;
+    sum->phantoms += add->phantoms;
+    sum->recovered += add->recovered;
 }
 
 static void run_seed(uint64_t seed, struct cluster_counts *sum)
@@ -344,6 +391,12 @@ static void safety_holds_under_faults_and_progress_follows(void **s)
     assert_true(sum.ignored > SEEDS);
     assert_true(sum.broken > SEEDS);
     assert_true(sum.unswapped > SEEDS / 10);
+    assert_true(sum.damaged > SEEDS);
+    assert_true(sum.again > SEEDS / 10);
+    assert_true(sum.turned > SEEDS / 10);
+    assert_true(sum.lost > SEEDS);
+    assert_true(sum.phantoms > 0);
+    assert_true(sum.recovered > SEEDS / 2);
 }
 
 int main(int argc, char **argv)
