@@ -119,6 +119,7 @@ struct cluster {
     bool is_cut[NODES_MAX][NODES_MAX];               /* [from][to] */
     raft_id leaders[TERMS_MAX];
     struct raft_entry committed[INDEX_MAX]; /* [index] */
+    raft_term committed_in[INDEX_MAX];      /* by the leader of this term */
     raft_index commit;                      /* the highest of any */
     struct entry_name *names; /* (index, term) -> entry: log matching */
     size_t name_count;

@@ -27,7 +27,7 @@ static uint64_t value_of(const struct raft_entry *e)
     return value;
 }
 
-/* ---- One leader a term, which holds all that was committed ---- */
+/* ---- One leader a term, which holds all that was committed before ---- */
 
 static void check_leader(struct cluster *c, const struct node *n)
 {
@@ -41,8 +41,11 @@ static void check_leader(struct cluster *c, const struct node *n)
     c->leaders[term] = n->id;
     c->counts.leaders++;
     must(c, r->log.base.index <= c->commit, "a base that is not committed");
+    /* A candidate may win a term that others have left long ago. */
     for (raft_index i = r->log.base.index; i <= c->commit; i++)
-        must(c, raft_log_holds(&r->log, c->committed[i].pos),
+        must(c,
+             c->committed_in[i] >= term ||
+                 raft_log_holds(&r->log, c->committed[i].pos),
              "leader completeness: a new leader lacks what was committed");
 }
 
@@ -102,6 +105,7 @@ static void check_commit(struct cluster *c, const struct node *n)
 
     for (raft_index i = c->commit + 1; i <= r->commit; i++) {
         c->committed[i].pos = raft_log_pos(&r->log, i);
+        c->committed_in[i] = r->hard.term;
         c->counts.commits++;
         must(c, is_on_majority(c, c->committed[i].pos),
              "committed, and not on the disks of a majority");
