@@ -54,6 +54,8 @@
     X(FAULT_BARRIER_SKIPPED, "who has lost entries is whole as soon as it is answered") \
     X(FAULT_OLD_ANSWER, "an answer to an earlier question says when one is whole") \
     X(FAULT_TERM_KEPT, "the answer of an older term's leader goes on to count") \
+    X(FAULT_NOTED_LATE, "a damaged log is cut before it is noted that it was") \
+    X(TERM_KEPT_ONCE, "term and vote are in the log alone") \
     X(RETRY_APPLIED_TWICE, "a command that comes twice is applied twice") \
     X(SESSION_REVIVED, "a command of a session that has ended takes effect") \
     X(QUOTA_UNCHECKED, "commands are applied whatever the quota says") \

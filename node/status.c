@@ -243,7 +243,7 @@ static json_t *peers(const struct node *n, bool leads)
 static void set_state_hash(const struct node *n, json_t *to)
 {
     uint64_t hash;
-    struct raft_pos at = store_state_hash(n->state, &hash);
+    struct raft_pos at = store_state_hash(n->storage.state, &hash);
     char text[17];
 
     (void)snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);

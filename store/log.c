@@ -26,7 +26,10 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "store/log_core.h"
+#include "store/log_repair.h"
+#include "store/log_term.h"
 #include "store/segment.h"
 
 #define ZERO_STEP (128u * PX_KIB)
@@ -263,6 +266,23 @@ static int append(struct store_log *log, struct log_record r, const void *body)
     return 0;
 }
 
+/* ---- Term and vote ---- */
+
+/* The second copy comes first: what is in the log is in the file. */
+static int keep_hard(struct store_log *log, struct raft_hard_state hard)
+{
+    int rc = 0;
+
+    if (log->term_disk == NULL ||
+        (hard.term == log->kept.term && hard.voted_for == log->kept.voted_for))
+        return 0;
+    if (!px_mutant(TERM_KEPT_ONCE))
+        rc = log_term_write(log->term_disk, log->stamp, hard);
+    if (rc == 0)
+        log->kept = hard;
+    return rc;
+}
+
 /* ---- The door ---- */
 
 static int append_hard(struct store_log *log, struct raft_hard_state hard)
@@ -292,8 +312,11 @@ static int append_all(struct store_log *log, const struct raft_hard_state *hard,
 
     px_assert(px_implies(count > 0, /* what a snapshot covers is committed */
                          entries[0].pos.index > log->index.base.index));
-    if (hard != NULL)
-        rc = append_hard(log, *hard);
+    if (hard != NULL) {
+        rc = keep_hard(log, *hard);
+        if (rc == 0)
+            rc = append_hard(log, *hard);
+    }
     if (rc == 0 && count > 0 && entries[0].pos.index <= log->index.last) {
         struct log_record cut = {.type = LOG_CUT,
                                  .index = entries[0].pos.index};
@@ -346,7 +369,21 @@ static int note_found(struct store_log *log)
     log->found.first = x->base.index + 1;
     log->found.last = x->last;
     log->found.bytes = x->bytes;
+    log->found.fault = log->is_faulty ? log->fault : NULL;
     return 0;
+}
+
+bool store_log_info_holds(const struct store_log_info *info,
+                          struct raft_pos pos)
+{
+    raft_term term = info->base.term;
+
+    if (pos.index < info->base.index || pos.index > info->last)
+        return false;
+    for (size_t i = 0; i < info->run_count && info->runs[i].first <= pos.index;
+         i++)
+        term = info->runs[i].term;
+    return term == pos.term;
 }
 
 static int set_up(struct store_log *log,
@@ -363,11 +400,64 @@ static int set_up(struct store_log *log,
     log->applied = options->applied;
     log->snapshot = options->base;
     log->disk = options->disk;
+    log->term_disk = options->term_disk;
+    log->is_begun = options->is_begun;
     log->dir = strdup(options->dir);
     log->batch = calloc(1, sizeof *log->batch);
     if (log->dir == NULL || log->batch == NULL)
         return store_say(why, -ENOMEM, "out of memory");
     return 0;
+}
+
+/* What is known before the segments are looked at. */
+static int load_notes(struct store_log *log, bool is_repaired,
+                      struct px_text *why)
+{
+    int rc = log_note_load(log);
+
+    if (rc < 0)
+        return store_say(why, rc, "%s/faulty: %s", log->dir, px_strerror(rc));
+    if (log->is_faulty && !is_repaired)
+        return store_say(why, -PX_ECORRUPT,
+                         "the log was damaged, and is not whole again: %s",
+                         log->fault);
+    log->term_rc = -ENOENT;
+    if (log->term_disk != NULL)
+        log->term_rc = log_term_read(log->term_disk, log->stamp, &log->kept);
+    rc = log->term_rc;
+    if (rc == 0 || rc == -ENOENT || rc == -PX_ECORRUPT || rc == -EIO)
+        return 0; /* a sound log can do without */
+    return store_say(why, rc, "%s: the file \"term\" beside it: %s", log->dir,
+                     px_strerror(rc));
+}
+
+/* The log and the file come to say the same; a crash may have left the file a
+ * step ahead. */
+static int agree_on_hard(struct store_log *log, struct px_text *why)
+{
+    struct raft_hard_state kept = log->kept;
+    int rc = 0;
+
+    if (log->term_disk == NULL)
+        return 0;
+    if (log->term_rc == 0 && log_term_is_newer(kept, log->hard)) {
+        rc = store_log_write(log, &kept, NULL, 0);
+        if (rc == 0)
+            rc = store_log_sync(log);
+    } else if (log->term_rc == 0 && kept.term == log->hard.term &&
+               kept.voted_for != log->hard.voted_for &&
+               log->hard.voted_for != 0 && kept.voted_for != 0) {
+        return store_say(why, -PX_ECORRUPT,
+                         "%s and the file \"term\" beside it tell of two votes "
+                         "in term %llu",
+                         log->dir, (unsigned long long)kept.term);
+    } else if (log->term_rc < 0) {
+        rc = log_term_write(log->term_disk, log->stamp, log->hard);
+        log->kept = log->hard;
+    } else {
+        rc = keep_hard(log, log->hard);
+    }
+    return rc < 0 ? store_say(why, rc, "%s: %s", log->dir, px_strerror(rc)) : 0;
 }
 
 int store_log_open(const struct store_log_options *options,
@@ -385,7 +475,11 @@ int store_log_open(const struct store_log_options *options,
     rc = set_up(log, options, &text);
     if (rc < 0)
         goto fail;
-    rc = log_recover(log, &text);
+    rc = load_notes(log, options->is_repaired, &text);
+    if (rc == 0)
+        rc = log_recover_or_repair(log, options->is_repaired, &text);
+    if (rc == 0)
+        rc = agree_on_hard(log, &text);
     if (rc < 0)
         goto fail;
     rc = note_found(log);
@@ -399,6 +493,20 @@ int store_log_open(const struct store_log_options *options,
 fail:
     store_log_close(log);
     return rc;
+}
+
+void log_forget(struct store_log *log)
+{
+    if (log->file >= 0)
+        log->disk->close(log->disk, log->file); /* nothing was written to it */
+    log->file = -1;
+    log_index_fini(&log->index);
+    log->segments.count = 0;
+    log->hard = (struct raft_hard_state){0};
+    log->sequence = 0;
+    log->segment_size = 0;
+    log->end = log->durable = log->zeroed = 0;
+    log->chain = 0;
 }
 
 /* Says once more, in a record like any other, that all before it is durable:

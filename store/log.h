@@ -15,6 +15,16 @@
  * and not what a failed flush left in memory. Damage anywhere else is
  * -PX_ECORRUPT, and names the file, the offset and the index.
  *
+ * Such a log can be opened all the same (is_repaired), where term and vote are
+ * known from a second copy: it is cut to what is sound, and is *faulty* from
+ * then on, at every open, for it may lack what others were told that it holds.
+ *
+ *   store_log_open ─▶ info.fault ─▶ raft_new with is_faulty ─▶ ... ─▶
+ *                                   out.is_recovered ─▶ store_log_recovered
+ *
+ * The state may have applied more than is left, or other entries: unless
+ * store_log_info_holds its position, it has to be built anew.
+ *
  * The log does not grow for ever. What a durable snapshot covers may go: whole
  * segments, from the oldest on (store_log_cut_head). And where a snapshot was
  * installed that the log does not reach, the log begins anew behind it
@@ -47,6 +57,15 @@ struct store_log_options {
                              log that begins behind it has lost entries
                              (-PX_ECORRUPT). One that does not hold it is reset
                              to it: an installation was interrupted */
+    struct store_disk *term_disk; /* where term and vote are kept a second time,
+                                     in a file "term": the caller's, open until
+                                     the log is closed. NULL: nowhere */
+    bool is_begun; /* there was a log once: an empty folder has lost it
+                         (-PX_ECORRUPT) */
+    bool
+        is_repaired; /* damage is cut away, where term and vote are known. A log
+                         that was, and that raft does not call recovered yet,
+                         opens no other way */
 };
 
 /* What open found. Runs belong to the log, good until it is closed. */
@@ -61,6 +80,9 @@ struct store_log_info {
     raft_index last;      /* base.index: empty */
     uint64_t bytes;       /* of live records */
     uint64_t torn_bytes;  /* cut from the tail at open */
+    const char *fault;    /* entries that were durable here may be missing: one
+                             sentence says where damage was found, now or at an
+                             earlier open. NULL: none are */
 };
 
 /* Opens or creates the log on options->disk. An empty folder is a new log,
@@ -71,6 +93,16 @@ struct store_log_info {
  *         sentence which file, offset and index. */
 int store_log_open(const struct store_log_options *options,
                    struct store_log **log_out, char *why, size_t why_size);
+/* Does the log hold the entry at @pos, or begin right behind it? */
+bool store_log_info_holds(const struct store_log_info *info,
+                          struct raft_pos pos);
+
+/* Raft says that the log holds again all that it ever did. Durable on return;
+ * of what was put aside, the damaged file is kept. Of a log without a fault,
+ * nothing is done.
+ * Errors: -errno; it is then as faulty as it was at the next open. */
+int store_log_recovered(struct store_log *log);
+
 /* Flushes what was written, then writes a last record that says so: damage to
  * the last batch is then told from a torn write. Not after an error. NULL is
  * accepted. */

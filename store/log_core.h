@@ -4,7 +4,8 @@
  *   log_read.c     read                           log_format.c  bytes
  *   log_index.c    what is in memory of entries   log_scan.c  a walk through
  *   recover.c      what the files say at open                 one file
- *   log_head.c     what leaves it: cut_head, reset
+ *   log_head.c     what leaves it: cut_head, reset   log_term.c  term, vote
+ *   log_repair.c   damage: cut, noted, put aside
  *
  * Invariants:
  *   L1  head <= durable <= end <= zeroed <= segment_size
@@ -74,6 +75,15 @@ struct log_segments {
     size_t capacity;
 };
 
+/* Where recovery has found damage: what lies before is sound. Sequence 0:
+ * nothing is. */
+struct log_damage {
+    uint32_t sequence;
+    uint64_t offset;
+};
+
+#define LOG_FAULT_BYTES 512
+
 struct log_batch; /* log.c: records on their way to one pwritev */
 
 struct store_log {
@@ -82,8 +92,10 @@ struct store_log {
     struct store_disk *disk;
     uint32_t segment_bytes;
     uint64_t stamp;
-    raft_index applied;       /* durable once, by what the state says */
-    struct raft_pos snapshot; /* the newest durable one, at open */
+    raft_index applied;           /* durable once, by what the state says */
+    struct raft_pos snapshot;     /* the newest durable one, at open */
+    struct store_disk *term_disk; /* NULL: term and vote are in the log alone */
+    bool is_begun;
     struct store_log_info found;
     struct raft_term_run *found_runs;
 
@@ -96,6 +108,10 @@ struct store_log {
     uint64_t zeroed;       /* zeros, not holes, lie from end to here */
     uint64_t chain;        /* head checksum of the last record */
     struct raft_hard_state hard;
+    struct raft_hard_state kept; /* what the file of term and vote says */
+    int term_rc;                 /* 0, or why it says nothing */
+    bool is_faulty;              /* so says a note, which is durable */
+    char fault[LOG_FAULT_BYTES]; /* what it says */
     struct log_segments segments;
     bool is_written; /* since it was opened */
     int failed;      /* 0, or the first error: it stays */
@@ -121,8 +137,12 @@ int log_segments_add(struct log_segments *s, uint32_t sequence,
  * removed. */
 int log_restart(struct store_log *log, struct raft_pos pos);
 
-/* Fills @log from its folder, which it puts in order first: recover.c. */
-int log_recover(struct store_log *log, struct px_text *why);
+/* Fills @log from its folder, which it puts in order first: recover.c. Where
+ * that is -PX_ECORRUPT, nothing was changed, and @damage_out says where. */
+int log_recover(struct store_log *log, struct log_damage *damage_out,
+                struct px_text *why);
+/* Back to before that. */
+void log_forget(struct store_log *log);
 
 void log_check(const struct store_log *log);
 

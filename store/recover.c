@@ -78,6 +78,9 @@ struct recovery {
     uint64_t stop;                /* where its walk stopped */
     enum log_flaw flaw;           /* and why */
     bool has_end;                 /* by an end record */
+    uint32_t sound; /* the newest segment whose head is right: all records up to
+                       stop in it are; 0: none */
+    bool is_lost;   /* the beginning is */
 };
 
 /* The segments in the folder, and where among them the log begins. */
@@ -161,10 +164,11 @@ static bool is_covered(const struct store_log *log,
     return log->snapshot.index > 0 && log->snapshot.index >= h->last.index;
 }
 
-static int say_lost(const struct recovery *r, struct raft_pos base)
+static int say_lost(struct recovery *r, struct raft_pos base)
 {
     const struct store_log *log = r->log;
 
+    r->is_lost = true;
     return store_say(r->why, -PX_ECORRUPT,
                      "%s: the log begins behind entry %" PRIu64
                      " of term %" PRIu64
@@ -307,6 +311,7 @@ static int take_segment(struct recovery *r, uint32_t sequence, bool is_last)
     rc = before > 0 ? check_joint(r, before, stop, flaw) : take_beginning(r);
     if (rc < 0)
         return rc;
+    r->sound = sequence;
     rc = log_segments_add(&r->log->segments, sequence, r->head.last.index);
     if (rc < 0)
         return say_failed(r, sequence, rc);
@@ -464,8 +469,9 @@ static int check_applied(const struct recovery *r)
 {
     const struct store_log *log = r->log;
 
-    if (log->index.last >= log->applied || log->snapshot.index >= log->applied)
-        return 0;
+    if (log->index.last >= log->applied ||
+        log->snapshot.index >= log->applied || log->is_faulty)
+        return 0; /* faulty: known, and noted */
     return store_say(r->why, -PX_ECORRUPT,
                      "%s: the log ends with entry %" PRIu64
                      ", but entry %" PRIu64
@@ -475,7 +481,7 @@ static int check_applied(const struct recovery *r)
 
 /* Can the snapshot be one of this log? Where the log does not hold it, it was
  * installed, and its term was known, durably, by then. */
-static int check_snapshot(const struct recovery *r)
+static int check_snapshot(struct recovery *r)
 {
     const struct store_log *log = r->log;
     const struct log_index *x = &log->index;
@@ -484,8 +490,8 @@ static int check_snapshot(const struct recovery *r)
         return 0;
     if (x->base.index == log->snapshot.index)
         return say_lost(r, x->base);
-    if (log->hard.term >= log->snapshot.term)
-        return 0;
+    if (log->hard.term >= log->snapshot.term || log->is_faulty)
+        return 0; /* faulty: the term is known otherwise */
     return store_say(r->why, -PX_ECORRUPT,
                      "%s: the log knows of term %" PRIu64
                      ", but the newest snapshot is of term %" PRIu64
@@ -548,13 +554,16 @@ static int begin_log(struct recovery *r)
 
     if (rc < 0)
         return rc;
+    if (log->is_begun && !log->is_faulty)
+        return say_missing(r, 1);
     log->hard.term = log->snapshot.term;
     rc = log->snapshot.index > 0 ? log_restart(log, log->snapshot)
                                  : log_begin_segment(log, 0, false);
     return rc < 0 ? say_failed(r, log->sequence + 1, rc) : 0;
 }
 
-int log_recover(struct store_log *log, struct px_text *why)
+int log_recover(struct store_log *log, struct log_damage *damage_out,
+                struct px_text *why)
 {
     struct recovery r = {.log = log, .why = why};
     struct row row = {0};
@@ -569,5 +578,8 @@ int log_recover(struct store_log *log, struct px_text *why)
         rc = row.count > 0 ? take_all(&r, &row) : begin_log(&r);
     free(row.sequences);
     log_scan_fini(&r.scan);
+    *damage_out = (struct log_damage){0};
+    if (!r.is_lost && r.sound > 0)
+        *damage_out = (struct log_damage){r.sound, r.stop};
     return rc;
 }

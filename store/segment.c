@@ -23,8 +23,8 @@ void segment_name(uint32_t sequence, char name[SEGMENT_NAME_BYTES])
                    sequence); /* always fits */
 }
 
-/* 0 for a name that is not a segment's. */
-static uint32_t sequence_of(const char *name)
+/* 0 for a name that is not a segment's with @suffix. */
+static uint32_t sequence_of(const char *name, const char *suffix)
 {
     char again[SEGMENT_NAME_BYTES];
     unsigned long long number = strtoull(name, NULL, 10);
@@ -32,7 +32,10 @@ static uint32_t sequence_of(const char *name)
     if (number == 0 || number > UINT32_MAX)
         return 0;
     segment_name((uint32_t)number, again);
-    return strcmp(name, again) == 0 ? (uint32_t)number : 0;
+    return strncmp(name, again, strlen(again)) == 0 &&
+                   strcmp(name + strlen(again), suffix) == 0
+               ? (uint32_t)number
+               : 0;
 }
 
 static int compare_sequences(const void *a, const void *b)
@@ -44,6 +47,7 @@ static int compare_sequences(const void *a, const void *b)
 }
 
 struct list {
+    const char *suffix;
     uint32_t *sequences;
     size_t count;
 };
@@ -51,7 +55,7 @@ struct list {
 static int list_add(void *ctx, const char *name)
 {
     struct list *l = ctx;
-    uint32_t sequence = sequence_of(name);
+    uint32_t sequence = sequence_of(name, l->suffix);
 
     if (sequence == 0)
         return 0;
@@ -68,15 +72,12 @@ static int list_add(void *ctx, const char *name)
     return 0;
 }
 
-int segment_list(struct store_disk *d, uint32_t **sequences_out,
-                 size_t *count_out)
+static int list_with(struct store_disk *d, const char *suffix,
+                     uint32_t **sequences_out, size_t *count_out)
 {
-    struct list list = {0};
-    int rc = d->remove(d, SEGMENT_NEW);
+    struct list list = {.suffix = suffix};
+    int rc = d->list(d, list_add, &list);
 
-    if (rc < 0 && rc != -ENOENT)
-        return rc;
-    rc = d->list(d, list_add, &list);
     if (rc < 0) {
         free(list.sequences);
         return rc;
@@ -87,6 +88,22 @@ int segment_list(struct store_disk *d, uint32_t **sequences_out,
     *sequences_out = list.sequences;
     *count_out = list.count;
     return 0;
+}
+
+int segment_list(struct store_disk *d, uint32_t **sequences_out,
+                 size_t *count_out)
+{
+    int rc = d->remove(d, SEGMENT_NEW);
+
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
+    return list_with(d, "", sequences_out, count_out);
+}
+
+int segment_list_bad(struct store_disk *d, uint32_t **sequences_out,
+                     size_t *count_out)
+{
+    return list_with(d, SEGMENT_BAD, sequences_out, count_out);
 }
 
 static int fill_new(struct store_disk *d, int file,

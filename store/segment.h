@@ -8,6 +8,8 @@
 #include "store/log_format.h"
 
 #define SEGMENT_NAME_BYTES 16
+#define SEGMENT_BAD ".bad" /* behind the name of one that was put aside */
+#define SEGMENT_BAD_BYTES (SEGMENT_NAME_BYTES + sizeof SEGMENT_BAD)
 
 /* "0000000001.log" */
 void segment_name(uint32_t sequence, char name[SEGMENT_NAME_BYTES]);
@@ -17,6 +19,10 @@ void segment_name(uint32_t sequence, char name[SEGMENT_NAME_BYTES]);
  * touched. */
 int segment_list(struct store_disk *d, uint32_t **sequences_out,
                  size_t *count_out);
+
+/* Likewise, of those that were put aside. */
+int segment_list_bad(struct store_disk *d, uint32_t **sequences_out,
+                     size_t *count_out);
 
 /* Makes a segment of @head, h->bytes long and preallocated, under its name and
  * durable, or no segment at all: a file with a segment's name has a good head.

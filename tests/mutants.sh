@@ -52,6 +52,7 @@ targets() {
     done
     for name in session apply apply_write apply_rename orphan room check view \
         state_open apply_fail apply_model segment log log_disk recover \
+        log_repair log_repair_crash \
         identity; do
         tests+=("tests/unit/store/test_$name")
     done

@@ -463,6 +463,25 @@ void memdisk_crash(struct memdisk *m, struct px_rand *rand)
     memdisk_go_on(m, &plan);
 }
 
+bool memdisk_flip(struct memdisk *m, const char *name, uint64_t offset,
+                  uint8_t mask)
+{
+    const struct mem_name *n = find(&m->now, name);
+    struct mem_file *f = n != NULL ? &m->files[n->file] : NULL;
+
+    if (f == NULL || offset >= f->now.size)
+        return false;
+    f->now.data[offset] ^= mask;
+    if (offset < f->synced.size)
+        f->synced.data[offset] ^= mask;
+    return true;
+}
+
+bool memdisk_has(struct memdisk *m, const char *name)
+{
+    return find(&m->now, name) != NULL;
+}
+
 unsigned memdisk_file_count(const struct memdisk *m)
 {
     unsigned count = 0;

@@ -45,6 +45,12 @@ bool memdisk_is_dark(const struct memdisk *m);
  * it synced, and without a plan. All files have been closed. */
 void memdisk_crash(struct memdisk *m, struct px_rand *rand);
 
+/* The disk changes a byte, synced or not. False where the file ends before, or
+ * there is none. */
+bool memdisk_flip(struct memdisk *m, const char *name, uint64_t offset,
+                  uint8_t mask);
+bool memdisk_has(struct memdisk *m, const char *name);
+
 unsigned memdisk_file_count(const struct memdisk *m);
 
 #endif

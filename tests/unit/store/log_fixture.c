@@ -83,6 +83,9 @@ int fixture_try_open(struct fixture *f)
     if (f->given == NULL)
         assert_int_equal(store_disk_open(f->dir, &f->disk), 0);
     options.disk = f->given != NULL ? f->given : f->disk;
+    options.term_disk = f->keeps_term ? options.disk : NULL;
+    options.is_begun = f->is_begun;
+    options.is_repaired = f->is_repaired;
     rc = store_log_open(&options, &f->log, f->why, sizeof f->why);
     if (rc == 0) {
         store_log_info(f->log, &f->info);

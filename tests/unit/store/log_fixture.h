@@ -40,6 +40,9 @@ struct fixture {
     uint64_t stamp;
     struct raft_pos snapshot; /* the newest one, for open */
     raft_index applied;       /* for open */
+    bool keeps_term;          /* a second copy of it, in the log's folder */
+    bool is_begun;            /* for open, as is the next */
+    bool is_repaired;
     struct store_disk *given; /* instead of the kernel's, of dir */
     struct store_disk *disk;  /* the kernel's, while the log is open */
     struct store_log *log;
