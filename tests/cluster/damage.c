@@ -53,7 +53,7 @@ static void damage(const struct server *s)
     int fd;
 
     memset(row, 'Q', sizeof row);
-    (void)snprintf(path, sizeof path, "%s/state/data.mdb", s->data);
+    (void)snprintf(path, sizeof path, "%s/state/1/data.mdb", s->data);
     fd = open(path, O_RDWR | O_CLOEXEC);
     assert_return_code(fd, errno);
     assert_return_code(fstat(fd, &st), errno);
