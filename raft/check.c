@@ -78,6 +78,9 @@ static void check_leader(const struct raft *r)
     px_assert(px_implies(r->noop > r->log.base.index,
                          raft_log_term(&r->log, r->noop - 1) < r->hard.term));
     px_assert(r->reads.round <= r->round);
+    px_assert((r->transfer.to == 0) == (r->transfer.until == PX_NS_NEVER));
+    px_assert(
+        px_implies(r->transfer.is_sent, raft_lease_end(r) == 0)); /* R16 */
     px_assert(r->lease_stamp <= r->round_stamp ||
               r->lease_stamp == PX_NS_NEVER);
     for (size_t i = 0; i < r->config.count; i++) {
@@ -115,6 +118,7 @@ static void check_role(const struct raft *r)
         check_leader(r);
         return;
     }
+    px_assert(r->transfer.to == 0 && !r->is_lease_over); /* R16 */
     px_assert(r->leader != r->id);
     px_assert(r->lease_stamp == 0); /* R8 */
     px_assert(r->reads.round == 0); /* R8 */

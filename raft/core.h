@@ -32,6 +32,7 @@
  *   R14 Who is faulty is a follower; once whole, it stays so.
  *   R15 What is known of the repair is of this term: it is asked for anew in
  *       the next.
+ *   R16 Only a leader hands over; once it has told the other, it has no lease.
  *
  *   Log:       L1 terms ascend   L2 durable, applied <= last
  *              L3 what is not durable is in memory   L4 sums are right
@@ -76,6 +77,13 @@ struct raft_fault {
     uint64_t id;         /* of the question to this term's leader */
     raft_index verified; /* our log is that leader's up to here, by its word */
     raft_index barrier;  /* its answer: where we are whole; 0: none yet */
+};
+
+/* A leader hands over: see transfer.c. */
+struct raft_transfer {
+    raft_id to;   /* 0: it doesn't */
+    px_ns until;  /* then it goes on leading; PX_NS_NEVER without one */
+    bool is_sent; /* TIMEOUT_NOW */
 };
 
 /* What the step under way has to say; raft_step makes a raft_out of it. */
@@ -143,6 +151,9 @@ struct raft {
     uint64_t round;    /* of heartbeats, the newest sent */
     px_ns round_stamp; /* its stamp */
     px_ns lease_stamp; /* the newest that a majority echoed; 0: none */
+    bool
+        is_lease_over; /* TIMEOUT_NOW was sent: none for the rest of the term */
+    struct raft_transfer transfer;
     struct raft_peer peers[RAFT_MEMBERS_MAX]; /* as config.members */
     /* Which member waits for an entry, by index modulo the bound: its number
      * in config, plus one. Uncommitted entries of our own fit. */
@@ -285,6 +296,15 @@ void raft_on_heartbeat_reply(struct raft *r, struct raft_peer *p,
 void raft_check_quorum(struct raft *r);
 /* When the lease ends; 0: none. */
 px_ns raft_lease_end(const struct raft *r);
+
+/* ---- transfer.c ---- */
+
+/* Errors: as raft_step. */
+int raft_on_transfer(struct raft *r, raft_id to);
+/* Leader: @p has acknowledged; if it waits for that, it takes over now. */
+void raft_transfer_advance(struct raft *r, struct raft_peer *p);
+/* Leader: gives up when it is time to. */
+void raft_transfer_expire(struct raft *r);
 
 /* ---- read.c ---- */
 

@@ -48,6 +48,8 @@ void raft_become_follower(struct raft *r, raft_term term)
     r->granted = 0;
     r->is_transfer = false;
     r->lease_stamp = 0; /* R8 */
+    r->is_lease_over = false;
+    r->transfer = (struct raft_transfer){.until = PX_NS_NEVER};
     raft_reads_forget(r);
     if (was_leader)
         raft_election_restart(r);

@@ -113,6 +113,8 @@ void raft_become_leader(struct raft *r)
     r->quorum_at = r->now + r->election;
     r->round = 0;
     r->lease_stamp = 0;
+    r->is_lease_over = false;
+    r->transfer = (struct raft_transfer){.until = PX_NS_NEVER};
     for (size_t i = 0; i < r->config.count; i++)
         raft_progress_reset(&r->peers[i], r->log.last + 1);
     raft_append_entry(r, r->hard.term, RAFT_ENTRY_NOOP, (struct px_slice){0});
@@ -141,7 +143,7 @@ int raft_on_propose(struct raft *r, const struct raft_proposal *list,
     px_assert(count <= PX_BATCH_ENTRIES_MAX);
     if (r->role != RAFT_LEADER)
         return -PX_ENOTLEADER;
-    if (is_over(r, list, count))
+    if (is_over(r, list, count) || r->transfer.to != 0)
         return -EAGAIN;
     rc = raft_reserve(r, count);
     if (rc < 0)
@@ -223,6 +225,7 @@ void raft_on_append_reply(struct raft *r, struct raft_peer *p,
     if (p->next <= r->log.base.index)
         raft_probe_later(r, p); /* P6: the answer to what is gone by now */
     raft_send_entries(r, p);    /* they carry the commit, where there are any */
+    raft_transfer_advance(r, p);
     if (is_commit)
         raft_commit_tell_all(r);
     else

@@ -86,7 +86,8 @@ void raft_check_quorum(struct raft *r)
 
 px_ns raft_lease_end(const struct raft *r)
 {
-    if (!raft_can_serve(r) || (r->lease_stamp == 0 && r->voter_count > 1))
+    if (!raft_can_serve(r) || r->is_lease_over ||
+        (r->lease_stamp == 0 && r->voter_count > 1))
         return 0;
     return r->voter_count == 1 ? PX_NS_NEVER : r->lease_stamp + r->lease;
 }

@@ -192,6 +192,7 @@ void raft_get_status(const struct raft *r, struct raft_status *status_out)
         .is_installing = r->installing != 0,
         .is_faulty = r->fault.is_faulty,
         .recovered_at = r->fault.barrier,
+        .transfer = r->transfer.to,
         .refused = r->refused,
     };
 }

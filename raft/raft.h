@@ -145,6 +145,8 @@ enum raft_in_type {
                               between the replica is a follower that neither
                               campaigns nor takes over; it votes, by its log as
                               it is, and takes heartbeats and entries */
+    RAFT_IN_TRANSFER,      /* leader only: another voter is to lead. Proposals
+                              are refused until it does, or E has passed */
     RAFT_IN_INSTALLED,     /* a snapshot is durable here, to be the state. While
                               installing, and no apply being under way */
 };
@@ -180,6 +182,7 @@ struct raft_in {
             struct raft_pos pos;
             const struct raft_config *config; /* as of pos */
         } installed;
+        raft_id transfer; /* to whom; 0: whoever lacks least */
     };
 };
 
@@ -261,6 +264,7 @@ struct raft_status {
     bool is_faulty;
     raft_index recovered_at; /* faulty: it is whole once it holds, durably, what
                                 the leader has up to here; 0: not known yet */
+    raft_id transfer; /* leader: hands over to this one; 0: it doesn't */
     uint64_t refused; /* messages ignored that no sound member sends to us */
 };
 
@@ -283,15 +287,20 @@ void raft_free(struct raft *r);
  * Owns:    @in stays the caller's; the core references what it keeps. @out
  *          points into @r and is good until the next raft_step().
  * Errors:  all without effect on the log, and with a valid @out:
- *          -PX_ENOTLEADER  a proposal reached a replica that isn't leader.
- *          -EAGAIN         too much is not yet applied (RAFT_UNAPPLIED_*).
+ *          -PX_ENOTLEADER  a proposal or TRANSFER reached a replica that isn't
+ *                          leader.
+ *          -EAGAIN         for a proposal: too much is not yet applied
+ *                          (RAFT_UNAPPLIED_*), or leadership is handed over;
+ *                          TRANSFER: the target hasn't been heard of within E.
  *          -ENOMEM         for a proposal; or for a message, which is then as
  *                          good as lost.
  *          -EBUSY          INSTALLING reached a leader, of that term or a later
- *                          one: it is behind nobody.
+ *                          one: it is behind nobody. TRANSFER: to another one
+ *                          is under way.
  *          -EINVAL         INSTALLING of a term, or INSTALLED of a snapshot,
  *                          that can't be of this cluster: it contradicts what
- *                          is committed here, or names other members.
+ *                          is committed here, or names other members. TRANSFER: to ourselves,
+ *                          or to no voter.
  * Thread:  loop.
  * Source:  Raft, figure 3.1, "Rules for Servers". */
 int raft_step(struct raft *r, const struct raft_in *in, struct raft_out *out);

@@ -104,7 +104,8 @@ static px_ns earlier(px_ns a, px_ns b)
 static px_ns deadline(const struct raft *r)
 {
     if (r->role == RAFT_LEADER)
-        return earlier(r->heartbeat_at, r->quorum_at);
+        return earlier(earlier(r->heartbeat_at, r->quorum_at),
+                       r->transfer.until);
     return earlier(r->is_voter ? r->election_at : PX_NS_NEVER,
                    raft_reads_retry_at(r));
 }
@@ -180,6 +181,7 @@ static void on_time(struct raft *r)
     if (r->role == RAFT_LEADER && r->now >= r->quorum_at)
         raft_check_quorum(r);
     if (r->role == RAFT_LEADER) {
+        raft_transfer_expire(r);
         if (r->now >= r->heartbeat_at)
             raft_heartbeat_round(r);
         return;
@@ -334,6 +336,8 @@ static int on_input(struct raft *r, const struct raft_in *in)
         return 0;
     case RAFT_IN_INSTALLING:
         return raft_on_installing(r, in->installing);
+    case RAFT_IN_TRANSFER:
+        return raft_on_transfer(r, in->transfer);
     case RAFT_IN_INSTALLED:
         return raft_on_installed(r, in->installed.pos, in->installed.config);
     }

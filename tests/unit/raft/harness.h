@@ -106,6 +106,7 @@ struct cluster_counts {
     uint64_t recovered; /* replicas that hold all again */
     uint64_t phantoms;  /* commits that counted on a copy which was lost */
     uint64_t unswapped; /* restarts with a snapshot that the log lacked */
+    uint64_t transfers; /* of leadership, begun */
 };
 
 struct cluster {

@@ -184,6 +184,11 @@ void rig_snapshot_sent(struct rig *g, raft_id peer, bool is_ok,
                 .sent = {.peer = peer, .is_ok = is_ok, .index = index}});
 }
 
+void rig_transfer(struct rig *g, raft_id to)
+{
+    step(g, (struct raft_in){.type = RAFT_IN_TRANSFER, .transfer = to});
+}
+
 void rig_installing(struct rig *g, raft_term term)
 {
     step(g, (struct raft_in){.type = RAFT_IN_INSTALLING, .installing = term});

@@ -73,6 +73,8 @@ void rig_installed(struct rig *g, struct raft_pos pos);
 void rig_installed_as(struct rig *g, struct raft_pos pos,
                       const struct raft_config *config);
 
+void rig_transfer(struct rig *g, raft_id to);
+
 /* Becomes leader in the next term, its no-op not yet durable. */
 void rig_lead(struct rig *g);
 /* ... and with the no-op durable here and at every peer, and committed. */

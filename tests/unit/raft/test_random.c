@@ -120,6 +120,16 @@ static void random_message(struct cluster *c)
     }
 }
 
+/* To anybody; what makes no sense is refused. */
+static void random_transfer(struct cluster *c, struct node *leader)
+{
+    struct raft_in in = {.type = RAFT_IN_TRANSFER,
+                         .transfer = below(c, c->count + 1)};
+
+    if (cluster_step(c, leader, in) == 0)
+        c->counts.transfers++;
+}
+
 static void random_client(struct cluster *c)
 {
     struct node *n = any_node(c);
@@ -129,7 +139,9 @@ static void random_client(struct cluster *c)
         return;
     if (n->raft->role == RAFT_LEADER)
         leader = n; /* deposed, perhaps, and the last to know */
-    if (below(c, 2) == 0)
+    if (leader != NULL && !leader->is_paused && below(c, 40) == 0)
+        random_transfer(c, leader);
+    else if (below(c, 2) == 0)
         cluster_read(c, n);
     else if (leader != NULL && !leader->is_paused)
         (void)cluster_propose(/* refusals are part of it */
@@ -256,9 +268,10 @@ static void print_counts(const struct cluster_counts *n)
     print_message("compactions %" PRIu64 ", snapshots asked for %" PRIu64
                   ", installed by reset %" PRIu64 ", with the log kept %" PRIu64
                   ", ignored %" PRIu64 ", broken %" PRIu64
-                  ", found at a restart %" PRIu64 "\n",
+                  ", found at a restart %" PRIu64
+                  "; leadership handed over %" PRIu64 "\n",
                   n->compactions, n->asked, n->resets, n->kept, n->ignored,
-                  n->broken, n->unswapped);
+                  n->broken, n->unswapped, n->transfers);
     print_message(
         "logs damaged %" PRIu64 ", again %" PRIu64 ", turned back %" PRIu64
         ", said so %" PRIu64 ", commits that counted on them %" PRIu64
@@ -344,6 +357,7 @@ static void add_counts(struct cluster_counts *sum,
     sum->lost += add->lost;
     sum->phantoms += add->phantoms;
     sum->recovered += add->recovered;
+    sum->transfers += add->transfers;
 }
 
 static void run_seed(uint64_t seed, struct cluster_counts *sum)

@@ -1,0 +1,78 @@
+/* Leadership is handed over (3.10), so that a leader can leave without the
+ * pause that an election timeout is.
+ *
+ *   TRANSFER ─▶ proposals pause ─▶ the target holds all of our log
+ *                     │                        │
+ *                     │ E passes               ▼
+ *                     ▼                  TIMEOUT_NOW ─▶ it campaigns at once
+ *               all goes on ◀── E passes ──────┘
+ *
+ * Voters waive their promise to us for a candidate that we have asked (elect.c).
+ * So the lease, which rests on these promises, is over for the rest of the term
+ * in the step that sends TIMEOUT_NOW: the message may arrive at any time. */
+#include <errno.h>
+
+#include "base/err.h"
+#include "base/mutant.h"
+#include "raft/core.h"
+
+static bool can_take_over(const struct raft *r, size_t i)
+{
+    const struct raft_peer *p = &r->peers[i];
+
+    return p->id != r->id && raft_is_peer_voter(r, i) && p->heard != 0 &&
+           r->now - p->heard <= r->election;
+}
+
+/* The one that lacks least; NULL: there is none. */
+static struct raft_peer *best(struct raft *r)
+{
+    struct raft_peer *found = NULL;
+
+    for (size_t i = 0; i < r->config.count; i++)
+        if (can_take_over(r, i) &&
+            (found == NULL || r->peers[i].match > found->match))
+            found = &r->peers[i];
+    return found;
+}
+
+int raft_on_transfer(struct raft *r, raft_id to)
+{
+    struct raft_peer *p;
+    int i = raft_member_find(r, to);
+
+    if (r->role != RAFT_LEADER)
+        return -PX_ENOTLEADER;
+    if (r->transfer.to != 0)
+        return to == 0 || to == r->transfer.to ? 0 : -EBUSY;
+    if (to == r->id ||
+        (to != 0 && (i < 0 || !raft_is_peer_voter(r, (size_t)i))))
+        return -EINVAL;
+    if (to == 0)
+        p = best(r);
+    else
+        p = can_take_over(r, (size_t)i) ? &r->peers[i] : NULL;
+    if (p == NULL)
+        return -EAGAIN;
+    r->transfer =
+        (struct raft_transfer){.to = p->id, .until = r->now + r->election};
+    raft_transfer_advance(r, p);
+    return 0;
+}
+
+void raft_transfer_advance(struct raft *r, struct raft_peer *p)
+{
+    if (p->id != r->transfer.to || r->transfer.is_sent ||
+        p->match < r->log.last)
+        return;
+    (void)raft_msg_now(r, p->id, RAFT_MSG_TIMEOUT_NOW); /* says it all */
+    r->transfer.is_sent = true;
+    if (!px_mutant(LEASE_AFTER_TIMEOUT_NOW))
+        r->is_lease_over = true;
+}
+
+void raft_transfer_expire(struct raft *r)
+{
+    if (r->now >= r->transfer.until)
+        r->transfer = (struct raft_transfer){.until = PX_NS_NEVER};
+}
