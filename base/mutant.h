@@ -44,6 +44,11 @@
     X(LEASE_NO_DRIFT, "the lease ignores that clocks differ in rate") \
     X(LEASE_AFTER_RESTART, "a restarted node votes at once") \
     X(LEASE_AFTER_TIMEOUT_NOW, "the lease goes on after TimeoutNow was sent") \
+    X(CHANGE_BEFORE_COMMIT, "members change before the leader has committed in its term") \
+    X(CHANGES_OVERLAP, "a change of members begins before the last is committed") \
+    X(CONFIG_OF_SNAPSHOT_STALE, "a snapshot does not bring its members along") \
+    X(CONFIG_CUT_FORGOTTEN, "members stay as a cut entry had them") \
+    X(LEARNER_COUNTED, "a learner counts towards the majority") \
     X(READ_OLD_ROUND, "a read is served by a round sent before it came") \
     X(READ_ROUND_JOINED, "a read joins the round that is under way") \
     X(READ_ID_REUSED, "a read asked again keeps its id") \

@@ -156,9 +156,28 @@ static void check_change(struct raft *r)
     r->seen_base = r->log.base.index;
 }
 
+static void check_configs(const struct raft *r)
+{
+    const struct raft_configs *c = &r->configs;
+
+    px_assert(c->count > 0);
+    px_assert(c->list[c->count - 1].index <= r->log.last); /* R17 */
+    px_assert(c->list[0].index <= r->log.applied);
+    for (size_t i = 1; i < c->count; i++) {
+        px_assert(c->list[i].index > c->list[i - 1].index);
+        px_assert(c->list[i].index > r->log.applied);
+    }
+    px_assert(r->config.count == c->list[c->count - 1].config.count);
+    for (size_t i = 0; i < r->config.count; i++) /* R17 */
+        px_assert(r->peers[i].id == c->list[c->count - 1].config.members[i].id);
+    px_assert(px_implies(raft_can_serve(r) && c->count > 1, /* R18 */
+                         c->list[c->count - 2].index <= r->commit));
+}
+
 void raft_check(struct raft *r)
 {
     raft_log_check(&r->log);
+    check_configs(r);
     px_assert(r->commit <= r->log.last);    /* R2 */
     px_assert(r->log.applied <= r->commit); /* R3 */
     px_assert(raft_log_last(&r->log).term <= r->hard.term);

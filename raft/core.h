@@ -33,6 +33,8 @@
  *   R15 What is known of the repair is of this term: it is asked for anew in
  *       the next.
  *   R16 Only a leader hands over; once it has told the other, it has no lease.
+ *   R17 The newest configuration in the log is in force; none behind the log.
+ *   R18 Of a leader that has committed in its term, one at most is uncommitted.
  *
  *   Log:       L1 terms ascend   L2 durable, applied <= last
  *              L3 what is not durable is in memory   L4 sums are right
@@ -46,6 +48,7 @@
 
 #include "base/assert.h"
 #include "base/rand.h"
+#include "raft/config.h"
 #include "raft/log.h"
 #include "raft/progress.h"
 #include "raft/raft.h"
@@ -77,6 +80,14 @@ struct raft_fault {
     uint64_t id;         /* of the question to this term's leader */
     raft_index verified; /* our log is that leader's up to here, by its word */
     raft_index barrier;  /* its answer: where we are whole; 0: none yet */
+};
+
+/* Ascending; the last is in force. The first stands for what is applied. See
+ * member.c. */
+struct raft_configs {
+    struct raft_config_at *list;
+    size_t count;
+    size_t capacity;
 };
 
 /* A leader hands over: see transfer.c. */
@@ -112,13 +123,16 @@ struct raft_draft {
 struct raft {
     /* Fixed at raft_new. */
     raft_id id;
-    struct raft_config config;
-    bool is_voter;
-    size_t voter_count;
     px_ns election;
     px_ns heartbeat;
     px_ns lease;       /* how long one lasts: E (1 - rho) / (1 + rho) */
     px_ns quiet_until; /* restarted: no vote and no campaign before it */
+
+    /* Who the members are: as the newest configuration of the log says. */
+    struct raft_configs configs;
+    struct raft_config config;
+    bool is_voter;
+    size_t voter_count;
 
     /* Durable, or on its way to the disk. */
     struct raft_hard_state hard;
@@ -233,6 +247,7 @@ void raft_on_fetched(struct raft *r, raft_id peer, raft_index first,
 void raft_on_unreachable(struct raft *r, raft_id peer);
 /* Sends what is due and has room. */
 void raft_send_entries(struct raft *r, struct raft_peer *p);
+void raft_send_to_all(struct raft *r);
 /* The peer answers a heartbeat, its log ending at @last: if what was sent to it
  * should have been acknowledged by now, ask what became of it. */
 void raft_resend_if_stuck(struct raft *r, struct raft_peer *p, raft_index last);
@@ -294,8 +309,28 @@ void raft_on_heartbeat_reply(struct raft *r, struct raft_peer *p,
                              const struct raft_msg *m);
 /* Steps down if no majority was heard of within E. */
 void raft_check_quorum(struct raft *r);
+/* The majority that it rests on is another one. */
+void raft_lease_recount(struct raft *r);
 /* When the lease ends; 0: none. */
 px_ns raft_lease_end(const struct raft *r);
+
+/* ---- member.c ---- */
+
+int raft_configs_init(struct raft *r, const struct raft_options *o);
+void raft_configs_fini(struct raft *r);
+/* Room for so many more. Errors: -ENOMEM, no effect. */
+int raft_configs_reserve(struct raft *r, size_t more);
+/* An entry that holds one was appended, room having been reserved. */
+void raft_configs_append(struct raft *r, const struct raft_entry *e);
+/* The log was cut: none from @first on is in force any more. */
+void raft_configs_cut(struct raft *r, raft_index first);
+/* What is applied is never cut: those before it won't come back. */
+void raft_configs_forget(struct raft *r, raft_index applied);
+/* A snapshot at @index stands for the log up to there. */
+void raft_configs_install(struct raft *r, raft_index index,
+                          const struct raft_config *config);
+/* Errors: as raft_step. */
+int raft_on_change(struct raft *r, const struct raft_change *change);
 
 /* ---- transfer.c ---- */
 

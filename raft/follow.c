@@ -30,6 +30,7 @@ static bool is_sound(const struct raft_msg *m)
 {
     const struct raft_msg_append *a = &m->append;
     raft_term term = a->prev.term;
+    struct raft_config config;
 
     if ((a->prev.index == 0) != (a->prev.term == 0) || term > m->term)
         return false;
@@ -44,6 +45,9 @@ static bool is_sound(const struct raft_msg *m)
             return false;
         if (e->kind < RAFT_ENTRY_NOOP || e->kind > RAFT_ENTRY_CONFIG ||
             e->data.size > PX_ENTRY_BYTES_MAX)
+            return false;
+        if (e->kind == RAFT_ENTRY_CONFIG &&
+            raft_config_decode(e->data, &config) < 0)
             return false;
         term = e->pos.term;
     }
@@ -121,16 +125,29 @@ static size_t count_held(const struct raft *r, const struct raft_msg_append *a)
     return i;
 }
 
+static size_t count_configs(const struct raft_msg_append *a, size_t from)
+{
+    size_t count = 0;
+
+    for (size_t i = from; i < a->count; i++)
+        count += a->entries[i].kind == RAFT_ENTRY_CONFIG;
+    return count;
+}
+
 /* Keeps a->entries[held..], which the log lacks or contradicts. */
 static int keep(struct raft *r, const struct raft_msg_append *a, size_t held)
 {
     raft_index first = a->entries[held].pos.index;
     int rc = raft_reserve(r, a->count - held);
 
+    if (rc == 0)
+        rc = raft_configs_reserve(r, count_configs(a, held));
     if (rc < 0)
         return rc;
-    if (first <= r->log.last)
+    if (first <= r->log.last) {
         raft_log_cut(&r->log, first, r->write_seq + 1);
+        raft_configs_cut(r, first);
+    }
     for (size_t i = held; i < a->count; i++)
         raft_append_entry(r, a->entries[i].pos.term, a->entries[i].kind,
                           a->entries[i].data);

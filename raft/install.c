@@ -38,27 +38,12 @@ int raft_on_installing(struct raft *r, raft_term term)
     return 0;
 }
 
-/* Membership does not change yet: the snapshot's is ours. */
-static bool is_our_config(const struct raft *r,
-                          const struct raft_config *config)
-{
-    if (config->count != r->config.count)
-        return false;
-    for (size_t i = 0; i < config->count; i++) {
-        int own = raft_member_find(r, config->members[i].id);
-
-        if (own < 0 || r->config.members[own].role != config->members[i].role)
-            return false;
-        for (size_t k = 0; k < i; k++)
-            if (config->members[k].id == config->members[i].id)
-                return false;
-    }
-    return true;
-}
-
 /* Can a snapshot beyond our commit end at @pos? */
-static bool is_sound(const struct raft *r, struct raft_pos pos)
+static bool is_sound(const struct raft *r, struct raft_pos pos,
+                     const struct raft_config *config)
 {
+    if (!raft_config_is_sound(config) || raft_config_voters(config) == 0)
+        return false;
     return pos.term > 0 && pos.term <= r->installing &&
            pos.term >= raft_log_term(&r->log, r->commit) &&
            pos.index <= UINT64_MAX - PX_BATCH_ENTRIES_MAX;
@@ -82,7 +67,7 @@ int raft_on_installed(struct raft *r, struct raft_pos pos,
     px_assert(!r->draft.is_log_shown); /* R11 */
     if (pos.index <= r->commit)
         return 0; /* no news: we hold it, or will, from the log */
-    if (!is_sound(r, pos) || !is_our_config(r, config)) {
+    if (!is_sound(r, pos, config)) {
         r->refused++;
         return -EINVAL;
     }
@@ -92,6 +77,7 @@ int raft_on_installed(struct raft *r, struct raft_pos pos,
         raft_log_reset(&r->log, pos, r->write_seq + 1);
         r->draft.is_reset = true;
     }
+    raft_configs_install(r, pos.index, config);
     raft_commit_to(r, pos.index);
     r->draft.is_installed = true;
     acknowledge(r, pos.index);

@@ -93,7 +93,7 @@ void raft_send_entries(struct raft *r, struct raft_peer *p)
     }
 }
 
-static void send_to_all(struct raft *r)
+void raft_send_to_all(struct raft *r)
 {
     for (size_t i = 0; i < r->config.count; i++)
         if (r->peers[i].id != r->id)
@@ -120,7 +120,7 @@ void raft_become_leader(struct raft *r)
     raft_append_entry(r, r->hard.term, RAFT_ENTRY_NOOP, (struct px_slice){0});
     r->noop = r->log.last;
     raft_heartbeat_round(r);
-    send_to_all(r);
+    raft_send_to_all(r);
 }
 
 static bool is_over(const struct raft *r, const struct raft_proposal *list,
@@ -152,12 +152,13 @@ int raft_on_propose(struct raft *r, const struct raft_proposal *list,
         int origin = raft_member_find(r, list[i].origin);
 
         px_assert(list[i].data.size <= PX_ENTRY_BYTES_MAX);
+        px_assert(list[i].kind != RAFT_ENTRY_CONFIG);
         raft_append_entry(r, r->hard.term, list[i].kind, list[i].data);
         r->origins[r->log.last % RAFT_UNAPPLIED_ENTRIES_MAX] =
             (uint8_t)(origin + 1);
     }
     r->draft.proposed = raft_log_pos(&r->log, r->log.last + 1 - count);
-    send_to_all(r);
+    raft_send_to_all(r);
     return 0;
 }
 
@@ -301,9 +302,9 @@ void raft_on_fetched(struct raft *r, raft_id peer, raft_index first,
     struct raft_peer *p;
     uint64_t room;
 
-    px_assert(i >= 0);
+    if (i < 0 || r->peers[i].fetching != first)
+        return; /* it is no member any more, or is one anew */
     p = &r->peers[i];
-    px_assert(p->fetching == first);
     p->fetching = 0;
     if (r->role != RAFT_LEADER || count == 0)
         return; /* not read: the next heartbeat's answer asks again */

@@ -50,6 +50,12 @@ void raft_heartbeat_round(struct raft *r)
     }
 }
 
+void raft_lease_recount(struct raft *r)
+{
+    /* A sole voter needs no echo, and its lease no end. */
+    r->lease_stamp = raft_majority(r, stamp_of, PX_NS_NEVER);
+}
+
 void raft_on_heartbeat_reply(struct raft *r, struct raft_peer *p,
                              const struct raft_msg *m)
 {
@@ -64,8 +70,7 @@ void raft_on_heartbeat_reply(struct raft *r, struct raft_peer *p,
         p->round = h->round;
     if (h->stamp > p->stamp) {
         p->stamp = px_mutant(LEASE_AT_RECEIPT) ? r->now : h->stamp;
-        /* A sole voter needs no echo, and its lease no end. */
-        r->lease_stamp = raft_majority(r, stamp_of, PX_NS_NEVER);
+        raft_lease_recount(r);
         if (px_mutant(LEASE_ONE_PEER))
             r->lease_stamp = p->stamp;
     }
@@ -86,10 +91,13 @@ void raft_check_quorum(struct raft *r)
 
 px_ns raft_lease_end(const struct raft *r)
 {
-    if (!raft_can_serve(r) || r->is_lease_over ||
-        (r->lease_stamp == 0 && r->voter_count > 1))
+    if (!raft_can_serve(r))
         return 0;
-    return r->voter_count == 1 ? PX_NS_NEVER : r->lease_stamp + r->lease;
+    if (r->voter_count == 1)
+        return PX_NS_NEVER; /* nobody else can be elected */
+    if (r->is_lease_over || r->lease_stamp == 0)
+        return 0;
+    return r->lease_stamp + r->lease;
 }
 
 bool raft_lease_read(const struct raft *r, px_ns now, raft_index *index_out)

@@ -9,22 +9,6 @@
 /* Durations beyond make no sense, and products of them would overflow. */
 #define DURATION_MAX (UINT64_C(3600) * PX_NS_PER_S)
 
-static bool are_members_sound(const struct raft_config *config)
-{
-    if (config->count > RAFT_MEMBERS_MAX)
-        return false;
-    for (size_t i = 0; i < config->count; i++) {
-        const struct raft_member *m = &config->members[i];
-
-        if (m->id == 0 || (m->role != RAFT_VOTER && m->role != RAFT_LEARNER))
-            return false;
-        for (size_t k = 0; k < i; k++)
-            if (config->members[k].id == m->id)
-                return false;
-    }
-    return true;
-}
-
 static bool is_log_sound(const struct raft_options *o)
 {
     raft_term term = o->base.term;
@@ -50,6 +34,25 @@ static bool is_log_sound(const struct raft_options *o)
     return o->hard.term >= term;
 }
 
+/* Each lies in the log; one that is in force has a voter, but for the first. */
+static bool are_configs_sound(const struct raft_options *o)
+{
+    raft_index before = o->base.index;
+
+    if (!raft_config_is_sound(&o->config))
+        return false;
+    for (size_t i = 0; i < o->config_count; i++) {
+        const struct raft_config_at *at = &o->configs[i];
+
+        if (at->index <= before || at->index > o->last ||
+            !raft_config_is_sound(&at->config) ||
+            raft_config_voters(&at->config) == 0)
+            return false;
+        before = at->index;
+    }
+    return true;
+}
+
 static bool are_durations_sound(const struct raft_options *o)
 {
     return o->heartbeat > 0 && o->election <= DURATION_MAX &&
@@ -60,22 +63,8 @@ static bool are_sound(const struct raft_options *o)
 {
     if (o->is_first_boot && (o->last > 0 || o->hard.term > 0 || o->is_faulty))
         return false;
-    return o->id != 0 && are_members_sound(&o->config) && is_log_sound(o) &&
+    return o->id != 0 && is_log_sound(o) && are_configs_sound(o) &&
            are_durations_sound(o);
-}
-
-static void set_members(struct raft *r, const struct raft_config *config)
-{
-    r->config = *config;
-    for (size_t i = 0; i < config->count; i++) {
-        r->peers[i].id = config->members[i].id;
-        r->peers[i].role = config->members[i].role;
-        if (config->members[i].role != RAFT_VOTER)
-            continue;
-        r->voter_count++;
-        if (config->members[i].id == r->id)
-            r->is_voter = true;
-    }
 }
 
 /* For how long an earlier run's word may bind: whoever it answered counts on
@@ -127,14 +116,15 @@ int raft_new(const struct raft_options *options, struct raft **raft_out)
     r = calloc(1, sizeof *r);
     if (r == NULL)
         return -ENOMEM;
-    if (raft_log_init(&r->log, options) < 0) {
-        free(r);
-        return -ENOMEM;
-    }
     r->id = options->id;
     r->hard = options->hard;
     r->commit = options->applied;
-    set_members(r, &options->config);
+    r->now = options->now;
+    if (raft_log_init(&r->log, options) < 0 ||
+        raft_configs_init(r, options) < 0) {
+        raft_free(r);
+        return -ENOMEM;
+    }
     set_times(r, options);
     r->seen_hard = r->hard;
     r->seen_commit = r->commit;
@@ -150,6 +140,7 @@ void raft_free(struct raft *r)
         return;
     while (r->draft.fetched_count > 0)
         px_slice_unref(&r->draft.fetched[--r->draft.fetched_count].data);
+    raft_configs_fini(r);
     raft_log_fini(&r->log);
     free(r);
 }

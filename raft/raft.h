@@ -76,7 +76,9 @@ struct raft_term_run {
 struct raft_options {
     raft_id id;
     uint64_t seed;             /* px_djb2 of the node's name */
-    struct raft_config config; /* the initial one; holds @id, or not */
+    struct raft_config config; /* as of @base; at 0, the initial one. Holds
+                                  @id, or not; empty: this node is to be added,
+                                  and will be told */
 
     /* Durations. election >= 4 x heartbeat. The timeout is drawn from
      * [election, 2 x election). All voters run with the same @election: a
@@ -101,6 +103,9 @@ struct raft_options {
     raft_index last;    /* of the log; base.index if it is empty */
     raft_index applied; /* by the state machine, base.index at least;
                            committed, so */
+    /* Those that the log holds, in RAFT_ENTRY_CONFIG behind @base; ascending.*/
+    const struct raft_config_at *configs;
+    size_t config_count;
 
     /* The log is empty and was never anything else: no earlier run can have
      * supported a lease. Otherwise the replica neither votes nor campaigns
@@ -112,10 +117,24 @@ struct raft_options {
 };
 
 struct raft_proposal {
-    enum raft_entry_kind kind;
-    struct px_slice data; /* the core takes its own reference */
+    enum raft_entry_kind kind; /* a configuration goes by RAFT_IN_CHANGE */
+    struct px_slice data;      /* the core takes its own reference */
     raft_id origin; /* the member that waits for the entry to be applied there:
                        it is told of the commit at once, others at leisure */
+};
+
+/* Membership changes by one member at a time (4.1). */
+enum raft_change_what {
+    RAFT_ADD,     /* as a learner */
+    RAFT_PROMOTE, /* a learner that has caught up, to a voter */
+    RAFT_REMOVE,  /* a learner or a voter, not the leader itself */
+};
+
+struct raft_change {
+    enum raft_change_what what;
+    raft_id id;
+    struct px_slice added; /* bytes for the state machine, behind the
+                              configuration (config.h); copied */
 };
 
 /* A write handed out, and handed back once it is durable. */
@@ -145,9 +164,11 @@ enum raft_in_type {
                               between the replica is a follower that neither
                               campaigns nor takes over; it votes, by its log as
                               it is, and takes heartbeats and entries */
-    RAFT_IN_TRANSFER,      /* leader only: another voter is to lead. Proposals
+    RAFT_IN_CHANGE,    /* leader only: a member comes, or goes. In force from
+                              this step on; out.proposed tells its place */
+    RAFT_IN_TRANSFER,  /* leader only: another voter is to lead. Proposals
                               are refused until it does, or E has passed */
-    RAFT_IN_INSTALLED,     /* a snapshot is durable here, to be the state. While
+    RAFT_IN_INSTALLED, /* a snapshot is durable here, to be the state. While
                               installing, and no apply being under way */
 };
 
@@ -182,6 +203,7 @@ struct raft_in {
             struct raft_pos pos;
             const struct raft_config *config; /* as of pos */
         } installed;
+        const struct raft_change *change;
         raft_id transfer; /* to whom; 0: whoever lacks least */
     };
 };
@@ -264,7 +286,7 @@ struct raft_status {
     bool is_faulty;
     raft_index recovered_at; /* faulty: it is whole once it holds, durably, what
                                 the leader has up to here; 0: not known yet */
-    raft_id transfer; /* leader: hands over to this one; 0: it doesn't */
+    raft_id transfer;        /* leader: hands over to this one; 0: it doesn't */
     uint64_t refused; /* messages ignored that no sound member sends to us */
 };
 
@@ -287,20 +309,25 @@ void raft_free(struct raft *r);
  * Owns:    @in stays the caller's; the core references what it keeps. @out
  *          points into @r and is good until the next raft_step().
  * Errors:  all without effect on the log, and with a valid @out:
- *          -PX_ENOTLEADER  a proposal or TRANSFER reached a replica that isn't
- *                          leader.
+ *          -PX_ENOTLEADER  a proposal, CHANGE or TRANSFER reached a replica that
+ *                          isn't leader.
  *          -EAGAIN         for a proposal: too much is not yet applied
  *                          (RAFT_UNAPPLIED_*), or leadership is handed over;
- *                          TRANSFER: the target hasn't been heard of within E.
+ *                          TRANSFER: the target hasn't been heard of within E;
+ *                          CHANGE: nothing is committed in this term yet,
+ *                          leadership is handed over, or the learner lacks too
+ *                          much to be promoted.
  *          -ENOMEM         for a proposal; or for a message, which is then as
  *                          good as lost.
  *          -EBUSY          INSTALLING reached a leader, of that term or a later
  *                          one: it is behind nobody. TRANSFER: to another one
- *                          is under way.
+ *                          is under way. CHANGE: another one is.
  *          -EINVAL         INSTALLING of a term, or INSTALLED of a snapshot,
  *                          that can't be of this cluster: it contradicts what
- *                          is committed here, or names other members. TRANSFER: to ourselves,
- *                          or to no voter.
+ *                          is committed here, or has no voter. TRANSFER: to ourselves, or to
+ *                          no voter. CHANGE: of ourselves.
+ *          -EEXIST, -ENOENT, -ENOSPC  CHANGE: it is that already; it is no
+ *                          member; RAFT_MEMBERS_MAX.
  * Thread:  loop.
  * Source:  Raft, figure 3.1, "Rules for Servers". */
 int raft_step(struct raft *r, const struct raft_in *in, struct raft_out *out);
@@ -318,6 +345,8 @@ bool raft_lease_read(const struct raft *r, px_ns now, raft_index *index_out);
 size_t raft_committed(const struct raft *r, raft_index first,
                       struct raft_entry *entries, size_t max);
 
+/* The configuration in force: the newest in the log, committed or not. */
+void raft_get_config(const struct raft *r, struct raft_config_at *config_out);
 void raft_get_status(const struct raft *r, struct raft_status *status_out);
 /* Fills at most @max; returns how many there are without ourselves. */
 size_t raft_get_peers(const struct raft *r, struct raft_peer_status *peers,

@@ -71,6 +71,8 @@ void raft_append_entry(struct raft *r, raft_term term,
 {
     px_assert(!r->draft.is_log_shown); /* R11 */
     raft_log_append(&r->log, term, kind, data);
+    if (kind == RAFT_ENTRY_CONFIG)
+        raft_configs_append(r, raft_log_entry(&r->log, r->log.last));
     if (r->draft.append_first == 0)
         r->draft.append_first = r->log.last;
 }
@@ -159,15 +161,13 @@ static void draft_end(struct raft *r, struct raft_out *out)
 
 int raft_member_find(const struct raft *r, raft_id id)
 {
-    for (size_t i = 0; i < r->config.count; i++)
-        if (r->config.members[i].id == id)
-            return (int)i;
-    return -1;
+    return raft_config_find(&r->config, id);
 }
 
 bool raft_is_peer_voter(const struct raft *r, size_t i)
 {
-    return r->config.members[i].role == RAFT_VOTER;
+    return r->config.members[i].role == RAFT_VOTER ||
+           px_mutant(LEARNER_COUNTED);
 }
 
 struct raft_pos raft_peer_match(const struct raft *r, const struct raft_peer *p)
@@ -192,10 +192,11 @@ static void on_time(struct raft *r)
         raft_reads_retry(r);
 }
 
-/* Messages that only a leader heeds, of its own term, from @p. */
-static void on_msg_to_leader(struct raft *r, struct raft_peer *p,
-                             const struct raft_msg *m)
+/* Messages that only a leader heeds, of its own term, from a member. */
+static void on_msg_to_leader(struct raft *r, const struct raft_msg *m)
 {
+    struct raft_peer *p = &r->peers[raft_member_find(r, m->from)];
+
     p->heard = r->now;
     if (m->type == RAFT_MSG_APPEND_REPLY)
         raft_on_append_reply(r, p, m);
@@ -208,8 +209,7 @@ static void on_msg_to_leader(struct raft *r, struct raft_peer *p,
 }
 
 /* A message of our term. */
-static int on_msg_of_term(struct raft *r, struct raft_peer *p,
-                          const struct raft_msg *m)
+static int on_msg_of_term(struct raft *r, const struct raft_msg *m)
 {
     switch (m->type) {
     case RAFT_MSG_VOTE_REPLY:
@@ -226,7 +226,7 @@ static int on_msg_of_term(struct raft *r, struct raft_peer *p,
     case RAFT_MSG_READ:
     case RAFT_MSG_LOST:
         if (r->role == RAFT_LEADER)
-            on_msg_to_leader(r, p, m);
+            on_msg_to_leader(r, m);
         return 0;
     case RAFT_MSG_READ_REPLY:
         raft_on_read_reply(r, m);
@@ -245,26 +245,30 @@ static int on_msg_of_term(struct raft *r, struct raft_peer *p,
     return 0;
 }
 
-/* The member that @m is from; NULL if it is not for us to hear: from a
- * stranger, or of no term, where only a refused pre-vote can be. */
-static struct raft_peer *sender(struct raft *r, const struct raft_msg *m)
+/* Who stands for election or leads may be a member of a configuration that we
+ * do not hold yet (4.1); answers are awaited from our own members alone. */
+static bool may_be_stranger(enum raft_msg_type type)
 {
-    int i = raft_member_find(r, m->from);
+    return type == RAFT_MSG_PRE_VOTE || type == RAFT_MSG_VOTE ||
+           type == RAFT_MSG_APPEND || type == RAFT_MSG_HEARTBEAT ||
+           type == RAFT_MSG_READ_REPLY || type == RAFT_MSG_TIMEOUT_NOW;
+}
 
-    if (i < 0 || m->from == r->id || m->to != r->id)
-        return NULL;
+/* Is @m for us to hear? Of no term only a refused pre-vote can be. */
+static bool is_heard(const struct raft *r, const struct raft_msg *m)
+{
+    if (m->from == 0 || m->from == r->id || m->to != r->id)
+        return false;
     if (m->term == 0 && m->type != RAFT_MSG_PRE_VOTE_REPLY)
-        return NULL;
+        return false;
     if (m->term > RAFT_TERM_MAX)
-        return NULL;
-    return &r->peers[i];
+        return false;
+    return raft_member_find(r, m->from) >= 0 || may_be_stranger(m->type);
 }
 
 static int on_msg(struct raft *r, const struct raft_msg *m)
 {
-    struct raft_peer *p = sender(r, m);
-
-    if (p == NULL) {
+    if (!is_heard(r, m)) {
         r->refused++;
         return 0;
     }
@@ -283,7 +287,7 @@ static int on_msg(struct raft *r, const struct raft_msg *m)
     if (m->term > r->hard.term)
         raft_become_follower(r, m->term);
     if (m->term == r->hard.term)
-        return on_msg_of_term(r, p, m);
+        return on_msg_of_term(r, m);
     if (m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT)
         raft_refuse_stale_leader(r, m);
     return 0;
@@ -320,6 +324,7 @@ static int on_input(struct raft *r, const struct raft_in *in)
     case RAFT_IN_APPLIED:
         px_assert(in->applied <= raft_ready_index(r)); /* R3 */
         raft_log_on_applied(&r->log, in->applied);
+        raft_configs_forget(r, r->log.applied);
         return 0;
     case RAFT_IN_FETCHED:
         raft_on_fetched(r, in->fetched.peer, in->fetched.first,
@@ -336,6 +341,8 @@ static int on_input(struct raft *r, const struct raft_in *in)
         return 0;
     case RAFT_IN_INSTALLING:
         return raft_on_installing(r, in->installing);
+    case RAFT_IN_CHANGE:
+        return raft_on_change(r, in->change);
     case RAFT_IN_TRANSFER:
         return raft_on_transfer(r, in->transfer);
     case RAFT_IN_INSTALLED:

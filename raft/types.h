@@ -64,6 +64,13 @@ struct raft_config {
     struct raft_member members[RAFT_MEMBERS_MAX];
 };
 
+/* From which entry on: of the entry that holds it, or of one that a snapshot
+ * covers. */
+struct raft_config_at {
+    raft_index index;
+    struct raft_config config;
+};
+
 /* Numbers are on the wire: never renumber. */
 enum raft_msg_type {
     RAFT_MSG_PRE_VOTE = 1,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "raft/config.h"
 
 void *disk_checked(void *p)
 {
@@ -194,6 +195,23 @@ bool disk_recover(struct disk *d)
 bool disk_holds(const struct disk *d, struct raft_pos pos)
 {
     return pos.index <= d->snapshot.index || holds_in_log(d, pos);
+}
+
+size_t disk_configs(const struct disk *d, struct raft_config_at *configs,
+                    size_t max)
+{
+    size_t count = 0;
+
+    for (raft_index i = d->base.index + 1; i <= d->last; i++) {
+        if (d->log[i].kind != RAFT_ENTRY_CONFIG)
+            continue;
+        px_assert(count < max);
+        configs[count].index = i;
+        px_assert(raft_config_decode(d->log[i].data, &configs[count].config) >
+                  0);
+        count++;
+    }
+    return count;
 }
 
 size_t disk_runs(const struct disk *d, struct raft_term_run *runs)

@@ -73,6 +73,8 @@ void disk_fini(struct disk *d);
 bool disk_recover(struct disk *d);
 /* Does the disk hold what was committed at @pos, in the log or the snapshot? */
 bool disk_holds(const struct disk *d, struct raft_pos pos);
+size_t disk_configs(const struct disk *d, struct raft_config_at *configs,
+                    size_t max);
 size_t disk_runs(const struct disk *d, struct raft_term_run *runs);
 
 #endif

@@ -311,14 +311,26 @@ unsigned cluster_faulty(const struct cluster *c)
     return count;
 }
 
+const struct raft_config *cluster_config_at(const struct cluster *c,
+                                            raft_index index)
+{
+    size_t i = c->config_count - 1;
+
+    while (c->configs[i].index > index)
+        i--;
+    return &c->configs[i].config;
+}
+
 void cluster_restart(struct cluster *c, struct node *n)
 {
     struct raft_term_run *runs = disk_checked(calloc(INDEX_MAX, sizeof *runs));
+    struct raft_config_at *configs =
+        disk_checked(calloc(CONFIGS_MAX, sizeof *configs));
     bool is_reset = disk_recover(&n->disk);
     struct raft_options o = {
         .id = n->id,
         .seed = c->seed * 31 + n->id,
-        .config = {.count = c->count},
+        .config = *cluster_config_at(c, n->disk.base.index),
         .election = CLUSTER_E,
         .heartbeat = CLUSTER_H,
         .clock_drift_ppm = 10000,
@@ -327,18 +339,20 @@ void cluster_restart(struct cluster *c, struct node *n)
         .runs = runs,
         .run_count = disk_runs(&n->disk, runs),
         .last = n->disk.last,
+        .configs = configs,
+        .config_count = disk_configs(&n->disk, configs, CONFIGS_MAX),
         .applied = n->applied,
         .is_first_boot = n->disk.is_new,
         .is_faulty = n->disk.is_faulty,
         .now = cluster_clock(c, n),
     };
 
-    for (unsigned i = 0; i < c->count; i++)
-        o.config.members[i] =
-            (struct raft_member){.id = i + 1, .role = RAFT_VOTER};
+    if (n->disk.base.index == 0 && raft_config_find(&o.config, n->id) < 0)
+        o.config.count = 0; /* to be added, it knows of nobody */
     c->counts.unswapped += is_reset;
     px_assert(raft_new(&o, &n->raft) == 0);
     free(runs);
+    free(configs);
     n->disk.durable_seq = 0;
     n->commit = n->applied;
     n->deadline = 0;
@@ -484,9 +498,19 @@ struct node *cluster_run_to_leader(struct cluster *c)
 
 struct cluster *cluster_new(unsigned count, uint64_t seed)
 {
+    return cluster_new_of(count, count, seed);
+}
+
+struct cluster *cluster_new_of(unsigned count, unsigned voters, uint64_t seed)
+{
     struct cluster *c = disk_checked(calloc(1, sizeof *c));
 
     c->count = count;
+    c->config_count = 1;
+    c->configs[0].config.count = voters;
+    for (unsigned i = 0; i < voters; i++)
+        c->configs[0].config.members[i] =
+            (struct raft_member){.id = i + 1, .role = RAFT_VOTER};
     c->seed = seed;
     c->names = disk_checked(calloc(ORACLE_NAMES, sizeof *c->names));
     px_rand_init(&c->rand, seed);

@@ -25,6 +25,7 @@
 
 #define NODES_MAX 5u
 #define TERMS_MAX 4096u
+#define CONFIGS_MAX 1024u
 
 struct parcel {
     struct raft_msg msg; /* its entries are the parcel's own */
@@ -107,10 +108,17 @@ struct cluster_counts {
     uint64_t phantoms;  /* commits that counted on a copy which was lost */
     uint64_t unswapped; /* restarts with a snapshot that the log lacked */
     uint64_t transfers; /* of leadership, begun */
+    uint64_t added;     /* changes of members, begun */
+    uint64_t promoted;
+    uint64_t removed;
+    uint64_t configs_moved; /* by a snapshot */
 };
 
 struct cluster {
     unsigned count;
+    struct raft_config_at configs[CONFIGS_MAX]; /* committed, the initial one
+                                                   first */
+    size_t config_count;
     uint64_t seed;
     struct px_rand rand;
     px_ns now;                    /* true time, which no replica knows */
@@ -132,6 +140,11 @@ struct cluster {
 
 /* @count voters on new disks, all up. */
 struct cluster *cluster_new(unsigned count, uint64_t seed);
+/* ... of whom the first @voters are members, and the others may become some. */
+struct cluster *cluster_new_of(unsigned count, unsigned voters, uint64_t seed);
+/* The newest that is committed, among the first @index entries. */
+const struct raft_config *cluster_config_at(const struct cluster *c,
+                                            raft_index index);
 void cluster_free(struct cluster *c);
 
 /* One input to one replica, and everything that is checked. */

@@ -22,6 +22,8 @@ static uint64_t value_of(const struct raft_entry *e)
 {
     uint64_t value = 0;
 
+    if (e->kind == RAFT_ENTRY_CONFIG)
+        return px_djb2((const char *)e->data.data, e->data.size);
     if (e->data.size == sizeof value)
         memcpy(&value, e->data.data, sizeof value);
     return value;
@@ -85,17 +87,23 @@ static void check_entry(struct cluster *c, const struct raft *r,
 /* On the disks of a majority, running or not: power may fail now. A copy that
  * was lost counts as long as its replica knows that it lacks something: until
  * then it was told of, and who has lost it does not vote. */
-static bool is_on_majority(struct cluster *c, struct raft_pos pos)
+static bool is_on_majority(struct cluster *c, const struct raft_config *config,
+                           struct raft_pos pos)
 {
-    unsigned held = 0;
-    unsigned count = 0;
+    size_t needed = raft_config_voters(config) / 2 + 1;
+    size_t held = 0;
+    size_t count = 0;
 
-    for (unsigned i = 0; i < c->count; i++) {
-        count += disk_holds(&c->nodes[i].disk, pos);
-        held += disk_held(&c->nodes[i].disk, pos);
+    for (size_t i = 0; i < config->count; i++) {
+        const struct disk *d = &c->nodes[config->members[i].id - 1].disk;
+
+        if (config->members[i].role != RAFT_VOTER)
+            continue;
+        count += disk_holds(d, pos);
+        held += disk_held(d, pos);
     }
-    c->counts.phantoms += count <= c->count / 2;
-    return held > c->count / 2;
+    c->counts.phantoms += count < needed;
+    return held >= needed;
 }
 
 /* What any replica takes for committed: what others do, too. */
@@ -107,7 +115,7 @@ static void check_commit(struct cluster *c, const struct node *n)
         c->committed[i].pos = raft_log_pos(&r->log, i);
         c->committed_in[i] = r->hard.term;
         c->counts.commits++;
-        must(c, is_on_majority(c, c->committed[i].pos),
+        must(c, is_on_majority(c, &r->config, c->committed[i].pos),
              "committed, and not on the disks of a majority");
     }
     if (r->commit > c->commit)
@@ -117,6 +125,20 @@ static void check_commit(struct cluster *c, const struct node *n)
              i < r->log.base.index ||
                  raft_log_holds(&r->log, c->committed[i].pos),
              "state machine safety: two entries committed at one index");
+}
+
+/* Each index is applied for the first time after the one before it. */
+static void add_config(struct cluster *c, const struct raft_entry *e)
+{
+    struct raft_config_at *at = &c->configs[c->config_count];
+
+    if (e->kind != RAFT_ENTRY_CONFIG)
+        return;
+    must(c, c->config_count < CONFIGS_MAX, "too many changes for the test");
+    must(c, e->pos.index > at[-1].index, "members out of order");
+    at->index = e->pos.index;
+    must(c, raft_config_decode(e->data, &at->config) > 0, "no members");
+    c->config_count++;
 }
 
 void oracle_on_apply(struct cluster *c, const struct node *n,
@@ -133,6 +155,7 @@ void oracle_on_apply(struct cluster *c, const struct node *n,
     if (known->data.data == NULL) {
         known->kind = e->kind;
         known->data = px_slice_ref(e->data);
+        add_config(c, e);
     }
     must(c, known->kind == e->kind && value_of(known) == value_of(e),
          "state machine safety: two values applied at one index");

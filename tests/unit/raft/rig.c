@@ -189,6 +189,11 @@ void rig_transfer(struct rig *g, raft_id to)
     step(g, (struct raft_in){.type = RAFT_IN_TRANSFER, .transfer = to});
 }
 
+void rig_change(struct rig *g, const struct raft_change *change)
+{
+    step(g, (struct raft_in){.type = RAFT_IN_CHANGE, .change = change});
+}
+
 void rig_installing(struct rig *g, raft_term term)
 {
     step(g, (struct raft_in){.type = RAFT_IN_INSTALLING, .installing = term});

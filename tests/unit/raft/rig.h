@@ -74,6 +74,7 @@ void rig_installed_as(struct rig *g, struct raft_pos pos,
                       const struct raft_config *config);
 
 void rig_transfer(struct rig *g, raft_id to);
+void rig_change(struct rig *g, const struct raft_change *change);
 
 /* Becomes leader in the next term, its no-op not yet durable. */
 void rig_lead(struct rig *g);

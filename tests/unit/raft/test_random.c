@@ -20,6 +20,17 @@
 static uint64_t seed_first = 1;
 static uint64_t seed_count = SEEDS;
 
+/* Two kinds of trouble that not every run has, so that each is seen alone. */
+static bool has_damage(const struct cluster *c)
+{
+    return c->seed % 4 != 2;
+}
+
+static bool has_changes(const struct cluster *c)
+{
+    return c->seed % 4 >= 2;
+}
+
 static uint64_t below(struct cluster *c, uint64_t bound)
 {
     return px_rand_below(&c->rand, bound);
@@ -68,6 +79,8 @@ static void random_damage(struct cluster *c, struct node *n)
 {
     const struct disk *d = &n->disk;
 
+    if (!has_damage(c))
+        return;
     if (!d->is_faulty && cluster_faulty(c) >= (c->count - 1) / 2 &&
         below(c, 50) > 0)
         return;
@@ -130,6 +143,30 @@ static void random_transfer(struct cluster *c, struct node *leader)
         c->counts.transfers++;
 }
 
+/* Before a leader has committed in its term it is most tempting. */
+static bool is_change_time(struct cluster *c, const struct node *leader)
+{
+    return has_changes(c) &&
+           below(c, raft_can_serve(leader->raft) ? 6 : 2) == 0;
+}
+
+/* Of anybody; what can't be is refused. Who was removed may come back: its disk
+ * is as it was. */
+static void random_change(struct cluster *c, struct node *leader)
+{
+    struct raft_change change = {.what = (enum raft_change_what)below(c, 3),
+                                 .id = 1 + below(c, c->count)};
+    struct raft_in in = {.type = RAFT_IN_CHANGE, .change = &change};
+
+    if (change.what == RAFT_REMOVE && below(c, 2) == 0)
+        return; /* or there would be few */
+    if (cluster_step(c, leader, in) != 0)
+        return;
+    c->counts.added += change.what == RAFT_ADD;
+    c->counts.promoted += change.what == RAFT_PROMOTE;
+    c->counts.removed += change.what == RAFT_REMOVE;
+}
+
 static void random_client(struct cluster *c)
 {
     struct node *n = any_node(c);
@@ -141,6 +178,8 @@ static void random_client(struct cluster *c)
         leader = n; /* deposed, perhaps, and the last to know */
     if (leader != NULL && !leader->is_paused && below(c, 40) == 0)
         random_transfer(c, leader);
+    else if (leader != NULL && !leader->is_paused && is_change_time(c, leader))
+        random_change(c, leader);
     else if (below(c, 2) == 0)
         cluster_read(c, n);
     else if (leader != NULL && !leader->is_paused)
@@ -277,6 +316,9 @@ static void print_counts(const struct cluster_counts *n)
         ", said so %" PRIu64 ", commits that counted on them %" PRIu64
         ", whole again %" PRIu64 "\n",
         n->damaged, n->again, n->turned, n->lost, n->phantoms, n->recovered);
+    print_message("members added %" PRIu64 ", promoted %" PRIu64
+                  ", removed %" PRIu64 ", brought by a snapshot %" PRIu64 "\n",
+                  n->added, n->promoted, n->removed, n->configs_moved);
 }
 
 /* ---- A run ---- */
@@ -295,10 +337,14 @@ static void heal_all(struct cluster *c)
     }
 }
 
-static bool is_everywhere(const struct cluster *c)
+/* On all members: nobody speaks to the others. */
+static bool is_everywhere(const struct cluster *c, const struct node *leader)
 {
+    const struct raft_config *config = &leader->raft->config;
+
     for (unsigned i = 0; i < c->count; i++)
-        if (c->nodes[i].applied != c->commit || c->nodes[i].read_count > 0)
+        if (raft_config_find(config, i + 1) >= 0 &&
+            (c->nodes[i].applied != c->commit || c->nodes[i].read_count > 0))
             return false;
     return true;
 }
@@ -310,13 +356,13 @@ static void check_progress(struct cluster *c)
     raft_index commit;
 
     heal_all(c);
-    if (cluster_faulty(c) > (c->count - 1) / 2)
+    if (cluster_faulty(c) > (has_changes(c) ? 0 : (c->count - 1) / 2))
         return; /* a majority can't vote: it may have to wait for ever */
     leader = cluster_run_to_leader(c);
     cluster_run(c, 6 * CLUSTER_E); /* 4 for losses that nobody reported */
     leader = cluster_run_to_leader(c);
     /* Before the next proposal, whose refusal would show what was lost. */
-    if (!is_everywhere(c))
+    if (!is_everywhere(c, leader))
         oracle_fail(c, "an idle cluster did not make good what it had lost");
     for (unsigned i = 0; i < c->count; i++)
         if (c->nodes[i].raft->fault.is_faulty)
@@ -327,7 +373,7 @@ static void check_progress(struct cluster *c)
     cluster_run(c, 3 * CLUSTER_E);
     if (c->commit <= commit)
         oracle_fail(c, "nothing was committed after all had healed");
-    if (!is_everywhere(c))
+    if (!is_everywhere(c, leader))
         oracle_fail(c,
                     "a replica or a read stayed behind after all had healed");
 }
@@ -358,11 +404,17 @@ static void add_counts(struct cluster_counts *sum,
     sum->phantoms += add->phantoms;
     sum->recovered += add->recovered;
     sum->transfers += add->transfers;
+    sum->added += add->added;
+    sum->promoted += add->promoted;
+    sum->removed += add->removed;
+    sum->configs_moved += add->configs_moved;
 }
 
 static void run_seed(uint64_t seed, struct cluster_counts *sum)
 {
-    struct cluster *c = cluster_new(seed % 2 == 0 ? 3 : 5, seed);
+    unsigned count = seed / 4 % 2 == 0 ? 3 : 5;
+    unsigned voters = seed % 4 >= 2 ? 1 + (unsigned)(seed / 8 % count) : count;
+    struct cluster *c = cluster_new_of(count, voters, seed);
 
     for (unsigned i = 0; i < c->count; i++)
         c->nodes[i].clock_ppm = (int64_t)below(c, 18001) - 9000;

@@ -1,5 +1,7 @@
 /* Snapshots of a cluster under test: made, sent and installed as raft.h asks of
  * a caller, one stage at a time, so that anything may come in between. */
+#include <string.h>
+
 #include "tests/unit/raft/harness.h"
 #include "tests/unit/raft/oracle.h"
 
@@ -115,11 +117,13 @@ static bool begin(struct cluster *c, struct transfer *t)
 static bool install(struct cluster *c, struct transfer *t)
 {
     struct node *to = node_of(c, t->to);
-    struct raft_config config = to->raft->config;
+    struct raft_config config = *cluster_config_at(c, t->pos.index);
     struct raft_in in = {.type = RAFT_IN_INSTALLED};
 
     in.installed.pos = t->pos;
     in.installed.config = &config;
+    c->counts.configs_moved +=
+        memcmp(&config, &to->raft->config, sizeof config) != 0;
     if (cluster_step(c, to, in) != 0)
         oracle_fail(c, "a snapshot was refused");
     t->seq = to->raft->write_seq;
