@@ -218,8 +218,7 @@ static void refuse(struct replica *r, const struct replica_snapshot_job *job)
 
     say(r, t->from, NET_SNAPSHOT_REFUSED, t->info.pos, t->info.bytes,
         job->offset + job->data.size);
-    t->info = (struct store_snapshot_info){0}; /* nothing to go on from */
-    t->stored = 0;
+    t->stored = 0; /* nothing to go on from */
     t->begin_after = replica_now(r) + PAUSE_FACTOR * r->election;
     stop(r);
 }

@@ -140,15 +140,15 @@ static void apply_noops(struct store_state *state, raft_index last)
     free(orphans.inodes);
 }
 
-/* Entries 1 to HELD, in the log and applied. */
-static void write_and_apply(struct storage *s)
+/* Entries 1 to HELD: in the log, of @term, and applied. */
+static void write_and_apply(struct storage *s, raft_term term)
 {
     const struct raft_hard_state hard = {.term = TERM};
     struct raft_entry entries[HELD];
 
     for (raft_index i = 0; i < HELD; i++)
         entries[i] =
-            (struct raft_entry){.kind = RAFT_ENTRY_NOOP, .pos = {TERM, i + 1}};
+            (struct raft_entry){.kind = RAFT_ENTRY_NOOP, .pos = {term, i + 1}};
     assert_int_equal(store_log_write(s->log, &hard, entries, HELD), 0);
     assert_int_equal(store_log_sync(s->log), 0);
     apply_noops(s->state, HELD);
@@ -232,7 +232,7 @@ static int setup(void **state)
         make_file();
     f = folder_new();
     open_it(&f, &s, "one");
-    write_and_apply(&s);
+    write_and_apply(&s, TERM);
     drop(&s);
     *state = &f;
     return 0;
@@ -444,7 +444,8 @@ static void what_is_not_needed_any_more_goes_with_the_next_save(void **state)
     assert_int_equal(install(&s, &is_kept), 0);
     assert_true(has_folder(f, "1"));
     assert_true(has_folder(f, "2"));
-    assert_int_equal(do_job(&s, REPLICA_LOAD, 0), 0); /* in vain */
+    assert_int_equal(do_job(&s, REPLICA_LOAD, 0), 0); /* in vain, */
+    assert_int_equal(do_job(&s, REPLICA_LOAD, 0), 0); /* and again */
     assert_true(has_folder(f, "new"));
     assert_int_equal(do_job(&s, REPLICA_SAVE, 0), 0);
     assert_null(s.loaded);
@@ -467,6 +468,35 @@ static void a_state_that_is_distrusted_is_built_from_the_snapshot(void **state)
     assert_true(s.is_rebuilt);
     assert_int_equal(store_state_applied(s.state).index, pos.index);
     drop(&s);
+}
+
+/* Though the log is whole, and has all of it. */
+static void a_state_that_is_distrusted_does_not_begin_at_nothing(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+
+    open_it(f, &s, "one");
+    assert_int_equal(do_job(&s, REPLICA_SAVE, 0), 0);
+    drop(&s);
+    assert_int_equal(try_open(f, &s, "one", true), 0);
+    assert_int_equal(s.found.base.index, 0);
+    assert_int_equal(store_state_applied(s.state).index, HELD);
+    drop(&s);
+}
+
+static void a_state_of_another_history_than_the_log_is_refused(void **state)
+{
+    struct folder f = folder_new();
+    struct storage s;
+
+    (void)state;
+    open_it(&f, &s, "one");
+    write_and_apply(&s, TERM - 1);
+    drop(&s);
+    assert_int_equal(try_open(&f, &s, "one", false), -PX_ECORRUPT);
+    assert_non_null(strstr(why, "does not follow"));
+    folder_free(&f);
 }
 
 static void a_log_that_is_gone_is_not_taken_for_an_empty_one(void **state)
@@ -496,6 +526,8 @@ int main(void)
         TEST(one_that_was_replaced_can_not_be_read),
         TEST(what_is_not_needed_any_more_goes_with_the_next_save),
         TEST(a_state_that_is_distrusted_is_built_from_the_snapshot),
+        TEST(a_state_that_is_distrusted_does_not_begin_at_nothing),
+        TEST(a_state_of_another_history_than_the_log_is_refused),
         TEST(a_log_that_is_gone_is_not_taken_for_an_empty_one),
     };
 
