@@ -25,12 +25,14 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/note.h"
 #include "node/node_core.h"
 
 #define APPLY_HERE_BYTES_MAX (64u * PX_KIB)
 #define APPLY_HERE_WORK_MAX 2048u /* records: some milliseconds */
 #define APPLY_HERE_NS_MAX (5 * PX_NS_PER_MS)
 #define APPLY_HERE_PAUSE_FACTOR 20
+#define APPLY_NOTE_INTERVAL PX_NS_PER_S
 #define BACKGROUND_NICE 10 /* about a tenth of a processor that is wanted */
 
 /* ---- The log ---- */
@@ -146,6 +148,21 @@ static void apply_work(void *ctx, struct px_list *jobs)
     n->apply_rc = apply_job(n, n->apply_job, UINT64_MAX);
 }
 
+/* Of a long start, once a second. */
+static void note_progress(struct node *n, const struct replica_apply *job)
+{
+    raft_index index = job->first + job->applied - 1;
+    px_ns now = node_now();
+
+    if (job->from_log && index < job->last &&
+        now - n->apply_noted < APPLY_NOTE_INTERVAL)
+        return;
+    n->apply_noted = now;
+    if (job->from_log && index < job->last)
+        px_note(PX_NOTE_INFO, "store: applies the log: index=%llu of %llu",
+                (unsigned long long)index, (unsigned long long)job->last);
+}
+
 static void apply_done(void *ctx, struct px_list *jobs)
 {
     struct node *n = ctx;
@@ -154,6 +171,7 @@ static void apply_done(void *ctx, struct px_list *jobs)
     px_list_init(jobs);
     px_list_init(&job->link);
     n->apply_job = NULL;
+    note_progress(n, job);
     replica_on_applied(n->replica, job, n->apply_rc);
 }
 

@@ -65,6 +65,7 @@ struct node {
     struct replica_apply *apply_job; /* under way on the apply thread */
     int apply_rc;           /* the apply thread's, read when it is done */
     px_ns apply_here_after; /* no applying on the loop before */
+    px_ns apply_noted;      /* when its progress was last noted, or was none */
     size_t fetches;         /* on libuv's pool */
     uint64_t applied_here;
     uint64_t applied_by_thread;
