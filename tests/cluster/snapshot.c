@@ -5,7 +5,6 @@
  * MiB of log here, so that a little data makes many. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,6 +19,7 @@
 #include "tests/lib/cluster.h"
 #include "tests/lib/load.h"
 #include "tests/lib/process.h"
+#include "tests/lib/tree.h"
 #include "tests/lib/worker.h"
 
 #define NODES 3
@@ -50,26 +50,6 @@ static void overwrite(struct cluster *c, int i, unsigned mib)
         assert_return_code(close(fd), errno);
     }
     (void)close(mount);
-}
-
-static uint64_t folder_bytes;
-
-static int add_bytes(const char *path, const struct stat *st, int type,
-                     struct FTW *place)
-{
-    (void)path; /* all count */
-    (void)place;
-    if (type == FTW_F)
-        folder_bytes += (uint64_t)st->st_blocks * 512;
-    return 0;
-}
-
-static uint64_t bytes_below(const char *path)
-{
-    folder_bytes = 0;
-    /* Files come and go while it walks: what is gone is not counted. */
-    (void)nftw(path, add_bytes, 16, FTW_PHYS);
-    return folder_bytes;
 }
 
 static void a_node_that_was_away_too_long_comes_back_by_a_snapshot(void **state)
@@ -112,7 +92,7 @@ static void a_node_that_was_away_too_long_comes_back_by_a_snapshot(void **state)
         (void)close(mount);
         /* Not a bound that is promised: a log that is never cut has it all. */
         if (mib >= 64)
-            assert_true(bytes_below(cluster_data(c, i)) <
+            assert_true(tree_disk_bytes(cluster_data(c, i)) <
                         (uint64_t)mib * BLOCK_BYTES);
     }
     run_ok(WAIT_MS_MAX, "diff", "-r", cluster_mount(c, 0),

@@ -13,4 +13,8 @@ struct tree {
 /* Reads all that lies under @dir_fd. 0 or -errno. */
 int tree_digest(int dir_fd, struct tree *tree_out);
 
+/* The room that the files below @path take on their disk. Files may come and go
+ * meanwhile: what is gone is not counted. */
+uint64_t tree_disk_bytes(const char *path);
+
 #endif
