@@ -23,7 +23,7 @@
 #define FS_REQUESTS_PER_TURN 64
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 #define CLOCK_DRIFT_PPM 10000u
-#define SEGMENTS_PER_SNAPSHOT 2u
+#define SEGMENTS_PER_SNAPSHOT 4u
 #define SEGMENT_BYTES_MIN ((uint64_t)PX_BATCH_BYTES_MAX + PX_MIB)
 #define SEGMENT_BYTES_MAX (64u * PX_MIB)
 

@@ -113,7 +113,7 @@ struct replica_io {
      * offset 0 begins a new file; the last one makes it durable, checks it as
      * a whole, and gives it its name. */
     void (*snapshot)(void *ctx, struct replica_snapshot_job *job);
-    /* Bytes of the log's entries behind what the newest snapshot covers. */
+    /* Bytes of the log's entries, covered by a snapshot or not. */
     uint64_t (*log_bytes)(void *ctx);
     /* Entries up to @index won't be read again: the log's head may go. */
     void (*cut_log)(void *ctx, raft_index index);

@@ -94,7 +94,10 @@ struct snapshots {
     struct store_snapshot_info newest; /* durable here; pos {0, 0}: none */
     struct store_snapshot_info saved;  /* the next newest, once it is all known
                                           here to be applied; pos {0, 0}: none */
-    uint64_t bytes_min; /* the log's growth after which one is made */
+    uint64_t bytes_min;    /* the log's growth after which one is made */
+    uint64_t log_bytes;    /* when it was last looked at */
+    uint64_t grown;        /* the log, since the last one was begun; */
+    uint64_t grown_before; /* until then, since the one before */
     bool is_wanted;
     bool is_saving;
     px_ns save_after; /* not before: the last attempt failed; 0: at any time */

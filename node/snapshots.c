@@ -4,12 +4,13 @@
  *                                                     ├─▶ raft moves its base
  *                                                     └─▶ the log's head goes
  *
- * One is made when the log behind the last one is larger than bytes_min and
- * than that snapshot itself, so that what is written for snapshots is at most
- * as much again as what is written anyway. None is made while one travels: a
- * follower that is far behind would be sent one that is replaced before it has
- * arrived, again and again. A log that has grown to four times that size goes
- * first all the same. */
+ * One is made when the log has grown, since the last one was begun, by more than
+ * bytes_min and than half that snapshot: what is written for snapshots is then
+ * at most twice what is written anyway, and a node keeps a state, two snapshots
+ * (the next one, too, while it is made) and a log of half as much. None is made
+ * while one travels: a follower that is far behind would be sent one that is
+ * replaced before it has arrived, again and again. A log that has grown by four
+ * times as much goes first all the same. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -21,22 +22,35 @@
 
 static uint64_t due_bytes(const struct snapshots *s)
 {
-    return s->newest.bytes > s->bytes_min ? s->newest.bytes : s->bytes_min;
+    uint64_t half = s->newest.bytes / 2;
+
+    return half > s->bytes_min ? half : s->bytes_min;
+}
+
+/* The log goes by whole segments, and some time after the snapshot, so its
+ * length does not tell. What is cut and written between two looks is missed. */
+static void watch_log(struct replica *r)
+{
+    struct snapshots *s = &r->snapshots;
+    uint64_t bytes = r->io.log_bytes(r->io.ctx);
+
+    if (bytes > s->log_bytes)
+        s->grown += bytes - s->log_bytes;
+    s->log_bytes = bytes;
 }
 
 static bool is_due(const struct replica *r)
 {
     const struct snapshots *s = &r->snapshots;
-    uint64_t grown;
 
     if (s->is_wanted)
         return r->applied > 0; /* perhaps in place of one that is damaged */
     if (r->applied <= s->newest.pos.index)
         return false; /* there is nothing new */
-    grown = r->io.log_bytes(r->io.ctx);
-    if (grown <= due_bytes(s))
+    if (s->grown <= due_bytes(s))
         return false;
-    return !transfer_out_is_busy(r) || grown > PATIENCE_FACTOR * due_bytes(s);
+    return !transfer_out_is_busy(r) ||
+           s->grown > PATIENCE_FACTOR * due_bytes(s);
 }
 
 static void start_save(struct replica *r)
@@ -49,6 +63,8 @@ static void start_save(struct replica *r)
     job->what = REPLICA_SAVE;
     job->info.config = r->config;
     r->snapshots.is_saving = true;
+    r->snapshots.grown_before = r->snapshots.grown;
+    r->snapshots.grown = 0;
     r->io.snapshot(r->io.ctx, job);
 }
 
@@ -77,8 +93,10 @@ static void on_saved(struct replica *r, const struct store_snapshot_info *info,
     struct snapshots *s = &r->snapshots;
 
     s->is_saving = false;
-    if (rc < 0)
-        return; /* whoever saves has noted why; SAVE_RETRY later again */
+    if (rc < 0) { /* whoever saves has noted why; SAVE_RETRY later again */
+        s->grown += s->grown_before;
+        return;
+    }
     r->counters.snapshots_saved++;
     s->is_wanted = false;
     s->save_after = 0;
@@ -139,6 +157,7 @@ void snapshots_turn(struct replica *r, px_ns now)
     struct snapshots *s = &r->snapshots;
 
     take_saved(r);
+    watch_log(r);
     if (now >= s->save_after)
         s->save_after = 0;
     /* Of a state that is about to be replaced none is made. */

@@ -75,10 +75,32 @@ static void a_larger_one_is_made_more_seldom(void **state)
 {
     struct solo *s = *state;
 
-    s->r->snapshots.newest.bytes = 3 * PX_MIB;
+    s->r->snapshots.newest.bytes = 6 * PX_MIB;
     s->log_bytes = 3 * PX_MIB;
     solo_turn(s);
     assert_false(is_saving(s));
+    s->log_bytes++;
+    solo_turn(s);
+    assert_true(is_saving(s));
+}
+
+/* Its head goes by whole segments, and may have gone only in part. */
+static void what_the_log_had_before_does_not_count_again(void **state)
+{
+    struct solo *s = *state;
+
+    s->log_bytes = 2 * PX_MIB;
+    solo_turn(s);
+    s->log_bytes = 5 * PX_MIB / 2; /* while it is made */
+    solo_turn(s);
+    solo_job_done(s, 0);
+    solo_append(s, 2, TERM, (struct raft_pos){TERM, 10}, 2, 12);
+    solo_sync(s);
+    s->log_bytes = 2 * PX_MIB; /* cut */
+    solo_turn(s);
+    s->log_bytes += PX_MIB / 2;
+    solo_turn(s);
+    assert_null(solo_job(s));
     s->log_bytes++;
     solo_turn(s);
     assert_true(is_saving(s));
@@ -155,7 +177,7 @@ static void a_failure_that_is_no_matter_any_more_is_forgotten(void **state)
     s->log_bytes = 2 * PX_MIB;
     solo_turn(s);
     solo_job_done(s, -EIO);
-    s->log_bytes = 0;
+    s->r->snapshots.newest.bytes = 8 * PX_MIB; /* of another way */
     solo_wait(s, 60 * PX_NS_PER_S);
     assert_null(solo_job(s));
 }
@@ -210,6 +232,7 @@ int main(void)
         TEST(one_is_made_when_the_log_has_grown),
         TEST(the_log_goes_when_it_is_durable_and_not_before),
         TEST(a_larger_one_is_made_more_seldom),
+        TEST(what_the_log_had_before_does_not_count_again),
         TEST(none_is_made_of_what_has_one),
         TEST(one_that_is_wanted_is_made_at_any_size),
         TEST(none_is_made_of_nothing),
