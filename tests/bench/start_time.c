@@ -6,8 +6,8 @@
  * each of START_ROUNDS (5) it is killed and started twice: as after a crash of
  * the process, and with --distrust-state, which does what a crash of the machine
  * does, but for the page cache, which is warm here. Printed are milliseconds from
- * the start of the process until it serves: the median, and the slowest. Of
- * these, an election takes 240 to 480 and a promise that may still hold 250. */
+ * the start of the process until it serves: the median, and the slowest. Between
+ * nodes there is an election in addition (tests/cluster/restart_all.c). */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>

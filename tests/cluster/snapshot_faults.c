@@ -177,6 +177,27 @@ static void a_receiver_may_be_killed_at_any_moment(void **state)
     finish(&s);
 }
 
+static void a_receiver_may_be_told_to_end_at_any_moment(void **state)
+{
+    unsigned rounds = env_number("SNAPSHOT_ROUNDS", 3);
+    struct story s;
+
+    (void)state;
+    begin(&s);
+    for (unsigned r = 0; r < rounds; r++) {
+        int away = leave_behind(&s);
+
+        for (unsigned k = 0; k < KILLS; k++) {
+            come_back_some_way(&s, away);
+            cluster_signal(s.cluster, away, SIGTERM);
+            assert_int_equal(cluster_wait_end(s.cluster, away), 0);
+        }
+        cluster_restart(s.cluster, away);
+        be_well(&s, away);
+    }
+    finish(&s);
+}
+
 static void the_leader_may_be_killed_while_it_sends(void **state)
 {
     unsigned rounds = env_number("SNAPSHOT_ROUNDS", 3);
@@ -281,6 +302,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_receiver_may_be_killed_at_any_moment,
+                                  cluster_teardown),
+        cmocka_unit_test_teardown(a_receiver_may_be_told_to_end_at_any_moment,
                                   cluster_teardown),
         cmocka_unit_test_teardown(the_leader_may_be_killed_while_it_sends,
                                   cluster_teardown),

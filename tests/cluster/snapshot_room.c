@@ -77,16 +77,50 @@ static void overwrite(void *arg, int number)
     }
 }
 
-static uint64_t largest_folder(struct cluster *c)
+/* What a data folder holds. */
+enum part { LOG, SNAPSHOT, STATE, PARTS };
+
+static const char *const part_names[PARTS] = {"log", "snapshot", "state"};
+
+struct folder {
+    uint64_t bytes;
+    uint64_t parts[PARTS];
+};
+
+static struct folder look_at(struct cluster *c, int i)
 {
-    uint64_t largest = 0;
+    struct folder f = {.bytes = tree_disk_bytes(cluster_data(c, i))};
+    char path[512];
 
-    for (int i = 0; i < NODES; i++) {
-        uint64_t bytes = tree_disk_bytes(cluster_data(c, i));
-
-        largest = bytes > largest ? bytes : largest;
+    for (int p = 0; p < PARTS; p++) {
+        (void)snprintf(path, sizeof path, "%s/%s", cluster_data(c, i),
+                       part_names[p]);
+        f.parts[p] = tree_disk_bytes(path);
     }
-    return largest;
+    return f;
+}
+
+static void look_for_larger(struct cluster *c, struct folder *largest)
+{
+    for (int i = 0; i < NODES; i++) {
+        struct folder f = look_at(c, i);
+
+        if (f.bytes > largest->bytes)
+            *largest = f;
+    }
+}
+
+static void print(struct cluster *c, const struct room *room,
+                  const struct folder *f)
+{
+    print_message("             %.0f MiB written, %u snapshots made; largest "
+                  "data folder: %.0f MiB\n",
+                  (double)atomic_load(&room->written) * VALUE_BYTES / MIB,
+                  (unsigned)cluster_number(c, 0, "counters", "snapshots_saved"),
+                  (double)f->bytes / MIB);
+    for (int p = 0; p < PARTS; p++)
+        print_message("             %s %.0f MiB\n", part_names[p],
+                      (double)f->parts[p] / MIB);
 }
 
 static void overwritten_keys_take_room_in_proportion(void **state)
@@ -96,7 +130,8 @@ static void overwritten_keys_take_room_in_proportion(void **state)
     struct room *room = shared_new(sizeof *room);
     uint64_t live = (uint64_t)live_mib << 20;
     uint64_t bound = 3 * live + ((uint64_t)256 << 20);
-    uint64_t end, largest = 0;
+    struct folder largest = {.bytes = 0};
+    uint64_t end;
     struct cluster *c;
     pid_t pid;
 
@@ -110,22 +145,17 @@ static void overwritten_keys_take_room_in_proportion(void **state)
     pid = worker_start(overwrite, room, 0);
     end = now_ms() + seconds * UINT64_C(1000);
     while (now_ms() < end) {
-        uint64_t bytes = largest_folder(c);
-
-        largest = bytes > largest ? bytes : largest;
+        look_for_larger(c, &largest);
         report_check(&room->report);
         pause_ms(LOOK_MS);
     }
     atomic_store(&room->report.stop, true);
     workers_wait(&pid, 1, cluster_request_timeout_ms(c) + 1000);
-    print_message(
-        "             %.0f MiB over %u MiB of keys, %u snapshots; the "
-        "largest data folder had %.0f MiB, the bound is %.0f\n",
-        (double)atomic_load(&room->written) * VALUE_BYTES / MIB, live_mib,
-        (unsigned)cluster_number(c, 0, "counters", "snapshots_saved"),
-        (double)largest / MIB, (double)bound / MIB);
+    print(c, room, &largest);
+    print_message("             %u MiB of keys; the bound is %.0f MiB\n",
+                  live_mib, (double)bound / MIB);
     assert_true(atomic_load(&room->written) > room->keys);
-    assert_true(largest < bound);
+    assert_true(largest.bytes < bound);
     cluster_stop(c);
 }
 
