@@ -140,7 +140,9 @@ int store_snapshot_find(struct store_disk *disk, uint64_t stamp,
         if (rc < 0 || s.best == 0)
             break;
         rc = try_open(disk, s.best, stamp, info_out, &text);
-        if (rc == 0 || !is_of_the_file(rc))
+        if (rc == 0)
+            return disk->sync_dir(disk); /* its maker may have died before it */
+        if (!is_of_the_file(rc))
             return rc;
         rc = 0;
     }

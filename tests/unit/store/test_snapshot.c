@@ -150,6 +150,24 @@ static void damaged_ends_are_passed_over_and_said(void **state)
     assert_non_null(strstr(w->why, "head"));
 }
 
+/* Its process may have died between the rename and the sync of the folder: the
+ * log's head goes on the word of this snapshot. */
+static void what_is_found_stays(void **state)
+{
+    struct world *w = *state;
+    raft_index found;
+
+    (void)save(w);
+    memset(w->m.story, 0, sizeof w->m.story);
+    w->m.calls = 0;
+    assert_int_equal(find(w, &found), 0);
+    assert_string_equal(w->m.story, "D");
+    w->m.fail_at = w->m.calls; /* that call */
+    w->m.calls = 0;
+    w->m.fail_rc = -EIO;
+    assert_int_equal(find(w, &found), -EIO);
+}
+
 static void another_clusters_snapshot_is_refused(void **state)
 {
     struct world *w = *state;
@@ -299,6 +317,7 @@ int main(void)
         T(an_empty_state_has_no_snapshot),
         T(the_new_one_is_durable_before_the_older_ones_go),
         T(damaged_ends_are_passed_over_and_said),
+        T(what_is_found_stays),
         T(another_clusters_snapshot_is_refused),
         T(a_load_into_a_folder_with_anything_is_refused),
         T(a_half_loaded_state_has_no_note_and_is_not_believed),
