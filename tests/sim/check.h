@@ -7,7 +7,16 @@
  *   durability         committed entries are durable on a majority; what left
  *                      as acknowledged or voted is durable here; what was
  *                      durable is there at the next start
- *   determinism        the same entry has the same result everywhere */
+ *   elections          a candidate has a majority's pre-votes, and is voted for
+ *                      by who lacks nothing that it has not; while a leader
+ *                      holds a lease no other one arises
+ *   reads              whatever a read shows is no older than what was committed
+ *                      when it was asked for
+ *   determinism        the same entry has the same result everywhere, and the
+ *                      state after it the same hash
+ *
+ *   check_disk.c   what is on the disks      check_lead.c   who may lead
+ *   check.c        what is committed, applied and read */
 #ifndef TESTS_SIM_CHECK_H
 #define TESTS_SIM_CHECK_H
 
@@ -18,16 +27,22 @@ struct check;
 struct check *check_new(struct world *w);
 void check_free(struct check *c);
 
-void check_on_start(struct server *s);
-/* What a start finds on the disk. */
-void check_on_log_open(struct server *s, const struct store_log_info *info);
+/* What a start finds on the disk, in s->storage. */
+void check_on_open(struct server *s);
 void check_on_send(struct server *s, const struct raft_msg *msg);
+/* The log has been emptied, and begins behind @pos. */
+void check_on_reset(struct server *s, struct raft_pos pos);
 /* @write goes to the log now; all that went there is durable now. */
 void check_on_write(struct server *s, const struct replica_write *write);
 void check_on_sync(struct server *s);
 void check_on_apply(struct server *s, const struct replica_apply *job);
+void check_on_saved(struct server *s, const struct store_snapshot_info *info);
+/* The state is that of a snapshot. */
+void check_on_adopt(struct server *s);
 /* After each turn. */
 void check_server(struct server *s);
+/* A read that is asked for now must show this index at least. */
+raft_index check_commit(const struct world *w);
 /* At the end, when nothing goes on any more: all states are equal, and sound
  * in themselves. */
 void check_states(struct world *w);

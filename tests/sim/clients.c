@@ -186,7 +186,8 @@ static void on_answer(struct request *q)
 {
     struct client *c = (struct client *)q;
 
-    plan(c, NULL, world_draw(c->world, 0, WAY_MAX), run_back, event_drop);
+    plan(c, NULL, c->server->lag + world_draw(c->world, 0, WAY_MAX), run_back,
+         event_drop);
 }
 
 static void run_arrive(struct world *w, struct event *e)

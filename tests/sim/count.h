@@ -6,67 +6,80 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define COUNTS(X)                                         \
-    /* what ran */                                        \
-    X(SECONDS, "simulated seconds")                       \
-    X(EVENTS, "events")                                   \
-    X(MESSAGES, "messages delivered")                     \
-    X(ENTRIES, "entries committed")                       \
-    X(APPLIED, "entries applied")                         \
-    X(OPERATIONS, "operations of clients")                \
-    X(OK, "  answered")                                   \
-    X(NO_EFFECT, "  without effect")                      \
-    X(UNKNOWN, "  outcome unknown")                       \
-    X(OBJECTS, "objects checked for linearizability")     \
-    X(GAVE_UP, "  too hard: given up")                    \
-    X(CONFIGS, "  configurations looked at")              \
-    /* faults */                                          \
-    X(PROCESS_CRASHES, "crashes of a process")            \
-    X(MACHINE_CRASHES, "crashes of a machine")            \
-    X(CLUSTER_CRASHES, "crashes of all machines at once") \
-    X(CLEAN_STOPS, "clean stops")                         \
-    X(CRASH_POINTS, "crashes in a disk call")             \
-    X(CRASH_IN_START, "  while starting")                 \
-    X(CRASH_UNSYNCED, "crashes between write and sync")   \
-    X(SECTORS_LOST, "unsynced sectors lost")              \
-    X(SECTORS_KEPT, "unsynced sectors kept")              \
-    X(NAMES_LOST, "unsynced names lost")                  \
-    X(WRITE_ERRORS, "failed writes")                      \
-    X(SYNC_ERRORS, "failed syncs")                        \
-    X(DISK_FULL, "writes on a full disk")                 \
-    X(DISK_SLOW, "slow spells of a disk")                 \
-    X(PAUSES, "pauses")                                   \
-    X(CLOCK_RATES, "changes of a clock's rate")           \
-    X(CLOCK_JUMPS, "jumps of the wall clock")             \
-    X(ISOLATIONS, "isolated nodes")                       \
-    X(PARTITIONS, "partitions")                           \
-    X(ONE_WAY, "one-way cuts")                            \
-    X(BRIDGES, "bridging partitions")                     \
-    X(BREAKS, "broken connections")                       \
-    X(LOST, "messages lost")                              \
-    X(DUPLICATED, "messages duplicated")                  \
-    X(REORDERED, "messages reordered")                    \
-    X(LINK_SLOW, "slow spells of a connection")           \
-    /* states */                                          \
-    X(STARTS, "starts")                                   \
-    X(STATE_KEPT, "  with the state kept")                \
-    X(STATE_REBUILT, "  with the state distrusted")       \
-    X(TORN_TAILS, "  with a torn tail cut")               \
-    X(REPLAYS, "batches replayed from the log")           \
-    X(APPLIED_IN_PART, "batches applied in part")         \
-    X(FETCHES, "entries read from the log for a peer")    \
-    X(ELECTIONS, "elections won")                         \
-    X(TERMS, "terms")                                     \
-    X(LOG_CUTS, "logs cut by a leader")                   \
-    X(SEGMENTS, "log segments, at the end")               \
-    X(FORWARDED, "commands forwarded")                    \
-    X(REFUSED, "forwards refused")                        \
-    X(RESENT, "commands sent again")                      \
-    X(DUPLICATES, "duplicate commands in the log")        \
-    X(READS_LEASE, "reads by lease")                      \
-    X(READS_INDEX, "reads by index")                      \
-    X(EXPIRED, "requests that reached their deadline")    \
-    X(CORES, "runs with a core only")                     \
+#define COUNTS(X)                                                  \
+    /* what ran */                                                 \
+    X(SECONDS, "simulated seconds")                                \
+    X(EVENTS, "events")                                            \
+    X(MESSAGES, "messages delivered")                              \
+    X(ENTRIES, "entries committed")                                \
+    X(APPLIED, "entries applied")                                  \
+    X(OPERATIONS, "operations of clients")                         \
+    X(OK, "  answered")                                            \
+    X(NO_EFFECT, "  without effect")                               \
+    X(UNKNOWN, "  outcome unknown")                                \
+    X(OBJECTS, "objects checked for linearizability")              \
+    X(GAVE_UP, "  too hard: given up")                             \
+    X(CONFIGS, "  configurations looked at")                       \
+    /* faults */                                                   \
+    X(PROCESS_CRASHES, "crashes of a process")                     \
+    X(MACHINE_CRASHES, "crashes of a machine")                     \
+    X(CLUSTER_CRASHES, "crashes of all machines at once")          \
+    X(CLEAN_STOPS, "clean stops")                                  \
+    X(CRASH_POINTS, "crashes in a disk call")                      \
+    X(CRASH_IN_START, "  while starting")                          \
+    X(CRASH_UNSYNCED, "crashes between write and sync")            \
+    X(SECTORS_LOST, "unsynced sectors lost")                       \
+    X(SECTORS_KEPT, "unsynced sectors kept")                       \
+    X(NAMES_LOST, "unsynced names lost")                           \
+    X(WRITE_ERRORS, "failed writes")                               \
+    X(SYNC_ERRORS, "failed syncs")                                 \
+    X(DISK_FULL, "writes on a full disk")                          \
+    X(DISK_SLOW, "slow spells of a disk")                          \
+    X(PAUSES, "pauses")                                            \
+    X(PAUSES_WITHIN, "  within a step")                            \
+    X(CLOCK_RATES, "changes of a clock's rate")                    \
+    X(CLOCK_JUMPS, "jumps of the wall clock")                      \
+    X(ISOLATIONS, "isolated nodes")                                \
+    X(PARTITIONS, "partitions")                                    \
+    X(ONE_WAY, "one-way cuts")                                     \
+    X(BRIDGES, "bridging partitions")                              \
+    X(BREAKS, "broken connections")                                \
+    X(LOST, "messages lost")                                       \
+    X(DUPLICATED, "messages duplicated")                           \
+    X(REORDERED, "messages reordered")                             \
+    X(LINK_SLOW, "slow spells of a connection")                    \
+    /* states */                                                   \
+    X(STARTS, "starts")                                            \
+    X(STATE_KEPT, "  with the state kept")                         \
+    X(STATE_REBUILT, "  with the state distrusted")                \
+    X(STATE_FROM_SNAPSHOT, "    from a snapshot")                  \
+    X(LOG_BEHIND_SNAPSHOT, "  with a log empty behind a snapshot") \
+    X(TORN_TAILS, "  with a torn tail cut")                        \
+    X(REPLAYS, "batches replayed from the log")                    \
+    X(APPLIED_IN_PART, "batches applied in part")                  \
+    X(FETCHES, "entries read from the log for a peer")             \
+    X(ELECTIONS, "elections won")                                  \
+    X(TERMS, "terms")                                              \
+    X(LOG_CUTS, "logs cut by a leader")                            \
+    X(HEADS_CUT, "log heads cut behind a snapshot")                \
+    X(LOG_RESETS, "logs reset to a snapshot")                      \
+    X(SNAPSHOTS_SAVED, "snapshots made")                           \
+    X(SNAPSHOTS_SENT, "snapshots sent")                            \
+    X(PIECES, "pieces received")                                   \
+    X(PIECES_LATER, "  not the first of its snapshot")             \
+    X(SNAPSHOTS_INSTALLED, "snapshots installed")                  \
+    X(INSTALLED_PARTITIONED, "  under a partition")                \
+    X(SNAPSHOT_ERRORS, "work on snapshots that failed")            \
+    X(CRASH_IN_SNAPSHOT, "crashes while a snapshot is worked on")  \
+    X(SEGMENTS, "log segments, at the end")                        \
+    X(FORWARDED, "commands forwarded")                             \
+    X(REFUSED, "forwards refused")                                 \
+    X(RESENT, "commands sent again")                               \
+    X(DUPLICATES, "duplicate commands in the log")                 \
+    X(READS_LEASE, "reads by lease")                               \
+    X(READS_INDEX, "reads by index")                               \
+    X(EXPIRED, "requests that reached their deadline")             \
+    X(CORES, "runs with a core only")                              \
     X(RECOVERY_MS_MAX, "slowest recovery, in ms")
 
 enum count {

@@ -18,6 +18,8 @@ enum kind {
     KIND_FULL_DISK,
     KIND_SLOW_DISK,
     KIND_PAUSE,
+    KIND_PAUSE_WITHIN,
+    KIND_SNAPSHOT,
     KIND_CLOCK_RATE,
     KIND_WALL_JUMP,
     KIND_ISOLATION,
@@ -68,10 +70,18 @@ static void end_all(struct world *w)
         end_one(w, w->servers[i], SERVER_MACHINE_CRASHED);
 }
 
+/* The log's, mostly. */
+static enum server_disk any_disk(struct world *w)
+{
+    if (world_chance(w, 70))
+        return SERVER_LOG;
+    return world_chance(w, 60) ? SERVER_SNAPSHOTS : SERVER_HOME;
+}
+
 /* In a disk call to come, or in a later one, perhaps of the next start. */
 static void arm_crash(struct world *w, struct server *s)
 {
-    struct sim_disk *d = world_chance(w, 90) ? s->disk : s->home;
+    struct sim_disk *d = s->disks[any_disk(w)];
     unsigned calls = (unsigned)world_draw(w, 1, 12);
 
     sim_disk_faults(d)->crash_after = calls;
@@ -127,8 +137,7 @@ static void run_end(struct world *w, struct event *e)
     (void)w;
     switch (end->change) {
     case SERVER_DISK_ROOM:
-        sim_disk_faults(end->server->disk)->is_full = false;
-        sim_disk_faults(end->server->home)->is_full = false;
+        server_set_full(end->server, false);
         break;
     case SERVER_DISK_SPEED:
         end->server->sync_time = SYNC_TIME_MAX;
@@ -152,8 +161,7 @@ static void end_later(struct world *w, struct server *s,
 static void fill_disk(struct world *w, struct server *s)
 {
     world_trace(w, s, "has a full disk");
-    sim_disk_faults(s->disk)->is_full = true;
-    sim_disk_faults(s->home)->is_full = true;
+    server_set_full(s, true);
     end_later(w, s, SERVER_DISK_ROOM);
 }
 
@@ -301,11 +309,11 @@ static void strike(struct world *w, enum kind kind)
         arm_crash(w, s);
         break;
     case KIND_WRITE_ERROR:
-        sim_disk_faults(s->disk)->write_error =
+        sim_disk_faults(s->disks[any_disk(w)])->write_error =
             world_chance(w, 50) ? -EIO : -ENOSPC;
         break;
     case KIND_SYNC_ERROR:
-        sim_disk_faults(s->disk)->sync_error =
+        sim_disk_faults(s->disks[any_disk(w)])->sync_error =
             world_chance(w, 50) ? -EIO : -ENOSPC;
         break;
     case KIND_FULL_DISK:
@@ -316,6 +324,14 @@ static void strike(struct world *w, enum kind kind)
         break;
     case KIND_PAUSE:
         stop_for_a_while(w, s);
+        break;
+    case KIND_PAUSE_WITHIN:
+        s->lag_after = (unsigned)world_draw(w, 1, 40);
+        s->lag_next = a_while(w);
+        break;
+    case KIND_SNAPSHOT:
+        if (server_is_up(s))
+            replica_want_snapshot(s->replica);
         break;
     case KIND_CLOCK_RATE:
         change_rate(w, s);
@@ -375,9 +391,7 @@ void faults_begin(struct world *w)
 
 static void heal_server(struct server *s)
 {
-    s->sync_time = SYNC_TIME_MAX;
-    *sim_disk_faults(s->disk) = (struct sim_disk_faults){0};
-    *sim_disk_faults(s->home) = (struct sim_disk_faults){0};
+    server_heal_disks(s);
     if (!server_is_up(s))
         server_start(s);
 }

@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/note.h"
 #include "tests/sim/count.h"
 #include "tests/sim/story.h"
 #include "tests/sim/world.h"
@@ -292,9 +293,12 @@ int main(int argc, char **argv)
     int status;
 
     parse(&o, argc, argv);
+    px_note_init(PX_NOTE_ERROR, "sim"); /* what else goes wrong is ours */
     make_base(base, sizeof base);
     if (!o.is_single)
         (void)setrlimit(RLIMIT_CORE, &no_core); /* the seed is enough */
+    if (o.is_traced)
+        (void)setvbuf(stdout, NULL, _IOLBF, 0); /* up to a crash */
     status = o.is_single ? run_single(&o, base) : run_many(&o, base);
     remove_tree(base);
     return status;

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "tests/sim/check.h"
 
 #define VALUE_BYTES_MAX (300u * PX_KIB)
 #define NAME_BYTES 32
@@ -127,6 +128,10 @@ static void look(struct request *q)
     int rc;
 
     px_assert(store_view_begin(s->view) == 0);
+    if (store_view_index(s->view) < q->commit)
+        world_fail(s->world,
+                   "%s: a stale read: of %" PRIu64 ", committed was %" PRIu64,
+                   s->name, store_view_index(s->view), q->commit);
     rc = store_view_lookup(s->view, STORE_ROOT_INODE,
                            (struct command_name){name, size}, &inode);
     px_assert(rc == 0 || rc == -ENOENT);
@@ -242,6 +247,7 @@ static void ask_command(struct request *q)
 void request_ask(struct request *q, struct server *s)
 {
     q->server = s;
+    q->commit = check_commit(s->world);
     q->wait.deadline = server_now(s) + s->world->request_timeout;
     switch (q->op.verb) {
     case HISTORY_READ:

@@ -18,6 +18,7 @@ struct request {
     struct history_op op;
     void (*answer)(struct request *q);
     struct server *server;
+    raft_index commit; /* what a read must show at least */
     enum request_outcome outcome;
     struct history_result result;
     uint64_t *tokens; /* that result shows; freed by request_fini */

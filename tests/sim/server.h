@@ -1,12 +1,19 @@
 /* One node: what a server process opens, in its order, over simulated disks;
- * and the world that its replica sees. */
+ * and the world that its replica sees.
+ *
+ *   server.c        its clock, its turns, its starts and its ends
+ *   server_open.c   what it opens and closes
+ *   server_io.c     struct replica_io: messages, the log
+ *   server_work.c   struct replica_io: what the other threads do
+ *
+ * A pause may come between two events, or within one, at any call of
+ * replica_io: what is left of that event then happens as much later (lag). */
 #ifndef TESTS_SIM_SERVER_H
 #define TESTS_SIM_SERVER_H
 
 #include "node/replica.h"
+#include "node/storage.h"
 #include "store/identity.h"
-#include "store/log.h"
-#include "store/state.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/world.h"
 
@@ -26,26 +33,36 @@ struct server_clock {
     int64_t ppm; /* faster than the true one */
 };
 
+/* The folders that it keeps on simulated disks. */
+enum server_disk {
+    SERVER_HOME, /* the identity */
+    SERVER_LOG,
+    SERVER_SNAPSHOTS,
+    SERVER_DISKS,
+};
+
 struct server {
     struct world *world;
     size_t number; /* raft id is number + 1 */
     char name[16];
-    char dir[128];         /* of the state's database */
-    struct sim_disk *home; /* the identity */
-    struct sim_disk *disk; /* the log */
-    uint64_t life;         /* counts starts and ends: events know theirs */
-    uint64_t boot;         /* of the machine */
-    const char *failed;    /* why it can't go on; NULL: it can */
-    px_ns stopped_until;   /* SIGSTOP */
+    char dir[128]; /* of the state's folders: LMDB has real files */
+    struct sim_disk *disks[SERVER_DISKS];
+    uint64_t life;       /* counts starts and ends: events know theirs */
+    uint64_t boot;       /* of the machine */
+    const char *failed;  /* why it can't go on; NULL: it can */
+    px_ns stopped_until; /* SIGSTOP */
+    unsigned lag_after;  /* calls of replica_io, then a pause; 0: none */
+    px_ns lag_next;      /* how long that pause is */
+    px_ns lag;           /* how late this event is by now */
     struct server_clock clock;
+    px_ns now_seen; /* the latest that this process was shown */
     int64_t wall_offset;
     px_ns sync_time; /* how long a flush of the log takes, at most */
 
-    /* NULL while it is down. */
-    struct store_state *state;
+    /* While it is up. */
+    struct storage storage;
     struct store_view *view;
-    struct store_log *log;
-    struct replica *replica;
+    struct replica *replica; /* NULL: it is down */
     struct store_identity identity;
     bool is_ending; /* its messages leave no more */
     bool has_died;  /* its answers reach nobody */
@@ -53,6 +70,9 @@ struct server {
     struct px_list writes;  /* wait for the log */
     struct px_list writing; /* written, not yet synced */
     bool is_writing;
+    raft_index log_cut;     /* the log's head may go up to here; 0: no more */
+    px_ns saves_busy_until; /* snapshots that are made or loaded */
+    px_ns pieces_busy_until;
     bool is_turn_due;
     bool is_turning; /* this event is a turn: it asks for no other */
     px_ns timer_at;
@@ -67,10 +87,21 @@ void server_start_later(struct server *s, px_ns delay);
 void server_end(struct server *s, enum server_end how);
 /* It does nothing until then, but its clock runs. */
 void server_stop_until(struct server *s, px_ns until);
+/* A call of replica_io: it may be where a pause comes. */
+void server_on_call(struct server *s);
 void server_set_clock_rate(struct server *s, int64_t ppm);
+/* One of its disks has crashed it; or has returned an error since the start. */
+bool server_has_crashed(const struct server *s);
+bool server_has_failed_disk(const struct server *s);
+void server_set_full(struct server *s, bool is_full);
+void server_heal_disks(struct server *s);
 
 /* After each event of this server: a turn is due, or its end. */
 void server_after(struct server *s);
+/* What its clock shows; and the true time at which it does what it does. */
 px_ns server_now(const struct server *s);
+px_ns server_true_now(const struct server *s);
+/* Plans @e for it, so long after what it does now. */
+void server_plan(struct server *s, struct event *e, px_ns delay);
 
 #endif

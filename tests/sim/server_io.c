@@ -1,12 +1,9 @@
 /* What node/port.c and node/disk.c do for the server process: messages go to
- * the wire, writes to the log in groups, entries to the state machine.
+ * the wire, and writes to the log in groups.
  *
  *   io_write ─▶ writes ─▶ begin_writing: store_log_write  } as the log thread
  *                 ▲                │ after a while         } does: one group
- *                 └── end_writing: store_log_sync          } under way
- *
- * A batch is applied at once, or later: then it may show in the state before
- * the replica hears of it, as with the apply thread. */
+ *                 └── end_writing: store_log_sync          } under way */
 #include "tests/sim/server_io.h"
 
 #include <errno.h>
@@ -18,9 +15,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/wire.h"
 
-#define APPLY_HERE_BYTES_MAX (64u * PX_KIB)
-
-static void die(struct server *s, const char *why, int rc)
+void server_die(struct server *s, const char *why, int rc)
 {
     world_trace(s->world, s, "%s: %s", why, px_strerror(rc));
     if (s->failed == NULL)
@@ -29,16 +24,25 @@ static void die(struct server *s, const char *why, int rc)
 
 /* ---- Clocks and messages ---- */
 
+/* Never back, as when its end comes during a pause within a step, or its clock
+ * gets another rate. */
 static px_ns io_now(void *ctx)
 {
-    return server_now(ctx);
+    struct server *s = ctx;
+    px_ns now;
+
+    server_on_call(s);
+    now = server_now(s);
+    if (now > s->now_seen)
+        s->now_seen = now;
+    return s->now_seen;
 }
 
 static int64_t io_wall_time(void *ctx)
 {
     struct server *s = ctx;
 
-    return (int64_t)s->world->now + s->wall_offset;
+    return (int64_t)server_true_now(s) + s->wall_offset;
 }
 
 static int io_send(void *ctx, const struct raft_msg *msg)
@@ -47,6 +51,7 @@ static int io_send(void *ctx, const struct raft_msg *msg)
 
     if (s->is_ending)
         return -ENOTCONN;
+    server_on_call(s);
     check_on_send(s, msg);
     return wire_send_raft(s, msg);
 }
@@ -56,6 +61,13 @@ static int io_forward(void *ctx, raft_id to, const struct net_forward *f)
     struct server *s = ctx;
 
     return s->is_ending ? -ENOTCONN : wire_send_forward(s, to, f);
+}
+
+static int io_transfer(void *ctx, raft_id to, const struct net_snapshot *n)
+{
+    struct server *s = ctx;
+
+    return s->is_ending ? -ENOTCONN : wire_send_snapshot(s, to, n);
 }
 
 static void io_refuse(void *ctx, raft_id to,
@@ -76,18 +88,42 @@ static void io_flush(void *ctx)
 
 static void begin_writing(struct server *s);
 
+/* What snapshots cover goes with the next write: there is no hurry. */
+static int cut_head(struct server *s)
+{
+    raft_index index = s->log_cut;
+    int rc;
+
+    s->log_cut = 0;
+    if (index == 0)
+        return 0;
+    rc = store_log_cut_head(s->storage.log, index);
+    if (rc > 0)
+        s->world->counts[COUNT_HEADS_CUT]++;
+    return rc;
+}
+
+static int sync_group(struct server *s)
+{
+    int rc = store_log_sync(s->storage.log);
+
+    if (rc < 0)
+        return rc;
+    check_on_sync(s);
+    return cut_head(s);
+}
+
 static void end_writing(struct world *w, struct event *e)
 {
     struct server *s = e->server;
-    int rc = store_log_sync(s->log);
+    int rc = sync_group(s);
 
     (void)w;
     free(e);
     if (rc < 0) {
-        die(s, "flushing the log failed", rc);
+        server_die(s, "flushing the log failed", rc);
         return;
     }
-    check_on_sync(s);
     while (!px_list_empty(&s->writing))
         replica_on_durable(s->replica,
                            px_list_entry(px_list_pop_front(&s->writing),
@@ -97,6 +133,15 @@ static void end_writing(struct world *w, struct event *e)
         begin_writing(s);
 }
 
+static int reset_log(struct server *s, struct raft_pos pos)
+{
+    int rc = store_log_reset(s->storage.log, pos);
+
+    if (rc == 0)
+        check_on_reset(s, pos);
+    return rc;
+}
+
 static int write_group(struct server *s)
 {
     int rc = 0;
@@ -104,9 +149,12 @@ static int write_group(struct server *s)
     px_list_for_each (it, &s->writing) {
         struct replica_write *w = px_list_entry(it, struct replica_write, link);
 
+        rc = w->has_reset ? reset_log(s, w->reset) : 0;
+        if (rc < 0)
+            break;
         check_on_write(s, w);
-        rc = store_log_write(s->log, w->has_hard ? &w->hard : NULL, w->entries,
-                             w->count);
+        rc = store_log_write(s->storage.log, w->has_hard ? &w->hard : NULL,
+                             w->entries, w->count);
         if (rc < 0)
             break;
     }
@@ -123,144 +171,37 @@ static void begin_writing(struct server *s)
     px_list_splice_back(&s->writing, &s->writes);
     rc = write_group(s);
     if (rc < 0) {
-        die(s, "writing the log failed", rc);
+        server_die(s, "writing the log failed", rc);
         return;
     }
     e = event_new(sizeof *e);
     e->run = end_writing;
     e->drop = event_drop;
-    world_plan(w, e, s,
-               w->now + world_draw(w, 20 * PX_NS_PER_US, s->sync_time));
+    server_plan(s, e, world_draw(w, 20 * PX_NS_PER_US, s->sync_time));
 }
 
 static void io_write(void *ctx, struct px_list *writes)
 {
     struct server *s = ctx;
 
+    server_on_call(s);
     px_list_splice_back(&s->writes, writes);
     if (!s->is_writing && s->failed == NULL)
         begin_writing(s);
 }
 
-/* ---- Applying ---- */
-
-struct apply_event {
-    struct event event;
-    struct replica_apply *job;
-    bool is_applied;
-    int rc;
-};
-
-static int read_job(struct server *s, struct replica_apply *job)
+static uint64_t io_log_bytes(void *ctx)
 {
-    raft_index left = job->last - job->first + 1;
-    size_t max =
-        left < PX_BATCH_ENTRIES_MAX ? (size_t)left : PX_BATCH_ENTRIES_MAX;
-    int count = store_log_read(s->log, job->first, max, PX_BATCH_BYTES_MAX,
-                               job->entries);
+    const struct server *s = ctx;
 
-    s->world->counts[COUNT_REPLAYS]++;
-    if (count <= 0)
-        return count < 0 ? count : -ENOENT;
-    job->count = (size_t)count;
-    return 0;
+    return store_log_bytes(s->storage.log);
 }
 
-/* With little patience at times, so that batches are applied in parts. */
-static int apply_job(struct server *s, struct replica_apply *job)
-{
-    struct world *w = s->world;
-    uint64_t work_max = world_chance(w, 20) ? world_draw(w, 1, 30) : UINT64_MAX;
-    int rc = job->from_log ? read_job(s, job) : 0;
-
-    if (rc < 0)
-        return rc;
-    rc = store_apply_some(s->state, job->entries, job->count, work_max,
-                          job->results, &job->orphans);
-    if (rc <= 0)
-        return rc;
-    job->applied = (size_t)rc;
-    w->counts[COUNT_APPLIED_IN_PART] += job->applied < job->count;
-    check_on_apply(s, job);
-    return rc;
-}
-
-static void end_apply(struct world *w, struct event *e)
-{
-    struct apply_event *a = (struct apply_event *)e;
-    struct server *s = e->server;
-
-    (void)w;
-    if (!a->is_applied)
-        a->rc = apply_job(s, a->job);
-    replica_on_applied(s->replica, a->job, a->rc);
-    free(a);
-}
-
-static void io_apply(void *ctx, struct replica_apply *job)
+static void io_cut_log(void *ctx, raft_index index)
 {
     struct server *s = ctx;
-    struct world *w = s->world;
-    struct apply_event *a;
 
-    if (!job->from_log && job->bytes <= APPLY_HERE_BYTES_MAX &&
-        world_chance(w, 80)) {
-        replica_on_applied(s->replica, job, apply_job(s, job));
-        return;
-    }
-    a = event_new(sizeof *a);
-    a->event.run = end_apply;
-    a->event.drop = event_drop;
-    a->job = job;
-    a->is_applied = world_chance(w, 50);
-    if (a->is_applied)
-        a->rc = apply_job(s, job);
-    world_plan(w, &a->event, s,
-               w->now + world_draw(w, 10 * PX_NS_PER_US, 5 * PX_NS_PER_MS));
-}
-
-/* ---- Old entries ---- */
-
-struct fetch_event {
-    struct event event;
-    struct replica_fetch *job;
-};
-
-static void drop_fetch(struct world *w, struct event *e)
-{
-    (void)w;
-    free(((struct fetch_event *)e)->job);
-    free(e);
-}
-
-static void end_fetch(struct world *w, struct event *e)
-{
-    struct replica_fetch *job = ((struct fetch_event *)e)->job;
-    struct server *s = e->server;
-    raft_index left = job->want.last - job->want.first + 1;
-    size_t max =
-        left < PX_BATCH_ENTRIES_MAX ? (size_t)left : PX_BATCH_ENTRIES_MAX;
-    int rc = store_log_read(s->log, job->want.first, max, PX_BATCH_BYTES_MAX,
-                            job->entries);
-
-    free(e);
-    w->counts[COUNT_FETCHES]++;
-    replica_on_fetched(s->replica, job, rc);
-    if (rc == -PX_ECORRUPT)
-        world_fail(w, "%s: an entry in the log is damaged", s->name);
-}
-
-static void io_fetch(void *ctx, struct replica_fetch *job)
-{
-    struct server *s = ctx;
-    struct world *w = s->world;
-    struct fetch_event *f = event_new(sizeof *f);
-
-    f->event.run = end_fetch;
-    f->event.drop = drop_fetch;
-    f->job = job;
-    world_plan(w, &f->event, s,
-               w->now + world_draw(w, 10 * PX_NS_PER_US, 5 * PX_NS_PER_MS));
+    s->log_cut = index;
 }
 
 /* ---- The rest ---- */
@@ -278,9 +219,9 @@ static void io_fail(void *ctx, const char *why, int rc)
 {
     struct server *s = ctx;
 
-    if (!sim_disk_faults(s->disk)->has_crashed)
+    if (!server_has_failed_disk(s))
         world_fail(s->world, "%s: %s: %s", s->name, why, px_strerror(rc));
-    die(s, why, rc);
+    server_die(s, why, rc);
 }
 
 struct replica_io server_io(struct server *s)
@@ -291,11 +232,16 @@ struct replica_io server_io(struct server *s)
         .wall_time = io_wall_time,
         .send = io_send,
         .forward = io_forward,
+        .transfer = io_transfer,
         .refuse = io_refuse,
         .flush = io_flush,
         .write = io_write,
-        .apply = io_apply,
-        .fetch = io_fetch,
+        .apply = server_apply,
+        .fetch = server_fetch,
+        .snapshot = server_snapshot,
+        .log_bytes = io_log_bytes,
+        .cut_log = io_cut_log,
+        .adopt = server_adopt,
         .is_open = io_is_open,
         .fail = io_fail,
     };

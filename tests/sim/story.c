@@ -124,7 +124,8 @@ void story_run(struct world *w)
     check_states(w);
     clients_check(w);
     for (size_t i = 0; i < w->server_count; i++) {
-        w->counts[COUNT_SEGMENTS] += sim_disk_file_count(w->servers[i]->disk);
+        w->counts[COUNT_SEGMENTS] +=
+            sim_disk_file_count(w->servers[i]->disks[SERVER_LOG]);
         server_end(w->servers[i], SERVER_STOPPED);
     }
     w->counts[COUNT_SECONDS] += w->now / PX_NS_PER_S;

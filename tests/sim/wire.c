@@ -229,6 +229,22 @@ static void on_raft(struct server *s, const struct net_frame_in *frame)
     replica_on_message(s->replica, &msg);
 }
 
+static void on_snapshot(struct server *s, const struct net_frame_in *frame)
+{
+    static const char *const texts[] = {
+        [NET_SNAPSHOT_OFFER] = "offer",     [NET_SNAPSHOT_WANT] = "want",
+        [NET_SNAPSHOT_PIECE] = "piece",     [NET_SNAPSHOT_DONE] = "done",
+        [NET_SNAPSHOT_REFUSED] = "refusal",
+    };
+    struct net_snapshot n;
+
+    px_assert(net_decode_snapshot(frame, &n) == 0);
+    world_trace(s->world, s, "gets %s of snapshot %llu from n%llu, at %llu",
+                texts[n.what], (unsigned long long)n.pos.index,
+                (unsigned long long)n.from, (unsigned long long)n.offset);
+    replica_on_transfer(s->replica, &n);
+}
+
 static void on_frame(struct server *s, const struct net_frame_in *frame)
 {
     struct net_forward forward;
@@ -236,6 +252,8 @@ static void on_frame(struct server *s, const struct net_frame_in *frame)
 
     if (frame->type == NET_FRAME_RAFT) {
         on_raft(s, frame);
+    } else if (frame->type == NET_FRAME_SNAPSHOT) {
+        on_snapshot(s, frame);
     } else if (frame->type == NET_FRAME_FORWARD) {
         px_assert(net_decode_forward(frame, &forward) == 0);
         world_trace(s->world, s, "gets forward of %llu/%llu",
@@ -320,7 +338,8 @@ static bool go_rough(struct world *w, const struct link_event *on,
                      struct px_buf *bytes)
 {
     const struct wire_roughness *r = &w->wire->rough;
-    px_ns late = w->now + world_draw(w, w->wire->latency, 2 * w->heartbeat);
+    px_ns late = server_true_now(w->servers[on->from]) +
+                 world_draw(w, w->wire->latency, 2 * w->heartbeat);
 
     if (r->lose > 0 && world_chance(w, r->lose)) {
         w->counts[COUNT_LOST]++;
@@ -359,7 +378,7 @@ static int send_frame(struct server *from, raft_id to, enum net_class class,
         link->has_lost = true;
         break_within(w, on.from, on.to, class, 2 * w->election);
     } else if (!is_raft || go_rough(w, &on, bytes)) {
-        px_ns at = w->now + delay_of(w, way);
+        px_ns at = server_true_now(from) + delay_of(w, way);
 
         link->last_at = at > link->last_at ? at : link->last_at + 1;
         post(w, &on, bytes, link->last_at);
@@ -380,6 +399,12 @@ int wire_send_forward(struct server *from, raft_id to,
                       const struct net_forward *f)
 {
     return send_frame(from, to, NET_BULK, net_encode_forward(f), false);
+}
+
+int wire_send_snapshot(struct server *from, raft_id to,
+                       const struct net_snapshot *s)
+{
+    return send_frame(from, to, NET_BULK, net_encode_snapshot(s), false);
 }
 
 int wire_send_refused(struct server *from, raft_id to,

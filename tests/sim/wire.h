@@ -23,6 +23,8 @@ void wire_free(struct wire *wire);
 int wire_send_raft(struct server *from, const struct raft_msg *msg);
 int wire_send_forward(struct server *from, raft_id to,
                       const struct net_forward *f);
+int wire_send_snapshot(struct server *from, raft_id to,
+                       const struct net_snapshot *s);
 int wire_send_refused(struct server *from, raft_id to,
                       const struct net_forward_refused *f);
 

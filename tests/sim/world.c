@@ -119,6 +119,7 @@ static void draw_times(struct world *w)
     w->heartbeat = w->election / world_draw(w, 4, 9);
     w->request_timeout = world_draw(w, 4, 12) * w->election;
     w->segment_bytes = UINT64_C(8192) << world_draw(w, 0, 8);
+    w->snapshot_bytes = UINT64_C(8192) << world_draw(w, 0, 10);
 }
 
 struct world *world_open(const struct world_options *options)

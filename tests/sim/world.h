@@ -24,6 +24,7 @@
 
 #define SERVERS_MAX 7
 #define CLUSTER UINT64_C(0x5117)
+#define WORLD_DRIFT_PPM 10000 /* no clock is further off */
 
 struct world_options {
     uint64_t seed;
@@ -54,6 +55,7 @@ struct world {
     px_ns heartbeat;
     px_ns request_timeout;
     uint64_t segment_bytes;
+    uint64_t snapshot_bytes; /* the log's growth after which one is made */
     uint64_t counts[COUNT_COUNT];
 };
 

@@ -1,0 +1,86 @@
+/* The inside of the checks, for check*.c alone. */
+#ifndef TESTS_SIM_CHECK_CORE_H
+#define TESTS_SIM_CHECK_CORE_H
+
+#include "node/replica_core.h"
+#include "raft/core.h"
+#include "tests/sim/check.h"
+
+/* An entry by the name that log matching gives it. */
+struct known {
+    raft_term term;
+    raft_term prev_term;
+    uint64_t sum; /* of kind and data */
+};
+
+/* All that was ever in a log at one index, and what was committed there. */
+struct place {
+    struct known *known;
+    size_t known_count;
+    raft_term committed; /* its term; 0: not yet */
+    uint64_t result;     /* of applying it; 0: not yet applied */
+    uint64_t hash;       /* of the state after it; 0: nobody looked */
+};
+
+struct image {
+    raft_term *terms; /* by index; [0] is 0 */
+    size_t capacity;
+    raft_index last;
+    struct raft_hard_state hard;
+};
+
+/* What a server has on its disk: for sure, and perhaps. */
+struct record {
+    struct image durable;
+    struct image written;
+    raft_index kept;     /* both hold the same up to here */
+    raft_index snapshot; /* a durable one covers all up to here */
+    raft_index commit;   /* looked at up to here */
+    uint64_t looks;
+};
+
+/* One term. */
+struct election {
+    raft_id leader;
+    raft_id votes[SERVERS_MAX];        /* by voter */
+    uint8_t pre_votes[SERVERS_MAX];    /* by candidate: a bit for each voter */
+    struct raft_pos last[SERVERS_MAX]; /* by candidate: the end of its log */
+};
+
+struct check {
+    struct world *world;
+    struct record records[SERVERS_MAX];
+    struct election *elections; /* by term */
+    size_t election_capacity;
+    struct place *places; /* by index */
+    size_t place_capacity;
+    raft_index commit; /* of the cluster */
+};
+
+/* Room for element @want; new ones are 0. */
+void *check_grow(void *old, size_t *capacity, size_t want, size_t size);
+struct place *check_place(struct check *c, raft_index index);
+uint64_t check_sum(const struct raft_entry *e);
+
+static inline struct raft *raft_of(const struct server *s)
+{
+    return s->replica->raft;
+}
+
+static inline struct record *record_of(const struct server *s)
+{
+    return &s->world->check->records[s->number];
+}
+
+/* ---- check_disk.c ---- */
+
+bool check_is_on_majority(const struct check *c, raft_index index,
+                          raft_term term);
+
+/* ---- check_lead.c ---- */
+
+struct election *check_election(struct check *c, raft_term term);
+void check_vote_sent(struct server *s, const struct raft_msg *msg);
+void check_leader(struct server *s);
+
+#endif

@@ -1,0 +1,20 @@
+/* What a node opens and closes: server_open.c. */
+#ifndef TESTS_SIM_SERVER_OPEN_H
+#define TESTS_SIM_SERVER_OPEN_H
+
+#include "tests/sim/server.h"
+
+/* As node/node.c does, in its order. On an error all is closed, and @why has a
+ * sentence. */
+int server_open(struct server *s, char *why, size_t why_size);
+/* The replica has been closed. Clean: as a process that ends by itself. */
+void server_close(struct server *s, bool is_clean);
+/* What a machine that went down leaves of the states: nothing of them was
+ * synced. */
+void server_spoil_states(struct server *s);
+/* A process that died in a start notes nothing: what closing has noted is
+ * taken back. */
+void server_note_dirty(struct server *s);
+void server_remove_dir(struct server *s);
+
+#endif
