@@ -91,7 +91,8 @@ int store_apply_commit(struct store_state *s)
 
     a->meta.hashes += a->kv.hashes;
     a->meta.used += a->kv.used;
-    if (a->kv.rc == 0)
+    if (a->kv.rc == 0 &&
+        !(px_mutant(APPLIED_APART) && a->meta.applied_index % 2 == 1))
         store_meta_save(&a->kv, &a->meta);
     if (a->kv.rc < 0) {
         store_apply_abort(s);

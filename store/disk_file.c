@@ -5,6 +5,7 @@
  * so that there is the old one or the new one, and never a half. */
 #include <errno.h>
 
+#include "base/mutant.h"
 #include "store/disk.h"
 
 ssize_t store_disk_load(struct store_disk *d, const char *name, void *data,
@@ -43,7 +44,7 @@ int store_disk_replace(struct store_disk *d, const char *name,
 
     if (rc == 0)
         rc = d->rename(d, name_new, name);
-    if (rc == 0)
+    if (rc == 0 && !px_mutant(RENAME_NOT_SYNCED))
         rc = d->sync_dir(d);
     if (rc < 0)
         (void)d->remove(d, name_new); /* it does no harm where it stays */

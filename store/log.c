@@ -210,7 +210,8 @@ static int flush(struct store_log *log)
 
     if (log->durable == log->end)
         return 0;
-    rc = log->disk->sync(log->disk, log->file);
+    rc = px_mutant(LOG_FSYNC_SKIPPED) ? 0
+                                      : log->disk->sync(log->disk, log->file);
     if (rc == 0)
         log->durable = log->end;
     return rc;

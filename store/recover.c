@@ -65,6 +65,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "store/log_core.h"
 #include "store/log_scan.h"
 #include "store/segment.h"
@@ -425,7 +426,8 @@ static int check_torn(struct recovery *r, uint64_t garbage_end)
             break;
         flaw = log_record_decode(bytes, r->log->stamp, r->sequence,
                                  (uint32_t)at, &record);
-        if (flaw == LOG_SOUND && record.durable > r->stop)
+        if (flaw == LOG_SOUND && record.durable > r->stop &&
+            !px_mutant(CORRUPTION_CUT))
             return say_corrupt(r, r->sequence, r->stop, log_flaw_text(r->flaw));
     }
     return 0;
@@ -455,7 +457,7 @@ static int settle(struct recovery *r, uint64_t garbage_end, bool is_rewritten)
     rc = 0;
     if (r->scan.file_bytes < r->head.bytes)
         rc = d->allocate(d, log->file, r->head.bytes);
-    if (rc == 0)
+    if (rc == 0 && !px_mutant(TAIL_UNCUT))
         rc = segment_zero(d, log->file, r->stop, garbage_end);
     if (rc == 0 && is_rewritten)
         rc = segment_rewrite(d, log->file, r->stop);

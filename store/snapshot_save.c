@@ -10,6 +10,7 @@
 #include <zstd.h>
 
 #include "base/err.h"
+#include "base/mutant.h"
 #include "store/hash.h"
 #include "store/snapshot.h"
 #include "store/snapshot_folder.h"
@@ -266,7 +267,7 @@ static int make_final(struct saving *s)
 
     store_snapshot_name(s->head.pos.index, name);
     rc = d->rename(d, NAME_NEW, name);
-    if (rc == 0)
+    if (rc == 0 && !px_mutant(RENAME_NOT_SYNCED))
         rc = d->sync_dir(d);
     if (rc == 0)
         rc = snapshot_remove_below(d, s->head.pos.index);
