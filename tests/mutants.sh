@@ -1,16 +1,17 @@
 #!/bin/bash
 # Breaks one rule after another, and says which test notices.
 #
-#   tests/mutants.sh [--build DIR] [--seeds N] [NAME...]
+#   tests/mutants.sh [--build DIR] [--sim N] [NAME...]
 #
 # One build, with -Dmutants=true; the rule to break is chosen by PX_MUTANT in
 # the environment (base/mutant.h). For each mutant: the unit tests of raft,
-# store and node, then the simulator where there is one, up to the first that
-# fails. Printed is the table of docs/testing.md. The status is 0 if every
-# mutant that has a site was caught, and no test fails without one.
+# store and node, up to the first that fails; and the simulator, up to the first
+# seed that fails. Printed is the table of docs/testing.md. The status is 0 if
+# every mutant that has a site was caught by one of them, and nothing fails
+# without a mutant.
 #
 #   --build DIR   built there, and kept; otherwise build/mutants
-#   --seeds N     of the simulator, for each mutant (1000)
+#   --sim N       seeds of the simulator, for each mutant (1000); 0: none
 #   NAME          these alone
 set -uo pipefail
 
@@ -26,13 +27,13 @@ usage() {
 while [ $# -gt 0 ]; do
     case $1 in
     --build) build=${2:-} && shift ;;
-    --seeds) seeds=${2:-} && shift ;;
+    --sim) seeds=${2:-} && shift ;;
     --*) usage ;;
     *) break ;;
     esac
     shift
 done
-[[ $build && $seeds =~ ^[1-9][0-9]*$ ]] || usage
+[[ $build && $seeds =~ ^(0|[1-9][0-9]*)$ ]] || usage
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/phalanx-mutants-XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -52,8 +53,8 @@ targets() {
     done
     for name in session apply apply_write apply_rename orphan room check view \
         state_open apply_fail apply_model segment log log_disk recover \
-        log_repair log_repair_crash \
-        identity; do
+        log_repair log_repair_crash log_crash log_head damage disk identity \
+        snapshot snapshot_damage; do
         tests+=("tests/unit/store/test_$name")
     done
     tests+=(tests/unit/node/test_node_replica tests/unit/raft/test_raft_random)
@@ -88,21 +89,25 @@ failed_test() {
     echo "${2##*/}: ${name:-(its end)}"
 }
 
-# Runs everything with mutant $1, or none; prints who noticed.
-hunt() {
+# The first unit test that fails.
+hunt_units() {
     local out=$work/out name
-    if [ -n "$1" ]; then export PX_MUTANT=$1; else unset PX_MUTANT; fi
     for name in "${tests[@]}"; do
         timeout 300 "$build/$name" >"$out" 2>&1 && continue
         failed_test "$out" "$name"
         return 0
     done
-    if [ -x "$build/tests/sim/sim" ] &&
-        ! timeout 3600 "$build/tests/sim/sim" --seeds "$seeds" >"$out" 2>&1; then
-        grep -om1 -E -- '--seed[ =][0-9]+' "$out" || echo "sim: (its end)"
-        return 0
-    fi
     return 1
+}
+
+# The first seed that fails. Those below it have all passed.
+hunt_seeds() {
+    local out=$work/out
+    [ "$seeds" -gt 0 ] || return 1
+    timeout 7200 "$build/tests/sim/sim" --seeds "$seeds" --until-failure \
+        >"$out" 2>&1 && return 1
+    sed -nE 's/^seed ([0-9]+):.*/\1/p' "$out" | sort -n | head -n 1 |
+        grep . || echo '(its end)'
 }
 
 has_site() {
@@ -115,7 +120,8 @@ build >"$work/build.log" 2>&1 || {
     tail -n 20 "$work/build.log" >&2
     exit 1
 }
-if who=$(hunt ''); then
+unset PX_MUTANT
+if who=$(hunt_units) || who=$(hunt_seeds); then
     echo "without a mutant there fails $who" >&2
     exit 1
 fi
@@ -123,20 +129,27 @@ fi
 mapfile -t table < <(sed -n 's/^    X(\([A-Z_0-9]*\), "\(.*\)").*/\1 \2/p' \
     "$repo/base/mutant.h")
 caught=0 missed=0 unplanted=0
-echo "| mutant | what is broken | caught by | s |"
+echo "| mutant | what is broken | unit test | seed |"
 echo "| --- | --- | --- | --- |"
 for row in "${table[@]}"; do
-    name=${row%% *} begin=$SECONDS
+    name=${row%% *}
     if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
     if ! has_site "$name"; then
-        who='no site yet' unplanted=$((unplanted + 1))
-    elif who=$(hunt "$name"); then
+        unplanted=$((unplanted + 1))
+        echo "| $name | ${row#* } | no site yet | |"
+        continue
+    fi
+    export PX_MUTANT=$name
+    unit=$(hunt_units) || unit=-
+    seed=$(hunt_seeds) || seed=-
+    if [ "$unit$seed" != -- ]; then
         caught=$((caught + 1))
     else
-        who='**nothing**' missed=$((missed + 1))
+        unit='**nothing**' missed=$((missed + 1))
     fi
-    echo "| $name | ${row#* } | $who | $((SECONDS - begin)) |"
+    echo "| $name | ${row#* } | $unit | $seed |"
 done
 echo
-echo "$caught caught, $missed not caught, $unplanted without a site"
+echo "$caught caught, $missed not caught, $unplanted without a site;" \
+    "seeds up to $seeds"
 [ "$missed" -eq 0 ]
