@@ -121,6 +121,7 @@ static void draw_op(struct client *c, struct history_op *op)
 struct client_event {
     struct event event;
     struct client *client;
+    size_t id; /* of its operation then */
 };
 
 static void plan(struct client *c, struct server *s, px_ns delay,
@@ -132,6 +133,7 @@ static void plan(struct client *c, struct server *s, px_ns delay,
     e->event.run = run;
     e->event.drop = drop;
     e->client = c;
+    e->id = c->id;
     world_plan(c->world, &e->event, s, c->world->now + delay);
 }
 
@@ -190,6 +192,16 @@ static void on_answer(struct request *q)
          event_drop);
 }
 
+/* Somebody has pressed ^C. */
+static void run_interrupt(struct world *w, struct event *e)
+{
+    size_t id = ((struct client_event *)e)->id;
+    struct client *c = client_of(e);
+
+    if (c->id == id && c->request.is_waiting && request_interrupt(&c->request))
+        w->counts[COUNT_INTERRUPTS]++;
+}
+
 static void run_arrive(struct world *w, struct event *e)
 {
     struct client *c = client_of(e);
@@ -238,6 +250,8 @@ static void run_choose(struct world *w, struct event *e)
         history_call(w->clients->history, c->number, &c->request.op, ++w->step);
     w->counts[COUNT_OPERATIONS]++;
     plan(c, s, world_draw(w, 0, WAY_MAX), run_arrive, drop_arrive);
+    if (world_chance(w, 3))
+        plan(c, s, world_draw(w, 0, w->election), run_interrupt, event_drop);
 }
 
 static void think(struct client *c)
@@ -338,7 +352,7 @@ struct clients *clients_new(struct world *w)
     cs->count = world_draw(w, 2, CLIENTS_MAX + 1);
     for (size_t i = 0; i < OBJECTS; i++)
         cs->objects[i].number = i;
-    cs->think_max = w->election / world_draw(w, 1, 8);
+    cs->think_max = 2 * w->election / (UINT64_C(1) << world_draw(w, 0, 5));
     for (size_t i = 0; i < cs->count; i++) {
         cs->list[i].world = w;
         cs->list[i].number = (int)i;

@@ -17,6 +17,7 @@
     X(OK, "  answered")                                            \
     X(NO_EFFECT, "  without effect")                               \
     X(UNKNOWN, "  outcome unknown")                                \
+    X(INTERRUPTS, "  interrupted, nothing having been proposed")   \
     X(OBJECTS, "objects checked for linearizability")              \
     X(GAVE_UP, "  too hard: given up")                             \
     X(CONFIGS, "  configurations looked at")                       \
@@ -32,6 +33,7 @@
     X(SECTORS_KEPT, "unsynced sectors kept")                       \
     X(NAMES_LOST, "unsynced names lost")                           \
     X(WRITE_ERRORS, "failed writes")                               \
+    X(READ_ERRORS, "failed reads")                                 \
     X(SYNC_ERRORS, "failed syncs")                                 \
     X(DISK_FULL, "writes on a full disk")                          \
     X(DISK_SLOW, "slow spells of a disk")                          \

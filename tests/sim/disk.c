@@ -281,11 +281,14 @@ static ssize_t disk_read(struct store_disk *door, int file, void *data,
 {
     struct sim_disk *d = of_door(door);
     struct disk_file *f = of_handle(d, file);
-
     bool is_uncached = d->handles[file].is_uncached;
+    int rc;
 
     if (d->faults.has_crashed)
         return -EIO;
+    rc = take_error(d, &d->faults.read_error, COUNT_READ_ERRORS);
+    if (rc < 0)
+        return rc;
     if (is_uncached && ((uintptr_t)data | size | offset) % PAGE_BYTES != 0)
         return -EINVAL;
     return disk_file_read(f, data, size, offset, is_uncached);
@@ -432,6 +435,7 @@ static int disk_list(struct store_disk *door,
 static int disk_sync_dir(struct store_disk *door)
 {
     struct sim_disk *d = of_door(door);
+    int rc;
 
     if (d->faults.has_crashed)
         return -EIO;
@@ -440,8 +444,10 @@ static int disk_sync_dir(struct store_disk *door)
             settle_names(d);
         return -EIO;
     }
-    settle_names(d);
-    return 0;
+    rc = take_error(d, &d->faults.sync_error, COUNT_SYNC_ERRORS);
+    if (rc == 0)
+        settle_names(d);
+    return rc;
 }
 
 static int disk_room(struct store_disk *door, uint64_t *bytes_out)

@@ -26,8 +26,9 @@
 struct sim_disk_faults {
     unsigned crash_after; /* calls that change something; 0: never */
     bool has_crashed;     /* in a call: everything fails from now on */
-    int write_error;      /* of the next write; 0: none */
-    int sync_error;       /* of the next sync */
+    int read_error;       /* of the next read; 0: none */
+    int write_error;      /* of the next write */
+    int sync_error;       /* of the next sync, of a file or of the names */
     bool is_full;
     bool has_failed; /* an error was returned since the last start */
 };

@@ -13,6 +13,7 @@ enum kind {
     KIND_CLUSTER_CRASH,
     KIND_STOP,
     KIND_CRASH_POINT,
+    KIND_READ_ERROR,
     KIND_WRITE_ERROR,
     KIND_SYNC_ERROR,
     KIND_FULL_DISK,
@@ -307,6 +308,9 @@ static void strike(struct world *w, enum kind kind)
         break;
     case KIND_CRASH_POINT:
         arm_crash(w, s);
+        break;
+    case KIND_READ_ERROR:
+        sim_disk_faults(s->disks[any_disk(w)])->read_error = -EIO;
         break;
     case KIND_WRITE_ERROR:
         sim_disk_faults(s->disks[any_disk(w)])->write_error =

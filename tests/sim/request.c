@@ -37,27 +37,32 @@ static size_t name_of(const struct history_op *op, unsigned name,
                             name);
 }
 
-/* ---- A register's bytes follow from its value ---- */
+/* ---- A register's bytes follow from its value; they can't be compressed ---- */
 
-static size_t value_bytes(uint64_t value)
+static size_t value_bytes(const struct world *w, uint64_t value)
 {
     uint64_t mixed = value * UINT64_C(0x9e3779b97f4a7c15) >> 32;
 
-    if (mixed % 300 == 0)
+    if (mixed % (w->is_bulky ? 8 : 300) == 0)
         return VALUE_BYTES_MAX - mixed % 1000;
     if (mixed % 20 == 0)
         return 3000 + mixed % 20000;
     return sizeof value + mixed % 50;
 }
 
-static uint8_t *value_new(uint64_t value)
+static uint8_t *value_new(const struct world *w, uint64_t value)
 {
-    size_t size = value_bytes(value);
+    size_t size = value_bytes(w, value);
     uint8_t *data = malloc(size);
+    uint64_t word = value;
 
     px_assert(data != NULL);
-    memset(data, (int)(value % 251), size);
-    memcpy(data, &value, sizeof value);
+    for (size_t at = 0; at < size; at += sizeof word) {
+        size_t left = size - at;
+
+        memcpy(data + at, &word, left < sizeof word ? left : sizeof word);
+        word = word * UINT64_C(0xd1342543de82ef95) + 1;
+    }
     return data;
 }
 
@@ -69,9 +74,9 @@ static uint64_t value_parse(const struct world *w, const uint8_t *data,
 
     if (size >= sizeof value)
         memcpy(&value, data, sizeof value);
-    if (value == 0 || size != value_bytes(value))
+    if (value == 0 || size != value_bytes(w, value))
         world_fail(w, "a read of %zu bytes, which nobody wrote", size);
-    whole = value_new(value);
+    whole = value_new(w, value);
     if (memcmp(whole, data, size) != 0)
         world_fail(w, "a read of a value in parts: %" PRIu64, value);
     free(whole);
@@ -82,6 +87,7 @@ static uint64_t value_parse(const struct world *w, const uint8_t *data,
 
 static void finish(struct request *q, enum request_outcome outcome, int rc)
 {
+    q->is_waiting = false;
     q->outcome = outcome;
     q->result.rc = rc;
     q->answer(q);
@@ -222,6 +228,7 @@ static void fill_command(const struct history_op *op, struct command *c)
 
 static void ask_command(struct request *q)
 {
+    const struct world *w = q->server->world;
     struct command c = {0};
     char name[NAME_BYTES];
     char to[NAME_BYTES];
@@ -232,9 +239,9 @@ static void ask_command(struct request *q)
     if (c.op == COMMAND_RENAME)
         c.new_name = (struct command_name){to, name_of(&q->op, q->op.to, to)};
     if (q->op.verb == HISTORY_WRITE) {
-        value = value_new(q->op.value);
+        value = value_new(w, q->op.value);
         c.data = value;
-        c.data_size = value_bytes(q->op.value);
+        c.data_size = value_bytes(w, q->op.value);
     } else if (q->op.verb == HISTORY_APPEND) {
         c.data = &q->op.value;
         c.data_size = sizeof q->op.value;
@@ -246,6 +253,7 @@ static void ask_command(struct request *q)
 
 void request_ask(struct request *q, struct server *s)
 {
+    q->is_waiting = true;
     q->server = s;
     q->commit = check_commit(s->world);
     q->wait.deadline = server_now(s) + s->world->request_timeout;
@@ -266,6 +274,11 @@ void request_ask(struct request *q, struct server *s)
         ask_command(q);
         return;
     }
+}
+
+bool request_interrupt(struct request *q)
+{
+    return replica_cancel(q->server->replica, &q->wait);
 }
 
 void request_fini(struct request *q)

@@ -19,6 +19,7 @@ struct request {
     void (*answer)(struct request *q);
     struct server *server;
     raft_index commit; /* what a read must show at least */
+    bool is_waiting;   /* for its answer */
     enum request_outcome outcome;
     struct history_result result;
     uint64_t *tokens; /* that result shows; freed by request_fini */
@@ -26,6 +27,9 @@ struct request {
 
 /* Calls q->answer once, perhaps before it returns, or when the server ends. */
 void request_ask(struct request *q, struct server *s);
+/* FUSE_INTERRUPT, of one that waits: it is answered at once if nothing was
+ * proposed yet. */
+bool request_interrupt(struct request *q);
 void request_fini(struct request *q);
 
 #endif

@@ -395,6 +395,9 @@ struct server *server_new(struct world *w, size_t number)
         s->disks[i] = sim_disk_new(&w->rand, w->counts);
     s->boot = 1;
     s->clock.local_at = px_rand_below(&w->rand, 1000 * PX_NS_PER_S);
+    if (world_chance(w, 50)) /* often the worst that is allowed */
+        s->clock.ppm =
+            world_chance(w, 50) ? WORLD_DRIFT_PPM - 1 : 1 - WORLD_DRIFT_PPM;
     s->wall_offset = (int64_t)(INT64_C(1700000000) * (int64_t)PX_NS_PER_S);
     s->sync_time = SYNC_TIME_MAX;
     return s;

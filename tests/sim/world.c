@@ -120,6 +120,7 @@ static void draw_times(struct world *w)
     w->request_timeout = world_draw(w, 4, 12) * w->election;
     w->segment_bytes = UINT64_C(8192) << world_draw(w, 0, 8);
     w->snapshot_bytes = UINT64_C(8192) << world_draw(w, 0, 10);
+    w->is_bulky = world_chance(w, 10);
 }
 
 struct world *world_open(const struct world_options *options)
