@@ -1,19 +1,20 @@
 #!/bin/bash
 # Installs what is missing, builds, and runs every test.
 #
-#   tests/run.sh [--quick] [--only SUITE] [--seconds N] [--keep]
+#   tests/run.sh [--quick] [--only SUITE] [--seconds N] [--seeds N] [--keep]
 #
-#   gcc     -Dwerror=true: unit, mount, cluster
+#   gcc     -Dwerror=true: unit, sim, mount, cluster
 #   asan    AddressSanitizer and UndefinedBehaviorSanitizer: unit, mount, and a
-#           shortened cluster
+#           shortened sim and cluster
 #   tsan    ThreadSanitizer: unit
 #   clang   the build alone, where clang is installed
 #
 #   --quick        unit and mount tests under gcc only: before a commit
-#   --only SUITE   that suite only, under gcc: unit, mount or cluster
+#   --only SUITE   that suite only, under gcc: unit, sim, mount or cluster
 #   --seconds N    the kill storm lasts N s, not 60, and the nemesis N s, not
 #                  25; the other cluster tests take their longer forms from
 #                  N = 300 on
+#   --seeds N      the simulator runs seeds 1 to N, not 1 to 1000
 #   --keep         leave the tests' folders, and say where
 #
 # The last line is always `N passed, N failed`; the status is 0 if none failed.
@@ -22,7 +23,7 @@ set -uo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 builds=$repo/build
 
-quick='' only='' seconds=60 nemesis_seconds=25 keep=''
+quick='' only='' seconds=60 nemesis_seconds=25 seeds=1000 keep=''
 
 usage() {
     sed -n '4s/^# *//p' "${BASH_SOURCE[0]}" >&2
@@ -34,13 +35,14 @@ while [ $# -gt 0 ]; do
     --quick) quick=1 ;;
     --only) only=${2:-} && shift ;;
     --seconds) seconds=${2:-} nemesis_seconds=${2:-} && shift ;;
+    --seeds) seeds=${2:-} && shift ;;
     --keep) keep=1 ;;
     *) usage ;;
     esac
     shift
 done
-case $only in '' | unit | mount | cluster) ;; *) usage ;; esac
-[[ $seconds =~ ^[1-9][0-9]*$ ]] || usage
+case $only in '' | unit | sim | mount | cluster) ;; *) usage ;; esac
+[[ $seconds =~ ^[1-9][0-9]*$ && $seeds =~ ^[1-9][0-9]*$ ]] || usage
 
 # --- nothing is left behind --------------------------------------------------
 
@@ -140,6 +142,21 @@ suite() {
     passed=$((passed + p)) failed=$((failed + f))
 }
 
+# Seeds 1 to $2 of the simulator, and that a seed repeats its run, in tree $1.
+simulate() {
+    local sim=$builds/test-$1/tests/sim/sim begin=$SECONDS
+    say "simulating $2 seeds, $1"
+    if run "$sim" --seeds "$2" >"$work/sim.out" 2>"$work/sim.err" &&
+        run sh "$repo/tests/sim/same_trace.sh" "$sim"; then
+        say "passed  sim, $1: $2 seeds ($((SECONDS - begin)) s)"
+        passed=$((passed + 1))
+    else
+        say "FAILED  sim, $1: repeat a seed with $sim --seed N --trace"
+        head -n 60 "$work/sim.err"
+        failed=$((failed + 1))
+    fi
+}
+
 finish() {
     [ -z "$keep" ] || say "kept: $work"
     say "$passed passed, $failed failed"
@@ -168,9 +185,9 @@ small_size() {
 
 if build gcc -Dwerror=true; then
     full_size
-    for s in ${only:-unit mount cluster}; do
-        [ -z "$quick" ] || [ "$s" != cluster ] || continue
-        suite gcc "$s"
+    for s in ${only:-unit sim mount cluster}; do
+        case $quick$s in 1sim | 1cluster) continue ;; esac
+        if [ "$s" = sim ]; then simulate gcc "$seeds"; else suite gcc "$s"; fi
     done
 fi
 [ -z "$quick$only" ] || finish
@@ -183,6 +200,7 @@ export LSAN_OPTIONS=suppressions=$repo/tests/lib/lsan.supp:print_suppressions=0
 if build asan -Db_sanitize=address,undefined; then
     small_size
     for s in unit mount cluster; do suite asan "$s"; done
+    simulate asan 50
 fi
 if build tsan -Db_sanitize=thread; then
     suite tsan unit
