@@ -37,6 +37,16 @@
 
 /* ---- The log ---- */
 
+static int write_one(struct node *n, const struct replica_write *w)
+{
+    int rc = w->has_reset ? store_log_reset(n->storage.log, w->reset) : 0;
+
+    if (rc < 0)
+        return rc;
+    return store_log_write(n->storage.log, w->has_hard ? &w->hard : NULL,
+                           w->entries, w->count);
+}
+
 static int write_all(struct node *n, struct px_list *jobs)
 {
     px_ns begun = node_now();
@@ -44,12 +54,10 @@ static int write_all(struct node *n, struct px_list *jobs)
     int rc;
 
     px_list_for_each (it, jobs) {
-        struct replica_write *w = px_list_entry(it, struct replica_write, link);
-
-        rc = w->has_reset ? store_log_reset(n->storage.log, w->reset) : 0;
-        if (rc == 0)
-            rc = store_log_write(n->storage.log, w->has_hard ? &w->hard : NULL,
-                                 w->entries, w->count);
+        if (it == &n->recovered_job)
+            rc = storage_recovered(&n->storage);
+        else
+            rc = write_one(n, px_list_entry(it, struct replica_write, link));
         if (rc < 0)
             return rc;
     }
@@ -90,11 +98,11 @@ static void log_done(void *ctx, struct px_list *jobs)
     int rc = atomic_load(&n->log_rc);
 
     while (!px_list_empty(jobs)) {
-        struct replica_write *w =
-            px_list_entry(px_list_pop_front(jobs), struct replica_write, link);
+        struct px_list *job = px_list_pop_front(jobs);
 
-        if (rc == 0)
-            replica_on_durable(n->replica, w);
+        if (rc == 0 && job != &n->recovered_job)
+            replica_on_durable(n->replica,
+                               px_list_entry(job, struct replica_write, link));
         /* otherwise the replica frees it when it is closed */
     }
     if (rc < 0)
@@ -106,6 +114,17 @@ void disk_write(void *ctx, struct px_list *writes)
     struct node *n = ctx;
 
     worker_give(&n->log_worker, writes);
+}
+
+/* It comes once in a life. */
+void disk_recovered(void *ctx)
+{
+    struct node *n = ctx;
+    struct px_list jobs;
+
+    px_list_init(&jobs);
+    px_list_push_back(&jobs, &n->recovered_job);
+    worker_give(&n->log_worker, &jobs);
 }
 
 /* ---- Applying ---- */

@@ -70,7 +70,8 @@ static void turn(struct node *n)
     if (n->exit_status != 0)
         return; /* the loop is about to end */
     replica_turn(n->replica);
-    if (store_state_is_damaged(n->storage.state)) /* the next start builds it anew */
+    if (store_state_is_damaged(
+            n->storage.state)) /* the next start builds it anew */
         node_fail(n, "the state is damaged", -PX_ECORRUPT);
     replica_get_status(n->replica, &status);
     node_note_changes(n, &status);
@@ -188,6 +189,8 @@ static int open_storage(struct node *n, char *why, size_t why_size)
         .id = n->config.id,
         .segment_bytes = segment_bytes(&n->config),
         .distrust_state = n->config.distrust_state,
+        .is_begun = n->identity.has_log,
+        .term_disk = store_folder_disk(n->folder),
     };
     int rc = read_boot_id(boot_id, sizeof boot_id);
 
@@ -273,7 +276,8 @@ static int open_replica(struct node *n, bool is_new)
     raft->promise = n->identity.promise;
     raft->clock_drift_ppm = CLOCK_DRIFT_PPM;
     storage_to_raft(&n->storage, raft);
-    raft->is_first_boot = is_new && raft->last == 0 && raft->hard.term == 0;
+    raft->is_first_boot =
+        is_new && raft->last == 0 && raft->hard.term == 0 && !raft->is_faulty;
     return replica_open(&options, &io, &n->replica);
 }
 
@@ -400,6 +404,7 @@ int node_open(const struct config *config, struct node **node_out, char *why,
     if (n == NULL)
         return -ENOMEM;
     n->config = *config;
+    px_list_init(&n->recovered_job);
     why[0] = '\0';
     rc = uv_loop_init(&n->loop);
     if (rc < 0)

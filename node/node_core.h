@@ -58,6 +58,7 @@ struct node {
     struct worker apply_worker;
     struct worker snapshot_worker; /* saves and loads */
     struct worker piece_worker;    /* reads and stores pieces */
+    struct px_list recovered_job;  /* for the log thread: not a write */
     _Atomic raft_index log_cut;    /* the log's head may go up to here */
     _Atomic int log_rc;            /* the log thread's failure */
     _Atomic uint64_t sync_count;
@@ -84,6 +85,7 @@ void disk_fetch(void *ctx, struct replica_fetch *job);
 void disk_snapshot(void *ctx, struct replica_snapshot_job *job);
 uint64_t disk_log_bytes(void *ctx);
 void disk_cut_log(void *ctx, raft_index index);
+void disk_recovered(void *ctx);
 void disk_get_counters(const struct node *n, struct disk_counters *out);
 
 /* port.c: what fs asks, what replica asks, what net tells. */

@@ -200,6 +200,7 @@ struct replica_io port_for_replica(struct node *n)
         .snapshot = disk_snapshot,
         .log_bytes = disk_log_bytes,
         .cut_log = disk_cut_log,
+        .recovered = disk_recovered,
         .adopt = io_adopt,
         .is_open = io_is_open,
         .fail = io_fail,

@@ -162,6 +162,10 @@ static void carry_out(struct replica *r, const struct raft_out *out)
     if (out->is_installed)
         transfer_in_adopt(r, out->reset != NULL);
     px_assert(r->applied <= r->commit); /* N1 */
+    if (out->is_recovered) {
+        r->counters.log_repairs++;
+        r->io.recovered(r->io.ctx);
+    }
     if (out->reads.id != 0)
         reads_on_ready(r, out->reads);
     for (size_t i = 0; i < out->fetch_count; i++)

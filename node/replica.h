@@ -117,6 +117,9 @@ struct replica_io {
     uint64_t (*log_bytes)(void *ctx);
     /* Entries up to @index won't be read again: the log's head may go. */
     void (*cut_log)(void *ctx, raft_index index);
+    /* Raft was faulty, and holds again all that it ever acknowledged: the note
+     * that it is may go. */
+    void (*recovered)(void *ctx);
     /* From now on the state is the one that was loaded last; views of the old
      * one have ended. Returns the loop's view of it. */
     struct store_view *(*adopt)(void *ctx);
@@ -157,6 +160,7 @@ struct replica_counters {
     uint64_t snapshots_saved;
     uint64_t snapshots_sent;      /* and installed by the follower */
     uint64_t snapshots_installed; /* received */
+    uint64_t log_repairs;         /* a damaged log became whole again */
 };
 
 int replica_open(const struct replica_options *options,

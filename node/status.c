@@ -47,7 +47,7 @@ static char *line(const char *before, const char *word)
 /* ---- Health ---- */
 
 struct wait_text {
-    char text[128];
+    char text[1024];
 };
 
 /* Voters that this node reaches, itself included. */
@@ -62,6 +62,25 @@ static size_t reached(const struct node *n)
     return connected;
 }
 
+/* It serves, if there is a leader, but it does not vote. */
+static void add_fault(const struct node *n, const struct raft_status *s,
+                      struct px_text *text)
+{
+    px_text_add(text, "its log to be repaired by ");
+    if (n->config.peer_count == 1)
+        px_text_add(text, "nobody: there is no other node");
+    else if (s->leader != 0)
+        px_text_add(text, "%s", name_of(n, s->leader));
+    else
+        px_text_add(text, "a leader: reaches %zu of %zu voters, needs %zu",
+                    reached(n), n->config.peer_count,
+                    n->config.peer_count / 2 + 1);
+    if (s->recovered_at != 0)
+        px_text_add(text, ", has %llu of %llu", (unsigned long long)s->durable,
+                    (unsigned long long)s->recovered_at);
+    px_text_add(text, ". %s", n->storage.found.fault);
+}
+
 /* What this node waits for; empty when it serves. A majority is reached and no
  * one leads: an election is under way. */
 static struct wait_text waits_for(const struct node *n)
@@ -70,11 +89,13 @@ static struct wait_text waits_for(const struct node *n)
     struct raft_status status;
     struct px_text text;
 
-    if (replica_is_ready(n->replica))
-        return wait;
     replica_get_status(n->replica, &status);
     px_text_init(&text, wait.text, sizeof wait.text);
-    if (status.is_installing)
+    if (replica_is_ready(n->replica) && !status.is_faulty)
+        return wait;
+    if (status.is_faulty)
+        add_fault(n, &status, &text);
+    else if (status.is_installing)
         px_text_add(&text, "the leader's snapshot: has %d%%",
                     replica_percent_installed(n->replica));
     else if (status.leader == 0)
@@ -160,6 +181,7 @@ static void add_replica_counters(const struct node *n, json_t *to)
     set(to, "snapshots_saved", c.snapshots_saved);
     set(to, "snapshots_sent", c.snapshots_sent);
     set(to, "snapshots_installed", c.snapshots_installed);
+    set(to, "log_repairs", c.log_repairs);
 }
 
 static void add_disk_counters(const struct node *n, json_t *to)
@@ -273,6 +295,7 @@ static char *status_text(const struct node *n, size_t flags)
     /* Nothing, if there is no memory. */
     (void)json_object_set_new(root, "installing",
                               json_boolean(s.is_installing));
+    (void)json_object_set_new(root, "faulty", json_boolean(s.is_faulty));
     /* A part less, if there is no memory. */
     (void)json_object_set_new(root, "peers", peers(n, s.role == RAFT_LEADER));
     (void)json_object_set_new(root, "counters", counters(n));

@@ -272,19 +272,30 @@ static int open_state(struct storage *s, char *why, size_t why_size)
                : 0;
 }
 
-static raft_term term_at(const struct store_log_info *info, raft_index index)
+/* A state whose position a damaged log does not hold may have applied what is
+ * lost, or what others have cut: nothing in the log goes on from there. */
+static int doubt_state(struct storage *s, char *why, size_t why_size)
 {
-    raft_term term = info->base.term;
+    struct raft_pos applied = store_state_applied(s->state);
+    char path[STATE_PATH_BYTES];
+    enum store_state_origin origin;
+    int rc;
 
-    for (size_t i = 0; i < info->run_count && info->runs[i].first <= index; i++)
-        term = info->runs[i].term;
-    return term;
-}
-
-static bool log_holds(const struct store_log_info *info, struct raft_pos pos)
-{
-    return pos.index >= info->base.index && pos.index <= info->last &&
-           term_at(info, pos.index) == pos.term;
+    if (s->found.fault == NULL || store_log_info_holds(&s->found, applied) ||
+        applied.index < s->found.base.index)
+        return 0;
+    px_note(PX_NOTE_WARN,
+            "store: state is rebuilt: the log has lost what it rests on: "
+            "applied=%llu/%llu",
+            (unsigned long long)applied.term,
+            (unsigned long long)applied.index);
+    s->is_rebuilt = true;
+    if (has_snapshot(s))
+        return rebuild(s, why, why_size);
+    store_state_abandon(s->state);
+    s->state = NULL;
+    number_path(s, s->generation, path);
+    return open_at(s, path, true, &s->state, &origin, why, why_size);
 }
 
 /* The log begins behind what the state has: a snapshot was received and was
@@ -304,7 +315,7 @@ static int check_applied(const struct storage *s, char *why, size_t why_size)
 {
     struct raft_pos applied = store_state_applied(s->state);
 
-    if (log_holds(&s->found, applied))
+    if (store_log_info_holds(&s->found, applied))
         return 0;
     (void)snprintf(
         why, why_size,
@@ -321,6 +332,9 @@ static int open_log(struct storage *s, char *why, size_t why_size)
 {
     const struct store_log_options options = {
         .disk = s->options.log_disk,
+        .term_disk = s->options.term_disk,
+        .is_begun = s->options.is_begun,
+        .is_repaired = true,
         .dir = s->options.log_dir,
         .stamp = s->options.cluster ^ s->options.id * LOG_STAMP_MIX,
         .base = s->snapshot.pos,
@@ -332,6 +346,11 @@ static int open_log(struct storage *s, char *why, size_t why_size)
     if (rc < 0)
         return rc;
     store_log_info(s->log, &s->found);
+    if (s->found.fault != NULL)
+        px_note(PX_NOTE_WARN,
+                "log: faulty: %s: entries up to %llu are left, the others are "
+                "asked for the rest",
+                s->found.fault, (unsigned long long)s->found.last);
     if (s->found.torn_bytes > 0)
         px_note(PX_NOTE_WARN, "log: torn tail cut: bytes=%llu last=%llu",
                 (unsigned long long)s->found.torn_bytes,
@@ -366,6 +385,8 @@ int storage_open(struct storage *s, const struct storage_options *options,
         rc = open_state(s, why, why_size);
     if (rc == 0)
         rc = open_log(s, why, why_size);
+    if (rc == 0)
+        rc = doubt_state(s, why, why_size);
     if (rc == 0)
         rc = catch_up_with_log(s, why, why_size);
     if (rc == 0)
@@ -402,7 +423,17 @@ void storage_to_raft(const struct storage *s, struct raft_options *raft)
     raft->runs = s->found.runs;
     raft->run_count = s->found.run_count;
     raft->last = s->found.last;
+    raft->is_faulty = s->found.fault != NULL;
     raft->applied = store_state_applied(s->state).index;
+}
+
+int storage_recovered(struct storage *s)
+{
+    int rc = store_log_recovered(s->log);
+
+    if (rc == 0)
+        px_note(PX_NOTE_INFO, "log: whole again");
+    return rc;
 }
 
 /* ---- Jobs ---- */

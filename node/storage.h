@@ -19,6 +19,11 @@
  *      before the log begins is then built from S
  *   4  the log must hold the state's position
  *
+ * A damaged log is cut to what is sound (found.fault says so, at each start
+ * until storage_recovered), and a state whose position it does not hold any
+ * more is thrown away: S and the log are what counts, and raft gets the rest
+ * from the peers.
+ *
  * Thread: open, adopt and close belong to the loop; storage_do runs on any
  * thread while the loop goes on: one save or load at a time, and one piece. */
 #ifndef NODE_STORAGE_H
@@ -31,7 +36,8 @@
 #include "store/state.h"
 
 struct storage_options {
-    struct store_disk *log_disk; /* the caller's, as is the next */
+    struct store_disk *term_disk; /* the caller's, as are the next two */
+    struct store_disk *log_disk;
     struct store_disk *snapshot_disk;
     const char *log_dir;   /* for messages */
     const char *state_dir; /* exists; folders of states are made in it */
@@ -40,6 +46,7 @@ struct storage_options {
     raft_id id;
     uint64_t segment_bytes; /* of the log; 0: its default */
     bool distrust_state;
+    bool is_begun; /* there was a log once */
 };
 
 struct storage {
@@ -68,6 +75,10 @@ void storage_to_raft(const struct storage *s, struct raft_options *raft);
 /* Does @job, and fills in what it asks for. Errors: of the disk, -PX_ECORRUPT
  * for a snapshot that arrived damaged; noted. */
 int storage_do(struct storage *s, struct replica_snapshot_job *job);
+
+/* Raft says that the log holds again all that it ever did: faulty no more, at
+ * the next start. Thread: log. Errors: -errno. */
+int storage_recovered(struct storage *s);
 
 /* A save that is under way ends soon, with -ECANCELED. Thread: any. */
 void storage_cancel(struct storage *s);

@@ -165,6 +165,8 @@ static int check_log(const struct store_folder *f,
         return say_errno(why, f->path, rc);
     if (rc > 0 && faccessat(f->fd, "log", F_OK, 0) == 0)
         return 0;
+    if (faccessat(f->fd, "term", F_OK, 0) == 0)
+        return 0; /* the log says that it is lost, and begins anew */
     return store_say(why, -PX_ECORRUPT,
                      "the data folder %s has an identity but no log: restore "
                      "it, or use an empty folder and a new node id",
@@ -366,6 +368,11 @@ void store_folder_close(struct store_folder *f)
     free(f->state);
     free(f->snapshot);
     free(f);
+}
+
+struct store_disk *store_folder_disk(const struct store_folder *f)
+{
+    return f->disk;
 }
 
 const char *store_folder_log(const struct store_folder *f)

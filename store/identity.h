@@ -3,6 +3,7 @@
  *   DATA_DIR/lock       held with flock while the server runs
  *            identity   format version, cluster and node, incarnation; JSON
  *                       with a checksum, replaced by rename
+ *            term       term and vote, store/log_term.h
  *            log/       store/log.h
  *            state/     folders of states, store/state.h
  *            snapshot/  store/snapshot.h */
@@ -15,6 +16,7 @@
 
 #include "base/limits.h"
 #include "base/time.h"
+#include "store/disk.h"
 
 #define STORE_FORMAT_VERSION 1
 
@@ -23,7 +25,8 @@ struct store_identity {
     char node[PX_NODE_ID_BYTES_MAX + 1];
     uint64_t cluster;     /* cluster id */
     uint64_t incarnation; /* 1 at the first start, one more at each start */
-    bool has_log;  /* log/ has been begun: an empty one is damage from now on */
+    bool has_log;  /* log/ has been begun: an empty one is damage from now on,
+                      which the log repairs where there is a term */
     px_ns promise; /* the longest election timeout it ever ran with */
 };
 
@@ -44,6 +47,8 @@ int store_folder_open(const char *dir, const char *node, uint64_t cluster,
 int store_folder_update(struct store_folder *f,
                         const struct store_identity *identity);
 void store_folder_close(struct store_folder *f);
+/* The folder itself, open as long as @f. */
+struct store_disk *store_folder_disk(const struct store_folder *f);
 /* Paths inside, owned by @f. */
 const char *store_folder_log(const struct store_folder *f);
 const char *store_folder_state(const struct store_folder *f);

@@ -96,6 +96,34 @@ static void a_read_waits_until_its_index_is_applied_here(void **state)
     world_close(w);
 }
 
+/* Its peers hold what it lost; until it has it back, it only follows. */
+static void a_node_that_lost_entries_says_once_that_it_is_whole(void **state)
+{
+    struct world *w = world_open(3, 17);
+    struct replica_counters counters;
+    struct world_request q;
+    struct world_node *n;
+    size_t lost;
+
+    (void)state;
+    assert_true(world_ready(w));
+    lost = world_leader(w);
+    n = &w->nodes[lost];
+    world_mkdir(w, (lost + 1) % 3, "a", &q);
+    assert_true(world_wait(w, &q));
+    world_kill(w, lost);
+    n->is_faulty = true;
+    n->count = store_state_applied(n->state).index;
+    world_start(w, lost);
+    assert_true(world_ready(w));
+    assert_true(world_leader(w) != lost);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    assert_false(n->is_faulty);
+    replica_get_counters(n->replica, &counters);
+    assert_int_equal(counters.log_repairs, 1);
+    world_close(w);
+}
+
 /* The leader has the command in its log, on a majority, and dies before the
  * one who asked hears of it: sent again, the same number, applied once. */
 static bool loses_commits(const struct world_msg *m)
@@ -476,6 +504,7 @@ int main(void)
         cmocka_unit_test(
             a_read_on_any_node_sees_what_was_acknowledged_on_another),
         cmocka_unit_test(a_read_waits_until_its_index_is_applied_here),
+        cmocka_unit_test(a_node_that_lost_entries_says_once_that_it_is_whole),
         cmocka_unit_test(
             a_command_sent_again_after_its_leader_died_is_applied_once),
         cmocka_unit_test(

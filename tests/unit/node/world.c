@@ -162,6 +162,11 @@ static void io_cut_log(void *ctx, raft_index index)
     fail_msg("the log is whole here");
 }
 
+static void io_recovered(void *ctx)
+{
+    ((struct world_node *)ctx)->is_faulty = false;
+}
+
 static struct store_view *io_adopt(void *ctx)
 {
     (void)ctx;
@@ -219,6 +224,7 @@ void world_start(struct world *w, size_t number)
         .snapshot = io_snapshot,
         .log_bytes = io_log_bytes,
         .cut_log = io_cut_log,
+        .recovered = io_recovered,
         .adopt = io_adopt,
         .is_open = io_is_open,
         .fail = io_fail,
@@ -240,6 +246,7 @@ void world_start(struct world *w, size_t number)
     options.raft.last = n->count;
     options.raft.applied = store_state_applied(n->state).index;
     options.raft.is_first_boot = !n->has_booted;
+    options.raft.is_faulty = n->is_faulty;
     n->has_booted = true;
     assert_int_equal(replica_open(&options, &io, &n->replica), 0);
 }

@@ -42,6 +42,7 @@ struct world_node {
     bool is_unreachable; /* forwards don't leave: its connections are down */
     uint64_t open_inode; /* through its mount; 0: none */
     const char *failed;  /* why io.fail was called */
+    bool is_faulty;      /* its disk notes that entries were lost */
 };
 
 struct world_msg {
