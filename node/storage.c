@@ -19,6 +19,7 @@
 #define LOG_STAMP_MIX UINT64_C(0x9e3779b97f4a7c15)
 #define STATE_PATH_BYTES (PATH_MAX + 16)
 #define BUILDING "new" /* a state, until it is whole */
+#define BAD_SNAPSHOT "damaged.bad"
 /* A snapshot, until it is whole. */
 #define ARRIVING "arriving" STORE_SNAPSHOT_UNFINISHED
 /* What arrives is flushed so often: one flush of all of it, at its end, would
@@ -241,6 +242,7 @@ static int rebuild(struct storage *s, char *why, size_t why_size)
     if (rc < 0)
         return say(why, why_size, s->options.state_dir, rc);
     rc = build(s, s->snapshot.pos, why, why_size);
+    s->is_snapshot_bad = rc == -PX_ECORRUPT;
     if (rc < 0)
         return rc;
     rc = storage_adopt(s);
@@ -279,7 +281,6 @@ static int doubt_state(struct storage *s, char *why, size_t why_size)
     struct raft_pos applied = store_state_applied(s->state);
     char path[STATE_PATH_BYTES];
     enum store_state_origin origin;
-    int rc;
 
     if (s->found.fault == NULL || store_log_info_holds(&s->found, applied) ||
         applied.index < s->found.base.index)
@@ -370,6 +371,56 @@ static int copy_options(struct storage *s, const struct storage_options *from)
     return strlen(from->state_dir) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
+static int open_parts(struct storage *s, char *why, size_t why_size)
+{
+    int rc = find_snapshot(s, why, why_size);
+
+    if (rc == 0)
+        rc = open_state(s, why, why_size);
+    if (rc == 0)
+        rc = open_log(s, why, why_size);
+    if (rc == 0)
+        rc = doubt_state(s, why, why_size);
+    if (rc == 0)
+        rc = catch_up_with_log(s, why, why_size);
+    return rc < 0 ? rc : check_applied(s, why, why_size);
+}
+
+static void close_parts(struct storage *s)
+{
+    int rc;
+
+    store_state_abandon(s->loaded);
+    s->loaded = NULL;
+    if (s->state != NULL) {
+        rc = store_state_close(s->state);
+        if (rc < 0)
+            px_note(PX_NOTE_WARN, "store: close: %s", px_strerror(rc));
+    }
+    s->state = NULL;
+    store_log_close(s->log);
+    s->log = NULL;
+    s->found = (struct store_log_info){0};
+}
+
+/* The snapshot that a state was to be built from is damaged: an older one has to
+ * do, or none. Where the log rests on this one, it has lost its beginning then,
+ * and gets it from the peers. The newest of such files is kept. */
+static int give_up_snapshot(struct storage *s, char *why, size_t why_size)
+{
+    struct store_disk *d = s->options.snapshot_disk;
+    char name[STORE_SNAPSHOT_NAME_BYTES];
+    int rc;
+
+    px_note(PX_NOTE_WARN, "snapshot: given up: %s", why);
+    s->is_snapshot_bad = false;
+    store_snapshot_name(s->snapshot.pos.index, name);
+    rc = d->rename(d, name, BAD_SNAPSHOT);
+    if (rc == 0)
+        rc = d->sync_dir(d);
+    return rc < 0 ? say(why, why_size, name, rc) : 0;
+}
+
 int storage_open(struct storage *s, const struct storage_options *options,
                  char *why, size_t why_size)
 {
@@ -380,17 +431,13 @@ int storage_open(struct storage *s, const struct storage_options *options,
         (void)say(why, why_size, options->state_dir, rc);
         goto fail;
     }
-    rc = find_snapshot(s, why, why_size);
-    if (rc == 0)
-        rc = open_state(s, why, why_size);
-    if (rc == 0)
-        rc = open_log(s, why, why_size);
-    if (rc == 0)
-        rc = doubt_state(s, why, why_size);
-    if (rc == 0)
-        rc = catch_up_with_log(s, why, why_size);
-    if (rc == 0)
-        rc = check_applied(s, why, why_size);
+    rc = open_parts(s, why, why_size);
+    while (rc == -PX_ECORRUPT && s->is_snapshot_bad) { /* each time one less */
+        close_parts(s);
+        rc = give_up_snapshot(s, why, why_size);
+        if (rc == 0)
+            rc = open_parts(s, why, why_size);
+    }
     if (rc < 0)
         goto fail;
     return 0;
@@ -401,15 +448,7 @@ fail:
 
 void storage_close(struct storage *s)
 {
-    int rc;
-
-    store_state_abandon(s->loaded);
-    if (s->state != NULL) {
-        rc = store_state_close(s->state);
-        if (rc < 0)
-            px_note(PX_NOTE_WARN, "store: close: %s", px_strerror(rc));
-    }
-    store_log_close(s->log);
+    close_parts(s);
     free((void *)(uintptr_t)s->options.log_dir); /* copies of ours */
     free((void *)(uintptr_t)s->options.state_dir);
     free((void *)(uintptr_t)s->options.boot_id);

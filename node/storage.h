@@ -22,7 +22,8 @@
  * A damaged log is cut to what is sound (found.fault says so, at each start
  * until storage_recovered), and a state whose position it does not hold any
  * more is thrown away: S and the log are what counts, and raft gets the rest
- * from the peers.
+ * from the peers. Where S turns out to be damaged, it is put aside, and all
+ * begins again at 1.
  *
  * Thread: open, adopt and close belong to the loop; storage_do runs on any
  * thread while the loop goes on: one save or load at a time, and one piece. */
@@ -57,6 +58,7 @@ struct storage {
     struct store_log_info found;         /* what the log held at open */
     struct store_snapshot_info snapshot; /* the newest at open; pos {0, 0} */
     bool is_rebuilt;                     /* the state was not trusted */
+    bool is_snapshot_bad;                /* no state can be built from it */
 
     /* Built from a snapshot, and not adopted yet. */
     struct store_state *loaded;
