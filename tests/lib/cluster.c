@@ -310,6 +310,18 @@ int cluster_wait_end(struct cluster *c, int i)
     return status;
 }
 
+int cluster_has_ended(struct cluster *c, int i)
+{
+    struct node *n = &c->nodes[i];
+    int status = process_wait(n->pid, 0);
+
+    if (status == -ETIMEDOUT)
+        return -EAGAIN;
+    guard_set_pid(c->guard, i, 0);
+    n->pid = 0;
+    return status;
+}
+
 static void end_node(struct cluster *c, int i, int sig, int expected)
 {
     int status = cluster_wait_end(c, i);
@@ -497,11 +509,9 @@ static void check_runs(struct cluster *c, int i)
 
     if (c->nodes[i].pid == 0)
         fail_msg("%s is down", c->nodes[i].name);
-    status = process_wait(c->nodes[i].pid, 0);
-    if (status == -ETIMEDOUT)
+    status = cluster_has_ended(c, i);
+    if (status == -EAGAIN)
         return;
-    guard_set_pid(c->guard, i, 0);
-    c->nodes[i].pid = 0;
     fail_msg("%s ended by itself with %d", c->nodes[i].name, status);
 }
 

@@ -64,6 +64,8 @@ void cluster_kill(struct cluster *c, int i);
 void cluster_kill_all(struct cluster *c);
 /* Waits for a node to end by itself; its exit status. */
 int cluster_wait_end(struct cluster *c, int i);
+/* Has a node ended by itself? Its exit status, and it is down; -EAGAIN: no. */
+int cluster_has_ended(struct cluster *c, int i);
 /* Starts it again; returns at once. */
 void cluster_restart(struct cluster *c, int i);
 /* The same with one flag: "--distrust-state". */

@@ -1,0 +1,287 @@
+/* The disk changes bytes of a node that is down: of its log, its snapshot or its
+ * state. It starts, and is healthy again by itself, with all that was
+ * acknowledged; the others go on meanwhile.
+ *
+ * CLUSTER_ROUNDS: how many bytes, one after the other, 10. CLUSTER_SEED: which
+ * ones. CLUSTER_SLACK_MS: how far a call may overrun its deadline. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/rand.h"
+#include "tests/lib/cluster.h"
+#include "tests/lib/load.h"
+#include "tests/lib/process.h"
+#include "tests/lib/tree.h"
+#include "tests/lib/worker.h"
+
+#define NODES 3
+#define BLOCK_BYTES (1u << 20)
+#define HEAL_MS_MAX 60000
+#define LIVES_MAX 5 /* a supervisor starts it again, so often at most */
+#define PATHS_MAX 256
+
+struct campaign {
+    struct cluster *cluster;
+    struct load *load;
+    struct px_rand rand;
+    unsigned faulty; /* rounds in which the log had lost something */
+    unsigned lives;  /* starts beyond the first, over all rounds */
+};
+
+/* ---- One byte ---- */
+
+static const char *wanted; /* the end of a file's name */
+static char paths[PATHS_MAX][512];
+static size_t path_count;
+
+static int add_path(const char *path, const struct stat *st, int type,
+                    struct FTW *place)
+{
+    size_t size = strlen(path);
+
+    (void)st;
+    (void)place;
+    if (type == FTW_F && path_count < PATHS_MAX && size < sizeof paths[0] &&
+        size > strlen(wanted) &&
+        strcmp(path + size - strlen(wanted), wanted) == 0)
+        memcpy(paths[path_count++], path, size + 1);
+    return 0;
+}
+
+/* Up to its last byte that is not zero: a log is preallocated. */
+static uint64_t used_bytes(int fd)
+{
+    static uint8_t block[1 << 16];
+    struct stat st;
+    off_t at;
+
+    assert_return_code(fstat(fd, &st), errno);
+    for (at = st.st_size; at > 0;) {
+        off_t from = at > (off_t)sizeof block ? at - (off_t)sizeof block : 0;
+        ssize_t n = pread(fd, block, (size_t)(at - from), from);
+
+        assert_int_equal(n, at - from);
+        while (n > 0 && block[n - 1] == 0)
+            n--;
+        if (n > 0)
+            return (uint64_t)(from + n);
+        at = from;
+    }
+    return 0;
+}
+
+/* Flips a bit of a file below @dir whose name ends in @end; false: there is
+ * none. */
+static bool flip_one(struct campaign *k, const char *dir, const char *end)
+{
+    const char *path;
+    uint64_t at;
+    uint8_t byte;
+    int fd;
+
+    wanted = end;
+    path_count = 0;
+    assert_return_code(nftw(dir, add_path, 16, FTW_PHYS), errno);
+    if (path_count == 0)
+        return false;
+    path = paths[px_rand_below(&k->rand, path_count)];
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_return_code(fd, errno);
+    at = px_rand_below(&k->rand, used_bytes(fd));
+    assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
+    byte ^= (uint8_t)(1u << px_rand_below(&k->rand, 8));
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+    assert_return_code(fsync(fd), errno);
+    (void)close(fd);
+    print_message("%s, byte %" PRIu64 "\n", path, at);
+    return true;
+}
+
+static void flip(struct campaign *k, const char *dir)
+{
+    static const char *const kinds[] = {".log", ".log", ".snap", "data.mdb"};
+    const char *kind = kinds[px_rand_below(&k->rand, 4)];
+
+    if (!flip_one(k, dir, kind))
+        assert_true(flip_one(k, dir, ".log"));
+}
+
+/* ---- One node ---- */
+
+/* As a supervisor would: started again when it ends. */
+static void wait_healthy(struct campaign *k, int i)
+{
+    uint64_t deadline = now_ms() + HEAL_MS_MAX;
+    int lives = 1;
+
+    while (!cluster_is_ready(k->cluster, i)) {
+        if (cluster_has_ended(k->cluster, i) != -EAGAIN) {
+            if (++lives > LIVES_MAX)
+                fail_msg("node %d ended %d times", i, lives - 1);
+            k->lives++;
+            cluster_restart(k->cluster, i);
+        }
+        if (now_ms() > deadline)
+            fail_msg("node %d is not healthy after %d ms", i, HEAL_MS_MAX);
+        pause_ms(20);
+    }
+}
+
+/* How often it has come up without all of its log. */
+static unsigned times_faulty(const struct cluster *c, int i)
+{
+    struct process_result r;
+    const char *const argv[] = {"grep", "-c",
+                                "log: faulty:", cluster_notes(c, i), NULL};
+
+    process_run(&(struct process_options){.argv = argv}, HEAL_MS_MAX, &r);
+    return (unsigned)strtoul(r.out, NULL, 10);
+}
+
+/* All that it holds can be read. Bytes that are damaged end the node, and are
+ * healed by its next start. */
+static void read_all(struct campaign *k, int i)
+{
+    struct tree t;
+    int rc = -EIO;
+
+    for (int tries = 0; rc < 0 && tries < LIVES_MAX; tries++) {
+        int mount;
+
+        wait_healthy(k, i);
+        mount = cluster_open_mount(k->cluster, i);
+        if (mount < 0)
+            continue;
+        rc = tree_digest(mount, &t);
+        (void)close(mount);
+    }
+    if (rc < 0)
+        fail_msg("node %d can't be read: %s", i, strerror(-rc));
+}
+
+static void one_round(struct campaign *k)
+{
+    int i = (int)px_rand_below(&k->rand, NODES);
+    unsigned before;
+
+    load_down(k->load, i);
+    cluster_kill(k->cluster, i);
+    flip(k, cluster_data(k->cluster, i));
+    before = times_faulty(k->cluster, i);
+    cluster_restart(k->cluster, i);
+    read_all(k, i);
+    k->faulty += times_faulty(k->cluster, i) > before;
+    load_up(k->load, i);
+    load_wait_writes(k->load, 100);
+    load_check_so_far(k->load);
+}
+
+/* ---- All of them ---- */
+
+/* Enough that there are snapshots, and more than one segment. */
+static void fill(struct cluster *c)
+{
+    static uint64_t block[BLOCK_BYTES / sizeof(uint64_t)];
+    int mount = cluster_open_mount(c, 0);
+    struct px_rand rand;
+    char name[16];
+
+    assert_return_code(mount, -mount);
+    px_rand_init(&rand, 1);
+    for (unsigned m = 0; m < 40; m++) {
+        int fd;
+
+        (void)snprintf(name, sizeof name, "large-%u", m % 4);
+        fd = openat(mount, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        assert_return_code(fd, errno);
+        for (size_t b = 0; b < sizeof block / sizeof block[0]; b++)
+            block[b] = px_rand_next(&rand);
+        assert_int_equal(write(fd, block, sizeof block), sizeof block);
+        assert_return_code(close(fd), errno);
+    }
+    (void)close(mount);
+}
+
+static void check_trees_are_equal(struct cluster *c)
+{
+    struct tree first = {0};
+
+    for (int i = 0; i < NODES; i++) {
+        struct tree t = {0};
+        int mount = cluster_open_mount(c, i);
+
+        assert_return_code(mount, -mount);
+        assert_int_equal(tree_digest(mount, &t), 0);
+        (void)close(mount);
+        if (i == 0)
+            first = t;
+        assert_true(t.entries > 0);
+        assert_int_equal(t.entries, first.entries);
+        assert_int_equal(t.bytes, first.bytes);
+        assert_true(t.digest == first.digest);
+    }
+}
+
+static void a_changed_byte_is_healed_and_never_shown(void **state)
+{
+    unsigned rounds = env_number("CLUSTER_ROUNDS", 10);
+    unsigned seed = env_number("CLUSTER_SEED", (unsigned)getpid());
+    struct load_options options = {
+        .mount_count = NODES, .writers = 3, .readers = 2};
+    struct campaign k = {0};
+    int mount;
+
+    (void)state;
+    px_rand_init(&k.rand, seed);
+    print_message("CLUSTER_SEED=%u\n", seed);
+    k.cluster = cluster_start(&(struct cluster_options){
+        .nodes = NODES, .snapshot_mib = 16, .seconds_max = 240 + 60 * rounds});
+    options.call_ms_max = cluster_request_timeout_ms(k.cluster) +
+                          env_number("CLUSTER_SLACK_MS", 1000);
+    for (int i = 0; i < NODES; i++)
+        options.mounts[i] = cluster_mount(k.cluster, i);
+    fill(k.cluster);
+    k.load = load_start(&options);
+    load_wait_writes(k.load, 200);
+    for (unsigned round = 0; round < rounds; round++)
+        one_round(&k);
+    load_stop(k.load);
+    load_print(k.load);
+    print_message("             %u rounds, %u nodes faulty, %u started again\n",
+                  rounds, k.faulty, k.lives);
+
+    cluster_wait_all_ready(k.cluster);
+    for (int i = 0; i < NODES; i++) {
+        mount = cluster_open_mount(k.cluster, i);
+        assert_return_code(mount, -mount);
+        load_check(k.load, mount);
+        (void)close(mount);
+    }
+    check_trees_are_equal(k.cluster);
+    cluster_stop(k.cluster);
+    load_free(k.load);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_changed_byte_is_healed_and_never_shown,
+                                  cluster_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
