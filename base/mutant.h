@@ -29,6 +29,7 @@
     X(VOTE_TWICE, "a second vote is given in one term") \
     X(VOTE_BEHIND_LOG, "a candidate with an older log is voted for") \
     X(QUORUM_UNCHECKED, "a leader that hears from no majority goes on") \
+    X(STUCK_LEADER_SPEAKS, "a leader whose disk is stuck goes on sending") \
     X(STICKY_NOT, "a voter that has just heard its leader votes for another") \
     X(STICKY_SAME_TERM, "stickiness holds for equal terms only") \
     X(NOOP_MISSING, "reads do not wait for the leader's own first commit") \

@@ -76,7 +76,7 @@ void raft_commit_tell(struct raft *r, struct raft_peer *p)
     raft_index reach;
     struct raft_msg *m;
 
-    if (p->owed <= p->told)
+    if (p->owed <= p->told || raft_is_silent(r))
         return;
     match = raft_peer_match(r, p);
     reach = match.index < r->commit ? match.index : r->commit;

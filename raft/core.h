@@ -140,6 +140,8 @@ struct raft {
     uint64_t write_seq;   /* the newest handed out */
     uint64_t durable_seq; /* the newest done */
     uint64_t hard_seq;    /* the one that holds @hard */
+    px_ns disk_moved_at;  /* a write came back, or was handed out when none was
+                             out: see disk.c */
 
     /* Everyone. */
     px_ns now; /* of this step */
@@ -211,6 +213,17 @@ bool raft_is_peer_voter(const struct raft *r, size_t i);
 struct raft_pos raft_peer_match(const struct raft *r,
                                 const struct raft_peer *p);
 
+/* ---- disk.c ---- */
+
+/* No write has come back for E/2, although one is out. */
+bool raft_is_disk_stuck(const struct raft *r);
+/* Leader with such a disk: it sends nothing that keeps others from electing. */
+bool raft_is_silent(const struct raft *r);
+/* The number of a write that is handed out now. */
+uint64_t raft_disk_next(struct raft *r);
+/* All writes up to @seq are durable. */
+void raft_disk_done(struct raft *r, uint64_t seq);
+
 /* ---- elect.c ---- */
 
 void raft_become_follower(struct raft *r, raft_term term);
@@ -248,6 +261,8 @@ void raft_on_unreachable(struct raft *r, raft_id peer);
 /* Sends what is due and has room. */
 void raft_send_entries(struct raft *r, struct raft_peer *p);
 void raft_send_to_all(struct raft *r);
+/* The leader was silent, and no longer is. */
+void raft_speak_again(struct raft *r);
 /* The peer answers a heartbeat, its log ending at @last: if what was sent to it
  * should have been acknowledged by now, ask what became of it. */
 void raft_resend_if_stuck(struct raft *r, struct raft_peer *p, raft_index last);

@@ -76,7 +76,7 @@ void raft_send_entries(struct raft *r, struct raft_peer *p)
 {
     uint64_t room;
 
-    while (raft_progress_has_room(p, &room)) {
+    while (!raft_is_silent(r) && raft_progress_has_room(p, &room)) {
         uint64_t bytes;
         size_t count = pick_batch(r, p, room, &bytes);
 
@@ -98,6 +98,12 @@ void raft_send_to_all(struct raft *r)
     for (size_t i = 0; i < r->config.count; i++)
         if (r->peers[i].id != r->id)
             raft_send_entries(r, &r->peers[i]);
+}
+
+void raft_speak_again(struct raft *r)
+{
+    raft_heartbeat_round(r);
+    raft_send_to_all(r);
 }
 
 /* ---- Leading ---- */
@@ -143,7 +149,7 @@ int raft_on_propose(struct raft *r, const struct raft_proposal *list,
     px_assert(count <= PX_BATCH_ENTRIES_MAX);
     if (r->role != RAFT_LEADER)
         return -PX_ENOTLEADER;
-    if (is_over(r, list, count) || r->transfer.to != 0)
+    if (is_over(r, list, count) || r->transfer.to != 0 || raft_is_silent(r))
         return -EAGAIN;
     rc = raft_reserve(r, count);
     if (rc < 0)
@@ -254,7 +260,8 @@ void raft_resend_if_stuck(struct raft *r, struct raft_peer *p, raft_index last)
     if (p->state == RAFT_SNAPSHOT && last < r->log.base.index)
         return;
     raft_progress_shown(p, last, r->now);
-    if (raft_progress_is_stuck(p, r->now > wait ? r->now - wait : 0)) {
+    if (!raft_is_silent(r) &&
+        raft_progress_is_stuck(p, r->now > wait ? r->now - wait : 0)) {
         /* An empty APPEND asks at no cost, behind all that was sent: it is
          * accepted if this arrived, and refused if some of it was lost. Only
          * a refusal makes us send entries again. */
@@ -306,8 +313,8 @@ void raft_on_fetched(struct raft *r, raft_id peer, raft_index first,
         return; /* it is no member any more, or is one anew */
     p = &r->peers[i];
     p->fetching = 0;
-    if (r->role != RAFT_LEADER || count == 0)
-        return; /* not read: the next heartbeat's answer asks again */
+    if (r->role != RAFT_LEADER || count == 0 || raft_is_silent(r))
+        return; /* not read, or not to be sent: the next heartbeat's answer asks again */
     if (p->state == RAFT_STREAM && p->next == first &&
         raft_progress_has_room(p, &room) && are_ours(r, first, entries, count))
         send_fetched(r, p, entries, count);

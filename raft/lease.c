@@ -38,7 +38,7 @@ void raft_heartbeat_round(struct raft *r)
         raft_index reach = match.index < r->commit ? match.index : r->commit;
         struct raft_msg *m;
 
-        if (p->id == r->id)
+        if (p->id == r->id || raft_is_silent(r))
             continue;
         m = raft_msg_now(r, p->id, RAFT_MSG_HEARTBEAT);
         m->heartbeat.match = match;

@@ -266,7 +266,7 @@ static int may_change(struct raft *r)
 {
     if (r->role != RAFT_LEADER)
         return -PX_ENOTLEADER;
-    if (r->transfer.to != 0)
+    if (r->transfer.to != 0 || raft_is_silent(r))
         return -EAGAIN;
     if (!raft_can_serve(r) && !px_mutant(CHANGE_BEFORE_COMMIT))
         return -EAGAIN;

@@ -21,7 +21,8 @@
  * Writes are done in the order of their numbers; several may be under way
  * (group commit). When write n is durable, so are all before it, and the
  * caller steps RAFT_IN_DURABLE with its raft_write. A failed write ends the
- * process: there is no input for it.
+ * process: there is no input for it. One that found no room may be tried until
+ * there is some: a leader whose writes don't come back makes way (disk.c).
  *
  * Steps may be made while writes are under way; the core never assumes that
  * something is durable before it has been told.
@@ -312,7 +313,8 @@ void raft_free(struct raft *r);
  *          -PX_ENOTLEADER  a proposal, CHANGE or TRANSFER reached a replica that
  *                          isn't leader.
  *          -EAGAIN         for a proposal: too much is not yet applied
- *                          (RAFT_UNAPPLIED_*), or leadership is handed over;
+ *                          (RAFT_UNAPPLIED_*), leadership is handed over, or no
+ *                          write has come back for half an election timeout;
  *                          TRANSFER: the target hasn't been heard of within E;
  *                          CHANGE: nothing is committed in this term yet,
  *                          leadership is handed over, or the learner lacks too

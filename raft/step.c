@@ -120,7 +120,7 @@ static void draft_write(struct raft *r, struct raft_out *out)
     px_assert(!d->is_reset || d->append_first == 0);
     if (!d->is_hard_changed && !d->is_reset && d->append_first == 0)
         return;
-    out->write.seq = ++r->write_seq;
+    out->write.seq = raft_disk_next(r);
     out->write.last = raft_log_last(&r->log);
     if (d->is_hard_changed) {
         out->hard = &r->hard;
@@ -295,13 +295,14 @@ static int on_msg(struct raft *r, const struct raft_msg *m)
 
 static void on_durable(struct raft *r, struct raft_write write)
 {
-    px_assert(write.seq > 0);
-    px_assert(write.seq <= r->write_seq);
-    if (write.seq > r->durable_seq)
-        r->durable_seq = write.seq;
+    bool was_silent = raft_is_silent(r);
+
+    raft_disk_done(r, write.seq);
     raft_log_on_durable(&r->log, write);
     if (r->role == RAFT_CANDIDATE && raft_is_hard_durable(r))
         raft_on_own_vote_durable(r);
+    if (was_silent)
+        raft_speak_again(r);
     if (r->role == RAFT_LEADER && raft_commit_advance(r))
         raft_commit_tell_all(r);
 }

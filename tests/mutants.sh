@@ -47,7 +47,7 @@ ulimit -c 0 # a failed assertion is what is hoped for
 tests=() # in this order: the quick ones first
 targets() {
     local name
-    for name in log progress elect commit lease read follow lead fault step new text \
+    for name in log progress elect commit disk lease read follow lead fault step new text \
         cluster; do
         tests+=("tests/unit/raft/test_raft_$name")
     done

@@ -276,7 +276,17 @@ static void a_request_whose_time_is_up_is_refused_at_once(void **state)
     world_close(w);
 }
 
-static void a_stuck_disk_of_the_leader_causes_no_election(void **state)
+static bool has_other_leader(struct world *w, void *ctx)
+{
+    size_t old = *(size_t *)ctx;
+    size_t leader = world_leader(w);
+
+    return leader < w->node_count && leader != old &&
+           w->nodes[leader].replica != NULL;
+}
+
+/* E is 240 ms: silent from 120 on, it is missed by others after 240 more. */
+static void a_slow_disk_of_the_leader_causes_no_election(void **state)
 {
     struct world *w = world_open(3, 8);
     struct world_request q;
@@ -292,10 +302,47 @@ static void a_stuck_disk_of_the_leader_causes_no_election(void **state)
     world_mkdir(w, (leader + 1) % 3, "a", &q);
     assert_true(world_wait(w, &q)); /* the two others are a majority */
     assert_int_equal(q.rc, 0);
-    assert_true(world_settle(w, 3 * PX_NS_PER_S));
+    world_mkdir(w, (leader + 1) % 3, "b", &q);
+    assert_true(world_settle(w, 280 * PX_NS_PER_MS));
+    w->nodes[leader].is_disk_stuck = false;
+    assert_true(world_wait(w, &q));
+    assert_int_equal(q.rc, 0);
+    assert_true(world_settle(w, PX_NS_PER_S));
     replica_get_status(w->nodes[leader].replica, &after);
     assert_int_equal(after.term, before.term);
     assert_int_equal(after.role, RAFT_LEADER);
+    world_close(w);
+}
+
+static void a_leader_whose_disk_is_stuck_makes_way(void **state)
+{
+    struct world *w = world_open(3, 8);
+    struct world_request mine, q[20];
+    size_t old;
+
+    (void)state;
+    assert_true(world_ready(w));
+    old = world_leader(w);
+    w->nodes[old].is_disk_stuck = true;
+    world_mkdir(w, old, "mine", &mine);
+    assert_true(world_run(w, 3 * PX_NS_PER_S, has_other_leader, &old));
+    for (size_t i = 0; i < 20; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "n%zu", i);
+        world_mkdir(w, (old + 1 + i % 2) % 3, name, &q[i]);
+    }
+    for (size_t i = 0; i < 20; i++) {
+        assert_true(world_wait(w, &q[i]));
+        assert_int_equal(q[i].rc, 0);
+    }
+    assert_false(mine.is_done); /* it is in nobody's state here */
+    w->nodes[old].is_disk_stuck = false;
+    assert_true(world_wait(w, &mine));
+    assert_int_equal(mine.rc, 0);
+    assert_true(world_settle(w, 2 * PX_NS_PER_S));
+    assert_true(world_has_name(w, old, "n19"));
+    assert_true(world_hash(w, old) == world_hash(w, (old + 1) % 3));
     world_close(w);
 }
 
@@ -516,7 +563,8 @@ int main(void)
             a_request_ends_at_its_own_deadline_whoever_came_before),
         cmocka_unit_test(a_request_without_session_ends_at_its_own_deadline),
         cmocka_unit_test(a_request_whose_time_is_up_is_refused_at_once),
-        cmocka_unit_test(a_stuck_disk_of_the_leader_causes_no_election),
+        cmocka_unit_test(a_slow_disk_of_the_leader_causes_no_election),
+        cmocka_unit_test(a_leader_whose_disk_is_stuck_makes_way),
         cmocka_unit_test(
             more_requests_than_the_window_wait_and_are_all_answered),
         cmocka_unit_test(

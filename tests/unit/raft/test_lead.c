@@ -327,6 +327,7 @@ static void entries_on_a_slow_wire_are_not_sent_again(void **s)
 
     rig_propose(g, "x", 1);
     rig_propose(g, "y", 1);
+    rig_sync(g);
     for (px_ns sent_at = g->now; g->now + RIG_H < sent_at + 4 * RIG_E;) {
         rig_pass(g, RIG_H);
         rig_beat(g, 3, 1); /* a majority, for a leader to stay */
@@ -357,6 +358,7 @@ static void a_log_that_grows_shows_that_the_wire_moves(void **s)
 
     for (int i = 0; i < 4; i++)
         rig_propose(g, "x", 1);
+    rig_sync(g);
     for (raft_index last = 2; last < 5; last++) {
         for (int i = 0; i < 39; i++) { /* one less than 4 E */
             rig_pass(g, RIG_H);
@@ -374,6 +376,7 @@ static void a_loss_that_nobody_reported_is_asked_about_and_made_good(void **s)
     rig_beat(g, 2, 1);
     rig_propose(g, "x", 1);
     rig_propose(g, "y", 1);
+    rig_sync(g);
     assert_int_equal(pass_until_asked(g, 1), 4 * RIG_E);
     assert_int_equal(sent(g, 2)->prev.index, 3); /* have you got these? */
     assert_int_equal(sent(g, 2)->count, 0);
@@ -392,6 +395,7 @@ static void entries_that_were_only_late_are_not_sent_twice(void **s)
 
     rig_propose(g, "x", 1);
     rig_propose(g, "y", 1);
+    rig_sync(g);
     (void)pass_until_asked(g, 1); /* how long: proven above */
     rig_accept(g, 2, 2);
     assert_int_equal(count_sent(g, 2), 0);

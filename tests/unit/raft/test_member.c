@@ -331,6 +331,7 @@ static void who_knows_of_no_members_waits_to_be_told(void **s)
     assert_true(g->out.deadline == PX_NS_NEVER);
     rig_msg(g, rig_append(2, 1, POS(0, 0), 0, &e, 1));
     assert_int_equal(role_of(g, 1), RAFT_VOTER);
+    rig_sync(g);
     rig_pass(g, 2 * RIG_E);
     assert_int_equal(rig_status(g).role, RAFT_PRE_CANDIDATE);
 }

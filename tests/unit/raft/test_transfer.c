@@ -140,6 +140,7 @@ static void a_new_term_has_its_lease_again(void **s)
     rig_transfer(g, 2);
     rig_msg(g, rig_heartbeat(3, rig_status(g).term + 1, POS(0, 0), 0, 1));
     assert_int_equal(rig_status(g).role, RAFT_FOLLOWER);
+    rig_sync(g);
     rig_lead(g);
     rig_sync(g);
     rig_accept(g, 2, rig_status(g).last.index);

@@ -1,0 +1,49 @@
+/* What the disk owes. Writes are handed out and come back in order; while one
+ * is out and none has come back for E/2, the disk is stuck: it has hung, or is
+ * full, and the caller tries the write again and again.
+ *
+ *   write ──▶ durable ──▶ ...          within E/2: nothing happens
+ *   write ──────── E/2 ──▶ stuck ──▶ durable: the leader speaks again
+ *                            └──▶ E later: others have elected another
+ *
+ * A leader whose disk is stuck goes silent: it sends neither heartbeats nor
+ * entries, and takes no proposal. Its followers could commit without it, but
+ * not for long, as what it can't apply piles up; and who asks at its node waits
+ * for its own disk. If the disk comes back before they have lost patience,
+ * nothing has happened: a slow disk causes no election. Otherwise it steps
+ * down, hearing from nobody (lease.c), and does not campaign before the disk
+ * has finished something: it could not even vote for itself.
+ *
+ * It votes for others as ever: votes wait for the disk anyway, and a pre-vote
+ * promises nothing. A sole voter just waits: there is nobody to lead instead. */
+#include "base/mutant.h"
+#include "raft/core.h"
+
+bool raft_is_disk_stuck(const struct raft *r)
+{
+    return r->durable_seq < r->write_seq && r->voter_count > 1 &&
+           r->now >= r->disk_moved_at + r->election / 2;
+}
+
+bool raft_is_silent(const struct raft *r)
+{
+    return r->role == RAFT_LEADER && raft_is_disk_stuck(r) &&
+           !px_mutant(STUCK_LEADER_SPEAKS);
+}
+
+uint64_t raft_disk_next(struct raft *r)
+{
+    if (r->durable_seq == r->write_seq)
+        r->disk_moved_at = r->now; /* it owed nothing until now */
+    return ++r->write_seq;
+}
+
+void raft_disk_done(struct raft *r, uint64_t seq)
+{
+    px_assert(seq > 0);
+    px_assert(seq <= r->write_seq);
+    if (seq <= r->durable_seq)
+        return;
+    r->durable_seq = seq;
+    r->disk_moved_at = r->now;
+}
