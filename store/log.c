@@ -96,7 +96,8 @@ const char *log_take(struct store_log *log, const struct log_record *r)
     return wrong;
 }
 
-int log_begin_segment(struct store_log *log, uint32_t room, bool is_first)
+int log_begin_segment(struct store_log *log, uint32_t room,
+                      struct raft_pos last, bool is_first)
 {
     uint64_t bytes = LOG_BLOCK_BYTES + (uint64_t)room + LOG_HEAD_BYTES;
     struct log_segment_head head = {
@@ -104,14 +105,13 @@ int log_begin_segment(struct store_log *log, uint32_t room, bool is_first)
         .sequence = log->sequence + 1,
         .stamp = log->stamp,
         .chain = log->chain,
-        .last = {log_index_last_term(&log->index), log->index.last},
+        .last = last,
         .hard = log->hard,
         .is_first = is_first,
     };
     int file;
     int rc;
 
-    px_assert(log->file < 0);
     if (bytes < log->segment_bytes)
         bytes = log->segment_bytes;
     head.bytes = (bytes + LOG_BLOCK_BYTES - 1) & ~(LOG_BLOCK_BYTES - 1ull);
@@ -119,8 +119,10 @@ int log_begin_segment(struct store_log *log, uint32_t room, bool is_first)
     if (rc < 0)
         return rc;
     file = segment_create(log->disk, &head);
-    if (file < 0)
+    if (file < 0) {
+        log->segments.count--;
         return file;
+    }
     log->file = file;
     log->sequence = head.sequence;
     log->segment_size = (uint32_t)head.bytes;
@@ -188,7 +190,7 @@ static int write_staged(struct store_log *log)
     rc = log->disk->write(log->disk, log->file, b->pieces, b->piece_count,
                           log->end);
     if (rc < 0)
-        return rc;
+        return segment_unknown(rc);
     for (size_t i = 0; i < b->count; i++) {
         const char *wrong = log_take(log, &b->records[i]);
 
@@ -214,10 +216,11 @@ static int flush(struct store_log *log)
                                       : log->disk->sync(log->disk, log->file);
     if (rc == 0)
         log->durable = log->end;
-    return rc;
+    return segment_unknown(rc);
 }
 
-/* Goes on in a new segment, which takes a record of @record_bytes. */
+/* Goes on in a new segment, which takes a record of @record_bytes. -ENOSPC: it
+ * can't be made, and the log is as it was. */
 static int roll(struct store_log *log, uint32_t record_bytes)
 {
     struct log_record end = {.type = LOG_END,
@@ -226,6 +229,8 @@ static int roll(struct store_log *log, uint32_t record_bytes)
                              .durable = (uint32_t)log->end,
                              .chain = log->chain,
                              .body_sum = log_body_sum(NULL, 0)};
+    const struct raft_pos last = {log_index_last_term(&log->index),
+                                  log->index.last};
     uint8_t bytes[LOG_HEAD_BYTES];
     struct store_disk *d = log->disk;
     int old = log->file;
@@ -235,14 +240,14 @@ static int roll(struct store_log *log, uint32_t record_bytes)
     if (rc < 0)
         return rc;
     log_record_encode(&end, log->stamp, bytes);
-    log->file = -1;
-    rc = log_begin_segment(log, record_bytes, false);
-    if (rc == 0)
-        rc = segment_write(d, old, bytes, sizeof bytes, end.offset);
+    rc = log_begin_segment(log, record_bytes, last, false);
+    if (rc < 0)
+        return rc;
+    rc = segment_write(d, old, bytes, sizeof bytes, end.offset);
     if (rc == 0)
         rc = d->sync(d, old);
     d->close(d, old); /* flushed, or the log has failed */
-    return rc;
+    return segment_unknown(rc);
 }
 
 static int append(struct store_log *log, struct log_record r, const void *body)
@@ -334,9 +339,16 @@ static int append_all(struct store_log *log, const struct raft_hard_state *hard,
 int store_log_write(struct store_log *log, const struct raft_hard_state *hard,
                     const struct raft_entry *entries, size_t count)
 {
-    if (log->failed == 0)
-        log->failed = append_all(log, hard, entries, count);
-    return log->failed;
+    int rc;
+
+    if (log->failed < 0)
+        return log->failed;
+    rc = append_all(log, hard, entries, count);
+    if (rc == -ENOSPC)
+        px_assert(log->batch->count == 0); /* what was staged is written */
+    else
+        log->failed = rc;
+    return rc;
 }
 
 int store_log_sync(struct store_log *log)

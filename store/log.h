@@ -115,7 +115,10 @@ void store_log_info(const struct store_log *log,
  * entries[0].pos.index <= last, the log is cut from there on first, behind its
  * base: a cut is itself a record, so replaying the records yields the log. Not yet durable:
  * of what is written between two syncs, a crash may leave any beginning.
- * Errors: -errno; the log is then unusable and the process must end. */
+ * Errors: -ENOSPC, a new segment can't be made: the log is usable, with nothing
+ *         of the batch in it, or with a beginning of it, as after a crash. The
+ *         same batch, whole, is written next, once there is room. -errno; the
+ *         log is then unusable and the process must end. */
 int store_log_write(struct store_log *log, const struct raft_hard_state *hard,
                     const struct raft_entry *entries, size_t count);
 /* Makes all that was written durable. An error, once returned, is returned
@@ -133,7 +136,8 @@ int store_log_cut_head(struct store_log *log, raft_index index);
 /* A durable snapshot at @pos was installed, which the log does not hold: all
  * entries are dropped, and the log goes on behind @pos. The hard state is kept,
  * as last written; it knows of pos.term, durably. Durable on return.
- * Errors: -errno; the log is then unusable and the process must end. */
+ * Errors: -ENOSPC: nothing has changed, and it may be tried again. -errno; the
+ *         log is then unusable and the process must end. */
 int store_log_reset(struct store_log *log, struct raft_pos pos);
 /* Bytes of live records. Thread: any. */
 uint64_t store_log_bytes(struct store_log *log);

@@ -125,10 +125,12 @@ struct store_log {
  * wrong with it. Room in the index is reserved before. */
 const char *log_take(struct store_log *log, const struct log_record *r);
 
-/* Begins segment log->sequence + 1, of at least @room bytes of records, with
- * what the log holds now. The current one is wholly durable, or no more:
- * @is_first. */
-int log_begin_segment(struct store_log *log, uint32_t room, bool is_first);
+/* Begins segment log->sequence + 1, of at least @room bytes of records, behind
+ * the entry at @last. The current one is wholly durable, or no more: @is_first;
+ * its file stays open, for the caller to close. Errors: nothing has changed;
+ * -ENOSPC: it may be tried again, on others the log has failed. */
+int log_begin_segment(struct store_log *log, uint32_t room,
+                      struct raft_pos last, bool is_first);
 
 /* log_head.c */
 int log_segments_add(struct log_segments *s, uint32_t sequence,

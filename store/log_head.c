@@ -61,7 +61,7 @@ static int remove_oldest(struct store_log *log, size_t count)
     s->count -= done;
     memmove(s->list, s->list + done, s->count * sizeof *s->list);
     if (done > 0) {
-        log->failed = d->sync_dir(d);
+        log->failed = segment_unknown(d->sync_dir(d));
         if (log->failed < 0)
             return log->failed;
     }
@@ -109,30 +109,35 @@ int store_log_cut_head(struct store_log *log, raft_index index)
 
 int log_restart(struct store_log *log, struct raft_pos pos)
 {
-    int rc;
+    int old = log->file;
+    int rc = log_begin_segment(log, 0, pos, true);
 
-    if (log->file >= 0)
-        log->disk->close(log->disk, log->file); /* nothing in it counts now */
-    log->file = -1;
+    if (rc < 0)
+        return rc;
+    if (old >= 0)
+        log->disk->close(log->disk, old); /* nothing in it counts now */
     (void)pthread_mutex_lock(&log->lock); /* a plain mutex can't fail */
     log_index_clear(&log->index, pos);
     (void)pthread_mutex_unlock(&log->lock);
-    rc = log_begin_segment(log, 0, true);
-    if (rc == 0)
-        rc = remove_oldest(log, log->segments.count - 1);
-    return rc < 0 ? rc : 0;
+    rc = remove_oldest(log, log->segments.count - 1);
+    return rc < 0 ? segment_unknown(rc) : 0;
 }
 
 int store_log_reset(struct store_log *log, struct raft_pos pos)
 {
+    int rc;
+
     px_assert(pos.term > 0 && pos.index > log->index.base.index);
     px_assert(pos.term <= log->hard.term);
     px_assert(!log_index_holds(&log->index, pos));
-    if (log->failed == 0)
-        log->failed = log_restart(log, pos);
-    if (log->failed == 0)
+    if (log->failed < 0)
+        return log->failed;
+    rc = log_restart(log, pos);
+    if (rc == 0)
         log_check(log);
-    return log->failed;
+    else if (rc != -ENOSPC)
+        log->failed = rc;
+    return rc;
 }
 
 uint64_t store_log_bytes(struct store_log *log)

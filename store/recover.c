@@ -559,8 +559,9 @@ static int begin_log(struct recovery *r)
     if (log->is_begun && !log->is_faulty)
         return say_missing(r, 1);
     log->hard.term = log->snapshot.term;
-    rc = log->snapshot.index > 0 ? log_restart(log, log->snapshot)
-                                 : log_begin_segment(log, 0, false);
+    rc = log->snapshot.index > 0
+             ? log_restart(log, log->snapshot)
+             : log_begin_segment(log, 0, (struct raft_pos){0}, false);
     return rc < 0 ? say_failed(r, log->sequence + 1, rc) : 0;
 }
 

@@ -130,22 +130,22 @@ int segment_create(struct store_disk *d, const struct log_segment_head *head)
     file = d->open(d, SEGMENT_NEW,
                    STORE_DISK_READ | STORE_DISK_WRITE | STORE_DISK_CREATE);
     if (file < 0)
-        return file;
+        return file == -EDQUOT ? -ENOSPC : file;
     rc = fill_new(d, file, head);
     if (rc < 0)
         goto fail;
     segment_name(head->sequence, name);
     rc = d->rename(d, SEGMENT_NEW, name);
     if (rc == 0)
-        rc = d->sync_dir(d);
+        rc = segment_unknown(d->sync_dir(d));
     if (rc < 0)
         goto fail;
     return file;
 fail:
-    /* Best effort: what stays is removed at the next open. */
+    /* Best effort: what stays is removed at the next open, or made anew. */
     (void)d->remove(d, SEGMENT_NEW);
     d->close(d, file);
-    return rc;
+    return rc == -EDQUOT ? -ENOSPC : rc;
 }
 
 int segment_open(struct store_disk *d, uint32_t sequence, unsigned how)

@@ -4,6 +4,8 @@
 #ifndef STORE_SEGMENT_H
 #define STORE_SEGMENT_H
 
+#include <errno.h>
+
 #include "store/disk.h"
 #include "store/log_format.h"
 
@@ -26,10 +28,20 @@ int segment_list_bad(struct store_disk *d, uint32_t **sequences_out,
 
 /* Makes a segment of @head, h->bytes long and preallocated, under its name and
  * durable, or no segment at all: a file with a segment's name has a good head.
- * Returns the file, for reading and writing. */
+ * Returns the file, for reading and writing. Errors: -ENOSPC: there is none, and
+ * it may be tried again. Another: there may be one, durable or not. */
 int segment_create(struct store_disk *d, const struct log_segment_head *head);
 /* @how: of enum store_disk_open. */
 int segment_open(struct store_disk *d, uint32_t sequence, unsigned how);
+
+/* @rc of a call that has had its effect in part, or may have: as something
+ * else than -ENOSPC, which says that nothing happened. Segments are allocated
+ * before they are written, so that a full disk has no other way to say so; but
+ * some filesystems don't keep what they allocate. */
+static inline int segment_unknown(int rc)
+{
+    return rc == -ENOSPC || rc == -EDQUOT ? -EIO : rc;
+}
 
 int segment_write(struct store_disk *d, int file, const void *data, size_t size,
                   uint64_t offset);

@@ -113,7 +113,9 @@ static void short_and_interrupted_writes_go_on(void **state)
     fixture_expect(f, &f->model);
 }
 
-static void a_full_disk_is_said_and_nothing_durable_is_lost(void **state)
+/* A filesystem that does not keep what it has allocated: how much of the write
+ * is there, nobody knows. */
+static void a_write_that_finds_no_room_ends_the_log(void **state)
 {
     struct fixture *f = *state;
     struct disk_plan plan = {.fail_at = {[DISK_PWRITEV] = 3},
@@ -128,9 +130,10 @@ static void a_full_disk_is_said_and_nothing_durable_is_lost(void **state)
     durable = f->model;
     disk_start(&plan);
     /* 400 bytes of it go out: two records of 164, and a part of the third. */
-    assert_int_equal(fixture_try_write(f, 4, 1, 5, 100), -ENOSPC);
-    assert_int_equal(store_log_sync(f->log), -ENOSPC);
+    assert_int_equal(fixture_try_write(f, 4, 1, 5, 100), -EIO);
+    assert_int_equal(store_log_sync(f->log), -EIO);
     disk_stop();
+    assert_int_equal(store_log_write(f->log, NULL, NULL, 0), -EIO);
     fixture_crash(f);
     fixture_open(f);
     assert_int_equal(f->info.last, durable.last + 2);
@@ -158,6 +161,132 @@ static void a_full_disk_at_a_new_segment_leaves_nothing_behind(void **state)
     fixture_crash(f);
     fixture_open(f);
     f->model.last = durable;
+    fixture_expect(f, &f->model);
+}
+
+/* The calls by which a segment is made, each of them out of room: for what is
+ * thrown away again, a flush and a rename are no other than the rest. */
+static const struct {
+    enum disk_call call;
+    unsigned which;
+} making[] = {
+    /* The first write and flush are the old segment's. */
+    {DISK_OPENAT, 1},    {DISK_FALLOCATE, 1}, {DISK_PWRITEV, 2},
+    {DISK_FDATASYNC, 2}, {DISK_RENAMEAT, 1},
+};
+#define MAKING (sizeof making / sizeof making[0])
+
+static void when_there_is_room_the_same_batch_is_written(void **state)
+{
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < MAKING; i++) {
+        struct disk_plan plan = {.error = i % 2 == 0 ? ENOSPC : EDQUOT};
+        struct raft_hard_state hard = {2, 3};
+        struct raft_entry entries[2];
+
+        plan.fail_at[making[i].call] = making[i].which;
+        f->model = (struct model){0};
+        f->segment_bytes = 8192;
+        fixture_new_dir(f);
+        fixture_open(f);
+        fixture_write(f, 1, 1, 3, 1200); /* 4,096 bytes hold no more */
+        model_add(&f->model, 2, 1000);
+        model_add(&f->model, 2, 1000);
+        f->model.hard = hard;
+        for (size_t n = 0; n < 2; n++)
+            entries[n] = model_entry_of(&f->model, 4 + n);
+        for (int tries = 0; tries < 3; tries++) {
+            disk_start(&plan);
+            assert_int_equal(store_log_write(f->log, &hard, entries, 2),
+                             -ENOSPC);
+            disk_stop();
+            assert_int_equal(store_log_sync(f->log), 0); /* it works */
+            assert_int_equal(file_count(f), 1);
+        }
+        assert_int_equal(store_log_write(f->log, &hard, entries, 2), 0);
+        fixture_sync(f);
+        for (size_t n = 0; n < 2; n++)
+            px_slice_unref(&entries[n].data);
+        fixture_write(f, 6, 2, 2, 1000);
+        fixture_sync(f);
+        fixture_crash(f);
+        fixture_open(f);
+        fixture_expect(f, &f->model);
+        fixture_close(f);
+    }
+}
+
+/* A beginning of the batch is in the old segment: it is cut, and written anew.*/
+static void a_batch_that_found_room_for_a_part_is_written_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct disk_plan plan = {
+        .fail_at = {[DISK_FALLOCATE] = 1}, .error = ENOSPC, .is_lasting = true};
+    struct raft_entry entries[6];
+    struct model before;
+
+    f->segment_bytes = 8192;
+    fixture_open(f);
+    fixture_write(f, 1, 1, 1, 100);
+    before = f->model;
+    for (size_t n = 0; n < 6; n++) {
+        model_add(&f->model, 1, 1000);
+        entries[n] = model_entry_of(&f->model, 2 + n);
+    }
+    disk_start(&plan);
+    for (int tries = 0; tries < 3; tries++)
+        assert_int_equal(store_log_write(f->log, NULL, entries, 6), -ENOSPC);
+    disk_stop();
+    assert_int_equal(store_log_write(f->log, NULL, entries, 6), 0);
+    fixture_sync(f);
+    for (size_t n = 0; n < 6; n++)
+        px_slice_unref(&entries[n].data);
+    fixture_crash(f);
+    fixture_open(f);
+    fixture_expect(f, &f->model);
+    assert_true(f->model.last > before.last);
+}
+
+/* Where the folder could not be flushed, a segment is there or not. */
+static void a_folder_that_can_not_be_flushed_ends_the_log(void **state)
+{
+    struct fixture *f = *state;
+    struct disk_plan plan = {.fail_at = {[DISK_FSYNC] = 1}, .error = ENOSPC};
+
+    f->segment_bytes = 8192;
+    fixture_open(f);
+    fixture_write(f, 1, 1, 3, 1000);
+    disk_start(&plan);
+    assert_int_equal(fixture_try_write(f, 4, 1, 2, 1000), -EIO);
+    assert_int_equal(store_log_sync(f->log), -EIO);
+    disk_stop();
+}
+
+static void a_reset_without_room_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct disk_plan plan = {
+        .fail_at = {[DISK_FALLOCATE] = 1}, .error = ENOSPC, .is_lasting = true};
+    struct raft_pos pos = {1, 100};
+
+    fixture_open(f);
+    fixture_write_hard(f, 1, 2);
+    fixture_write(f, 1, 1, 3, 100);
+    fixture_sync(f);
+    disk_start(&plan);
+    assert_int_equal(store_log_reset(f->log, pos), -ENOSPC);
+    fixture_write(f, 4, 1, 1, 100); /* it goes on */
+    fixture_sync(f);
+    assert_int_equal(store_log_reset(f->log, pos), -ENOSPC);
+    disk_stop();
+    assert_int_equal(store_log_reset(f->log, pos), 0);
+    model_reset(&f->model, pos);
+    fixture_write(f, 101, 1, 2, 100);
+    fixture_sync(f);
+    f->snapshot = pos;
+    fixture_crash(f);
+    fixture_open(f);
     fixture_expect(f, &f->model);
 }
 
@@ -282,8 +411,12 @@ int main(void)
         TEST(zeros_go_ahead_of_small_writes_only),
         TEST(a_failed_sync_is_an_error_for_ever),
         TEST(short_and_interrupted_writes_go_on),
-        TEST(a_full_disk_is_said_and_nothing_durable_is_lost),
+        TEST(a_write_that_finds_no_room_ends_the_log),
         TEST(a_full_disk_at_a_new_segment_leaves_nothing_behind),
+        TEST(when_there_is_room_the_same_batch_is_written),
+        TEST(a_batch_that_found_room_for_a_part_is_written_whole),
+        TEST(a_folder_that_can_not_be_flushed_ends_the_log),
+        TEST(a_reset_without_room_changes_nothing),
         TEST(every_failing_call_of_an_open_is_an_error_without_harm),
         TEST(the_tail_is_read_past_the_page_cache),
         TEST(without_direct_io_the_tail_is_written_anew),
