@@ -84,6 +84,22 @@ void store_apply_abort(struct store_state *s)
     mdb_txn_abort(kv.txn);
 }
 
+/* A disk with less is full, when a write to it went wrong. */
+#define FULL_BYTES (16u * PX_MIB)
+
+/* LMDB says EIO of a write that was cut short, which is how a disk that fills
+ * up begins. */
+static int unless_full(struct store_state *s, int rc)
+{
+    uint64_t room;
+
+    if (rc == -EDQUOT)
+        return -ENOSPC;
+    if (rc == -EIO && s->disk->room(s->disk, &room) == 0 && room < FULL_BYTES)
+        return -ENOSPC;
+    return rc;
+}
+
 int store_apply_commit(struct store_state *s)
 {
     struct apply *a = &s->apply;
@@ -96,7 +112,7 @@ int store_apply_commit(struct store_state *s)
         store_meta_save(&a->kv, &a->meta);
     if (a->kv.rc < 0) {
         store_apply_abort(s);
-        return a->kv.rc;
+        return unless_full(s, a->kv.rc);
     }
     rc = mdb_txn_commit(a->kv.txn);
     a->kv.txn = NULL;
@@ -104,7 +120,7 @@ int store_apply_commit(struct store_state *s)
         return 0;
     a->kv.is_map_full = rc == MDB_MAP_FULL;
     store_apply_abort(s);
-    return store_err(rc);
+    return unless_full(s, store_err(rc));
 }
 
 /* ---- One entry ---- */
@@ -208,10 +224,11 @@ static void publish(struct store_state *s)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
-/* Remembered until the close, which says what the next open may believe. */
+/* Remembered until the close, which says what the next open may believe; but for
+ * a full disk, of which nothing remains. */
 static int fail(struct store_state *s, int rc)
 {
-    if (s->failed == 0)
+    if (s->failed == 0 && rc != -ENOSPC)
         s->failed = rc;
     if (rc == -PX_ECORRUPT)
         atomic_store(&s->is_damaged, true);
@@ -241,7 +258,9 @@ int store_apply_some(struct store_state *s, const struct raft_entry *entries,
             return (int)done;
         }
         orphans->count = orphans_before;
-        if (!s->apply.kv.is_map_full || store_env_grow(&s->env) < 0)
+        if (s->apply.kv.is_map_full)
+            rc = store_env_grow(&s->env);
+        if (rc < 0)
             return fail(s, rc);
     }
 }

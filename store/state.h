@@ -14,7 +14,8 @@
  * rebuilt from a snapshot (snapshot.h) and the log.
  *
  * Applying never fails for a local reason: an error of store_apply ends the
- * process, it does not make this replica differ. */
+ * process, or is waited out (a full disk), it does not make this replica
+ * differ. */
 #ifndef STORE_STATE_H
 #define STORE_STATE_H
 
@@ -121,8 +122,10 @@ struct store_orphans {
  * @results takes one for each entry. Orphans are added to @orphans.
  * Entries that don't decode are applied as no-ops with rc -PX_EFORMAT: every
  * replica does the same.
- * Errors: of LMDB or memory, -PX_ECORRUPT for records that don't parse: at
- *         least one entry was not applied, and the process must end.
+ * Errors: -ENOSPC: the disk is full. What store_state_applied does not speak of
+ *         was not applied, and may be, once there is room. Others of LMDB or
+ *         memory, -PX_ECORRUPT for records that don't parse: at least one entry
+ *         was not applied, and the process must end.
  * Thread: one at a time. */
 int store_apply(struct store_state *s, const struct raft_entry *entries,
                 size_t count, struct store_result *results,
@@ -130,7 +133,7 @@ int store_apply(struct store_state *s, const struct raft_entry *entries,
 /* The same in one transaction, which ends after the entry by which it has met
  * @work_max records: for a thread that must not be held up, because a few bytes
  * of commands can ask for the deletion of very many chunks. Returns how many
- * were applied, at least one of @count >= 1. */
+ * were applied, at least one of @count >= 1; on an error, none. */
 int store_apply_some(struct store_state *s, const struct raft_entry *entries,
                      size_t count, uint64_t work_max,
                      struct store_result *results,

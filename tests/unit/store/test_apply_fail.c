@@ -4,6 +4,8 @@
 
 #include <lmdb.h>
 
+#include "store/state_core.h"
+
 static uint64_t calls;
 static uint64_t commits;
 static uint64_t fail_at; /* 0: never */
@@ -198,6 +200,85 @@ static void a_full_map_is_met_at_any_call_and_costs_nothing(void **state)
     assert_int_equal(fx->orphans.count, 3); /* o, new, dir: each once */
 }
 
+/* ---- A full disk ---- */
+
+static uint64_t room_left;
+
+static int fake_room(struct store_disk *d, uint64_t *bytes_out)
+{
+    (void)d;
+    *bytes_out = room_left;
+    return 0;
+}
+
+static int apply_failing(struct fixture *fx, struct raft_entry *e, uint64_t at)
+{
+    struct store_result r;
+    int rc;
+
+    calls = 0;
+    fail_at = at;
+    rc = store_apply(fx->s, e, 1, &r, &fx->orphans);
+    fail_at = 0;
+    if (rc == 0)
+        assert_int_equal(r.rc, 0);
+    return rc;
+}
+
+/* LMDB says EIO where the last write before the disk is full is cut short. */
+static void a_full_disk_is_told_from_a_broken_one(void **state)
+{
+    static const struct {
+        int lmdb;
+        uint64_t room;
+        int said;
+    } cases[] = {{ENOSPC, 0, -ENOSPC},
+                 {ENOSPC, UINT64_MAX, -ENOSPC}, /* it was just now */
+                 {EDQUOT, UINT64_MAX, -ENOSPC},
+                 {EIO, 0, -ENOSPC},
+                 {EIO, 1u << 20, -ENOSPC},
+                 {EIO, 1u << 30, -EIO}};
+    struct fixture *fx = *state;
+    struct raft_entry e = next_entry(fx, make_create(fx, ROOT, "f"));
+    uint64_t hash = hash_of(fx);
+
+    fx->last--; /* not applied yet */
+    fx->s->disk->room = fake_room;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fail_rc = cases[i].lmdb;
+        room_left = cases[i].room;
+        for (uint64_t at = 2; apply_failing(fx, &e, at) != 0; at++) {
+            assert_int_equal(apply_failing(fx, &e, at), cases[i].said);
+            assert_int_equal(hash_of(fx), hash);
+        }
+        /* It was applied, at last: another one for the next case. */
+        px_slice_unref(&e.data);
+        fx->last++;
+        hash = hash_of(fx);
+        e = next_entry(fx, make_write(lookup(fx, ROOT, "f"), i, "x", 1, 0));
+        fx->last--;
+    }
+    px_slice_unref(&e.data);
+    check(fx);
+    store_view_free(fx->v);
+    assert_int_equal(store_state_close(fx->s), -EIO); /* of the last case */
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
+}
+
+static void a_full_disk_that_was_waited_out_leaves_no_doubt(void **state)
+{
+    struct fixture *fx = *state;
+    struct raft_entry e = next_entry(fx, make_create(fx, ROOT, "f"));
+
+    fail_rc = ENOSPC;
+    assert_int_equal(apply_failing(fx, &e, 5), -ENOSPC);
+    assert_int_equal(apply_failing(fx, &e, 0), 0);
+    px_slice_unref(&e.data);
+    fixture_close(fx);
+    fixture_reopen(fx, "boot-2", false, STORE_STATE_KEPT);
+    assert_int_not_equal(lookup(fx, ROOT, "f"), 0);
+}
+
 /* 17 extents of chunks that hold a byte each. Reaping them all is more than
  * one transaction should carry; each part is whole, and so is the sum. */
 static void a_batch_that_deletes_very_much_is_several_transactions(void **state)
@@ -261,6 +342,8 @@ int main(void)
         T(every_failure_leaves_the_state_before_the_batch),
         T(after_a_failed_apply_the_close_is_not_clean),
         T(a_full_map_is_met_at_any_call_and_costs_nothing),
+        T(a_full_disk_is_told_from_a_broken_one),
+        T(a_full_disk_that_was_waited_out_leaves_no_doubt),
         T(a_batch_that_deletes_very_much_is_several_transactions),
         T(a_batch_of_deep_renames_is_several_transactions),
     };
