@@ -197,10 +197,17 @@ static enum fs_joined conclude(struct fs_handle *h, int rc,
     return rc < 0 ? FS_JOINED_FAILED : FS_JOINED_DONE;
 }
 
+/* After the port has said @rc, are others worth trying? A lack of room is no
+ * lack of a majority: whoever looks or removes has an answer. */
+static bool can_serve(int rc)
+{
+    return rc == 0 || rc == -ENOSPC;
+}
+
 /* Those who waited go on. The owner's calls share its error; a stranger whose
  * own question could not be answered now either is not made to wait for a
  * second deadline. */
-static void wake(struct fs_handle *h, int rc, bool is_applied)
+static void wake(struct fs_handle *h, int rc, bool is_served)
 {
     struct px_list waiters;
     struct fs_call *c;
@@ -214,7 +221,7 @@ static void wake(struct fs_handle *h, int rc, bool is_applied)
             h->is_told = true;
             fs_resume(c, rc);
         } else {
-            fs_resume(c, is_applied ? 0 : -EAGAIN);
+            fs_resume(c, is_served ? 0 : -EAGAIN);
         }
     }
 }
@@ -230,7 +237,7 @@ static void on_published(struct fs_wait *w, int rc,
                          const struct store_result *result)
 {
     struct fs_handle *h = px_list_entry(w, struct fs_handle, wait);
-    bool is_applied = rc == 0;
+    bool is_served = can_serve(rc);
     int error = 0;
 
     if (conclude(h, rc, result, &error) == FS_JOINED_AGAIN) {
@@ -242,7 +249,7 @@ static void on_published(struct fs_wait *w, int rc,
     }
     if (error < 0 && h->is_released)
         note_lost(h, error);
-    wake(h, error, is_applied);
+    wake(h, error, is_served);
     if (h->is_released)
         fs_handle_free(h);
 }
@@ -264,7 +271,7 @@ enum fs_joined fs_stage_joined(struct fs_handle *h, int rc,
                                const struct store_result *result,
                                int *error_out)
 {
-    bool is_applied = rc == 0;
+    bool is_served = can_serve(rc);
     enum fs_joined joined = conclude(h, rc, result, error_out);
 
     switch (joined) {
@@ -283,7 +290,7 @@ enum fs_joined fs_stage_joined(struct fs_handle *h, int rc,
     case FS_JOINED_DONE:
         break;
     }
-    wake(h, joined == FS_JOINED_FAILED ? *error_out : 0, is_applied);
+    wake(h, joined == FS_JOINED_FAILED ? *error_out : 0, is_served);
     return joined;
 }
 

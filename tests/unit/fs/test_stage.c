@@ -499,6 +499,22 @@ static void a_stranger_is_told_when_publication_is_refused(void **state)
     actor_free(writer);
 }
 
+/* On a full mount: a look at the name is no reason to need room. */
+static void a_stranger_goes_on_where_publication_has_no_room(void **state)
+{
+    struct actor *writer = actor_new(0);
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(actor_do(writer, ACT_OPEN, "f", TO_WRITE).error, 0);
+    local_port_set_commands(port, LOCAL_COMMANDS_NO_ROOM);
+    assert_int_equal(stat("f", &st), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(actor_do(writer, ACT_WRITE, "new", 0).error, ENOSPC);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    actor_free(writer);
+}
+
 static void a_creation_in_a_directory_that_went_says_enoent(void **state)
 {
     struct command c = {
@@ -668,6 +684,7 @@ int main(void)
         mount_test(after_an_unknown_outcome_the_handle_writes_no_more),
         mount_test(close_tells_of_an_unknown_outcome),
         mount_test(a_stranger_is_told_when_publication_is_refused),
+        mount_test(a_stranger_goes_on_where_publication_has_no_room),
         mount_test(a_creation_in_a_directory_that_went_says_enoent),
         mount_test(a_name_that_was_taken_is_written_to),
         mount_test(without_truncation_the_taken_file_is_kept),
