@@ -16,6 +16,7 @@
 #include "tests/lib/process.h"
 
 #define TRACER_MS_MAX 5000
+#define BEHIND_ANSWERS 50
 
 static int draw(struct faults *f, int bound)
 {
@@ -254,6 +255,24 @@ static void fail_disk(struct faults *f)
     let_go(f);
 }
 
+/* One is cut off while the others work and put a snapshot in the place of their
+ * logs: it has to be sent that. */
+static void fall_behind(struct faults *f)
+{
+    int behind = (f->leader + 1 + draw(f, FAULTS_NODES - 1)) % FAULTS_NODES;
+
+    if (!is_calm(f))
+        return;
+    cuts_part(&f->cuts, FAULTS_NODES, UINT32_C(1) << behind);
+    cut(f);
+    workload_wait(f->workload, BEHIND_ANSWERS);
+    for (int i = 0; i < FAULTS_NODES; i++) {
+        if (i != behind)
+            (void)kill(cluster_pid(f->cluster, i), SIGUSR1);
+    }
+    faults_tell(f, "snapshots are asked for");
+}
+
 static const struct {
     const char *name;
     void (*begin)(struct faults *f);
@@ -265,6 +284,7 @@ static const struct {
     {"pause-all", pause_all},       {"kill-leader", kill_leader},
     {"kill-some", kill_some},       {"kill-all", kill_all},
     {"slow-disk", slow_disk},       {"fail-disk", fail_disk},
+    {"fall-behind", fall_behind},
 };
 
 const char *faults_name(int kind)

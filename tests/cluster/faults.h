@@ -18,7 +18,7 @@
 #include "tests/lib/workload.h"
 
 #define FAULTS_NODES 5
-#define FAULTS_KINDS 14
+#define FAULTS_KINDS 15
 #define FAULTS_ENDS 4
 
 struct faults {

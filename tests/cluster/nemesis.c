@@ -146,12 +146,33 @@ static void rounds(struct nemesis *n, unsigned seconds)
     }
 }
 
+/* How often all nodes together have noted @what. */
+static unsigned count_notes(const struct cluster *c, const char *what)
+{
+    unsigned count = 0;
+    char line[1024];
+
+    for (int i = 0; i < NODES; i++) {
+        FILE *notes = fopen(cluster_notes(c, i), "re");
+
+        assert_non_null(notes);
+        while (fgets(line, sizeof line, notes) != NULL)
+            count += strstr(line, what) != NULL;
+        (void)fclose(notes); /* read only */
+    }
+    return count;
+}
+
 static void print_faults(const struct faults *f)
 {
     print_message("             faults:");
     for (int kind = 0; kind < FAULTS_KINDS; kind++)
         print_message(" %s %u", faults_name(kind), f->counts[kind]);
-    print_message("\n");
+    print_message("\n             leaders: %u; snapshots made: %u, installed: "
+                  "%u\n",
+                  count_notes(f->cluster, "raft: leader"),
+                  count_notes(f->cluster, "snapshot: made"),
+                  count_notes(f->cluster, "snapshot: installed"));
 }
 
 /* ---- The end ---- */
