@@ -46,6 +46,8 @@ struct node {
     uv_check_t check;
     uv_timer_t timer;
     px_ns timer_at; /* what the timer is set to; PX_NS_NEVER: stopped */
+    px_ns leave_by; /* hands over leadership, and stops then at the latest;
+                       PX_NS_NEVER: it doesn't */
     uv_signal_t sigint;
     uv_signal_t sigterm;
     uv_signal_t sigusr1; /* a snapshot is wanted */

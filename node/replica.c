@@ -239,6 +239,13 @@ void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc)
     free(job);
 }
 
+int replica_hand_over(struct replica *r)
+{
+    struct raft_in in = {.type = RAFT_IN_TRANSFER};
+
+    return replica_step(r, &in);
+}
+
 /* ---- Applying ---- */
 
 /* The next batch into the job: from raft's memory, or to be read. */

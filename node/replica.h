@@ -188,6 +188,11 @@ void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc);
 void replica_on_snapshot(struct replica *r, struct replica_snapshot_job *job,
                          int rc);
 
+/* Another voter is to lead, if we do: before we stop, so that writers need not
+ * wait for an election. 0: it is under way; all goes on meanwhile.
+ * -PX_ENOTLEADER; -EAGAIN: nobody is there to take over. */
+int replica_hand_over(struct replica *r);
+
 /* A snapshot is to be made soon, whatever the log's size. */
 void replica_want_snapshot(struct replica *r);
 

@@ -7,7 +7,14 @@
  *
  * Two things keep the lease safe (lease.c): who has heard a leader within E
  * votes for no one else, whatever the term (4.2.3, 6.4), and who was restarted
- * neither votes nor campaigns for as long as a promise made before could hold. */
+ * neither votes nor campaigns for as long as a promise made before could hold.
+ *
+ * A transfer waives both (transfer.c). The leader that asked for it, of the term
+ * before the candidate's, has no lease in that term any more. Older leases were
+ * over when it was elected: a majority voted for it, and each voter in it had
+ * kept its promises first. And whoever has supported a newer lease is in a newer
+ * term than the candidate's, durably, or in the same one with that leader. So a
+ * vote for it breaks no promise that anybody still counts on. */
 #include "base/mutant.h"
 #include "raft/core.h"
 
@@ -140,7 +147,7 @@ void raft_on_election_timeout(struct raft *r)
 void raft_on_timeout_now(struct raft *r, const struct raft_msg *m)
 {
     if (r->role == RAFT_FOLLOWER && m->from == r->leader && r->is_voter &&
-        r->now >= r->quiet_until && may_campaign(r))
+        may_campaign(r))
         become_candidate(r, true);
 }
 
@@ -149,14 +156,16 @@ void raft_on_timeout_now(struct raft *r, const struct raft_msg *m)
 /* Do our promises allow to vote for the sender of @m at this time? */
 static bool may_vote(const struct raft *r, const struct raft_msg *m)
 {
-    if (r->now < r->quiet_until)
-        return false;
     if (r->fault.is_faulty && !px_mutant(FAULTY_VOTES))
         return false; /* a vote stands for what was acknowledged (fault.c) */
+    if (m->vote.is_transfer)
+        return true;
+    if (r->now < r->quiet_until)
+        return false;
     if (px_mutant(STICKY_NOT) ||
         (px_mutant(STICKY_SAME_TERM) && m->term > r->hard.term))
         return true;
-    return m->vote.is_transfer || !raft_is_sticky(r);
+    return !raft_is_sticky(r);
 }
 
 void raft_on_pre_vote(struct raft *r, const struct raft_msg *m)

@@ -206,6 +206,11 @@ void load_stop(struct load *l)
     load_check_so_far(l);
 }
 
+unsigned load_take_slowest_ms(struct load *l)
+{
+    return atomic_exchange(&l->slowest_ms, 0);
+}
+
 void load_print(const struct load *l)
 {
     print_message("             %" PRIu64 " writes acknowledged, %" PRIu64

@@ -54,6 +54,8 @@ void load_check_so_far(const struct load *l);
 void load_stop(struct load *l);
 /* Reads all files and lines through @mount, an openat(2) descriptor. */
 void load_check(const struct load *l, int mount);
+/* The slowest call since this was asked last, of those that have ended. */
+unsigned load_take_slowest_ms(struct load *l);
 /* Prints what was done, in one line. */
 void load_print(const struct load *l);
 void load_free(struct load *l);
