@@ -74,7 +74,7 @@ static const struct {
                                 config_take_request_timeout_ms},
     [SET_SNAPSHOT_MIB] = {{"SNAPSHOT_MIB", "snapshot-mib", "NUMBER", "64",
                            "a snapshot is made when the log has grown by so "
-                           "many MiB, and by more than the last one's size"},
+                           "many MiB, and by half the last one's size"},
                           config_take_snapshot_mib},
     [SET_QUOTA_BYTES] = {{"QUOTA_BYTES", "quota-bytes", "SIZE", "8G",
                           "what a new cluster may hold; later changed by "
