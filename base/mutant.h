@@ -72,6 +72,9 @@
     X(LOG_FSYNC_SKIPPED, "the log is not flushed") \
     X(TAIL_UNCUT, "appending goes on behind a torn tail") \
     X(RENAME_NOT_SYNCED, "a rename is not followed by an fsync of its folder") \
+    X(LOG_CUT_EARLY, "the log is cut before its snapshot is durable") \
+    X(SNAPSHOT_UNCHECKED, "a snapshot that arrives is believed unchecked") \
+    X(SNAPSHOT_TERM_LOST, "a snapshot is durable before its sender's term") \
     X(SNAPSHOT_REPLY_EARLY, "a snapshot is acknowledged before it is durable") \
     X(CORRUPTION_CUT, "a corrupt record in the middle is cut like a torn tail")
 /* clang-format on */

@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/note.h"
+#include "base/mutant.h"
 #include "node/replica_core.h"
 
 #define SAVE_RETRY (10 * PX_NS_PER_S)
@@ -65,6 +65,8 @@ static void start_save(struct replica *r)
     r->snapshots.is_saving = true;
     r->snapshots.grown_before = r->snapshots.grown;
     r->snapshots.grown = 0;
+    if (px_mutant(LOG_CUT_EARLY))
+        r->io.cut_log(r->io.ctx, r->applied);
     r->io.snapshot(r->io.ctx, job);
 }
 

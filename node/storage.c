@@ -579,6 +579,10 @@ static int finish_piece(struct store_disk *d, uint64_t cluster,
         (info.pos.index != job->info.pos.index ||
          info.pos.term != job->info.pos.term || info.bytes != job->info.bytes))
         rc = say(why, sizeof why, "not the one that was offered", -PX_ECORRUPT);
+    if (px_mutant(SNAPSHOT_UNCHECKED)) {
+        info = job->info;
+        rc = 0;
+    }
     if (rc < 0) {
         px_note(PX_NOTE_WARN, "snapshot: arrived damaged: %s", why);
         return rc;

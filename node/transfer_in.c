@@ -28,6 +28,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/mutant.h"
 #include "base/note.h"
 #include "node/replica_core.h"
 
@@ -154,7 +155,7 @@ static bool may_store(const struct replica *r)
     if (t->is_storing || t->ahead_count == 0)
         return false;
     return t->stored + t->ahead[t->ahead_first].size < t->info.bytes ||
-           r->durable_seq >= t->term_seq;
+           r->durable_seq >= t->term_seq || px_mutant(SNAPSHOT_TERM_LOST);
 }
 
 static void store_next(struct replica *r)

@@ -57,7 +57,10 @@ targets() {
         snapshot snapshot_damage; do
         tests+=("tests/unit/store/test_$name")
     done
-    tests+=(tests/unit/node/test_node_replica tests/unit/raft/test_raft_random)
+    for name in snapshots transfer_in transfer_out storage replica; do
+        tests+=("tests/unit/node/test_node_$name")
+    done
+    tests+=(tests/unit/raft/test_raft_random)
 }
 
 build() {
