@@ -590,7 +590,7 @@ static int finish_piece(struct store_disk *d, uint64_t cluster,
     job->info = info;
     store_snapshot_name(info.pos.index, name);
     rc = d->rename(d, ARRIVING, name);
-    return rc < 0 ? rc : d->sync_dir(d);
+    return rc < 0 || px_mutant(RENAME_NOT_SYNCED) ? rc : d->sync_dir(d);
 }
 
 static int store_piece(struct storage *s, struct replica_snapshot_job *job)
