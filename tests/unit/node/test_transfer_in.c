@@ -341,6 +341,22 @@ static void no_state_is_saved_that_is_about_to_be_replaced(void **state)
 }
 
 /* The reset frees the log, and must not be overtaken by a cut of the old one. */
+/* It is as if it had just been made. */
+static void one_that_was_installed_is_not_saved_at_once(void **state)
+{
+    struct solo *s = *state;
+
+    offer(s);
+    s->log_bytes = 2 * PX_MIB;
+    receive(s);
+    solo_job_done(s, 0);
+    assert_int_equal(s->adopted, 1);
+    solo_append(s, 2, TERM, pos, 1, pos.index + 1);
+    solo_sync(s);
+    assert_int_equal(s->r->applied, pos.index + 1);
+    assert_null(solo_job(s));
+}
+
 static void a_log_that_is_reset_is_not_cut(void **state)
 {
     struct solo *s = *state;
@@ -528,6 +544,7 @@ int main(void)
         TEST(nothing_is_adopted_while_entries_are_being_applied),
         TEST(nothing_is_adopted_while_the_old_state_is_being_saved),
         TEST(no_state_is_saved_that_is_about_to_be_replaced),
+        TEST(one_that_was_installed_is_not_saved_at_once),
         TEST(a_log_that_is_reset_is_not_cut),
         TEST(a_log_that_holds_the_snapshot_is_cut),
         TEST(what_is_applied_already_is_no_news),
