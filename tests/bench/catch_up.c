@@ -305,7 +305,9 @@ static void a_follower_comes_back_by_snapshot_under_load(void **state)
     print_message("             medians of %u rounds:\n", rounds);
     print(rows, rounds);
     assert_int_equal(atomic_load(&b->failed), 0);
-    assert_int_equal(cluster_leader(c), leader); /* else the rows mean less */
+    if (cluster_leader(c) != leader)
+        print_message("             the leader has changed meanwhile: these "
+                      "numbers have elections in them\n");
     cluster_stop(c);
 }
 
