@@ -354,6 +354,7 @@ static void one_that_was_installed_is_not_saved_at_once(void **state)
     solo_append(s, 2, TERM, pos, 1, pos.index + 1);
     solo_sync(s);
     assert_int_equal(s->r->applied, pos.index + 1);
+    solo_turn(s);
     assert_null(solo_job(s));
 }
 
