@@ -292,6 +292,17 @@ const char *faults_name(int kind)
     return kinds[kind].name;
 }
 
+bool faults_is_possible(int kind)
+{
+    const char *const argv[] = {"strace", "-o", "/dev/null", "true", NULL};
+    struct process_result r;
+
+    if (kinds[kind].begin != slow_disk && kinds[kind].begin != fail_disk)
+        return true;
+    process_run(&(struct process_options){.argv = argv}, TRACER_MS_MAX, &r);
+    return r.status == 0;
+}
+
 void faults_begin(struct faults *f, int kind)
 {
     faults_tell(f, "%s", kinds[kind].name);

@@ -39,6 +39,8 @@ struct faults {
 
 /* "cut-leader" */
 const char *faults_name(int kind);
+/* False: strace can't be used here, and this kind needs it. */
+bool faults_is_possible(int kind);
 void faults_begin(struct faults *f, int kind);
 
 /* The faults of one group, cuts, pauses, kills or slow disks, end. What was
