@@ -28,6 +28,7 @@
 #include "base/assert.h"
 #include "fs/fs.h"
 #include "fs/inode.h"
+#include "fs/shown.h"
 
 /* RELEASE is sent in the background, and may wait for a publication: leave
  * room, so that reading ahead and closing don't wait for each other. */
@@ -71,6 +72,7 @@ struct fs {
     struct fuse_buf in; /* the request being handled */
     uint8_t *out;       /* FS_READ_BYTES_MAX, for replies with data */
     struct fs_inodes inodes;
+    struct fs_shown shown;
     struct px_list handles; /* all of them */
     struct px_list staged;  /* those staged or being published */
     struct fs_unanswered unanswered[FS_UNANSWERED_MAX];

@@ -91,8 +91,8 @@ struct fs_port {
      * .phalanx/, which answers without a majority. NULL: always. */
     bool (*is_ready)(void *ctx);
     /* An inode has no names any more, and is not open here: may it be opened
-     * all the same, and will it then stay? So it is for a moment after another
-     * node has replaced it between our LOOKUP and OPEN. NULL: never. */
+     * all the same, and will it then stay? So it is while fs_is_shown, when
+     * another node has replaced it between our LOOKUP and OPEN. NULL: never. */
     bool (*may_open)(void *ctx, uint64_t inode);
 };
 
@@ -135,6 +135,9 @@ int fs_receive(struct fs *fs, int max);
 
 /* Is @inode open through this mount? For unlinked files. */
 bool fs_is_open(const struct fs *fs, uint64_t inode);
+/* Has the kernel just been shown it by name, so that its OPEN may be under
+ * way? For files that another node has unlinked since. */
+bool fs_is_shown(const struct fs *fs, uint64_t inode);
 
 void fs_get_counters(const struct fs *fs, struct fs_counters *out);
 

@@ -61,15 +61,15 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
     conn->congestion_threshold = FS_BACKGROUND_MAX * 3 / 4;
 }
 
-static void forget(struct fs *fs, fuse_ino_t node)
+static void forget(struct fs *fs, fuse_ino_t node, uint64_t count)
 {
-    fs_inodes_forget(&fs->inodes, node);
+    fs_inodes_forget(&fs->inodes, node); /* an alias has one lookup */
+    fs_shown_forget(&fs->shown, node, count);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t node, uint64_t nlookup)
 {
-    (void)nlookup; /* an alias has one */
-    forget(fuse_req_userdata(req), node);
+    forget(fuse_req_userdata(req), node, nlookup);
     fuse_reply_none(req);
 }
 
@@ -77,7 +77,7 @@ static void op_forget_multi(fuse_req_t req, size_t count,
                             struct fuse_forget_data *forgets)
 {
     for (size_t i = 0; i < count; i++)
-        forget(fuse_req_userdata(req), forgets[i].ino);
+        forget(fuse_req_userdata(req), forgets[i].ino, forgets[i].nlookup);
     fuse_reply_none(req);
 }
 

@@ -39,6 +39,8 @@ static void look_lookup(struct fs_call *c, struct store_view *v)
         c->found = inode.inode;
         c->next = wait_for_found;
     } else {
+        fs_shown_add(&c->fs->shown, inode.inode,
+                     c->fs->port.now(c->fs->port.ctx));
         fs_reply_entry(c, inode.inode, &inode);
     }
 }

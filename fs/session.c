@@ -218,6 +218,11 @@ bool fs_is_open(const struct fs *fs, uint64_t inode)
     return fs_inodes_is_open(&fs->inodes, inode);
 }
 
+bool fs_is_shown(const struct fs *fs, uint64_t inode)
+{
+    return fs_shown_has(&fs->shown, inode, fs->port.now(fs->port.ctx));
+}
+
 void fs_get_counters(const struct fs *fs, struct fs_counters *out)
 {
     *out = fs->counters;

@@ -2,7 +2,8 @@
  *
  * The state machine keeps an inode without names until every session has said
  * that it holds it no more (COMMAND_RELEASE). This node says so at once for
- * what is not open through its mount, and at the last close for what is; in
+ * what is not open through its mount, and at the last close for what is; what
+ * its kernel was just shown, and may be about to open, it keeps for a moment. In
  * batches, a little later, so that removing a tree costs a command for
  * hundreds of files. What nobody holds any more but was too large to delete
  * in one command, or was held by a session that has ended, the leader reaps in
@@ -77,16 +78,19 @@ void replica_released(struct replica *r, uint64_t inode)
         add(r, &r->orphans.closed, inode);
 }
 
-/* Until its release is proposed, nobody deletes an inode that we don't hold. */
-bool replica_may_open(const struct replica *r, uint64_t inode)
+static bool has(const struct store_orphans *list, uint64_t inode)
 {
-    const struct store_orphans *waiting = &r->orphans.waiting;
-
-    for (size_t i = waiting->count; i > 0; i--) {
-        if (waiting->inodes[i - 1] == inode)
+    for (size_t i = list->count; i > 0; i--) {
+        if (list->inodes[i - 1] == inode)
             return true;
     }
     return false;
+}
+
+/* Until its release is proposed, nobody deletes an inode that we don't hold. */
+bool replica_may_open(const struct replica *r, uint64_t inode)
+{
+    return has(&r->orphans.waiting, inode) || has(&r->orphans.shown, inode);
 }
 
 /* Those whose last handle closed: have they lost their names? */
@@ -122,6 +126,21 @@ static void on_released(struct fs_wait *w, int rc,
         o->release_at = 0; /* the batch goes again */
 }
 
+static bool is_shown(const struct replica *r, uint64_t inode)
+{
+    return r->io.is_shown != NULL && r->io.is_shown(r->io.ctx, inode);
+}
+
+/* What might have been opened a moment ago: opened by now, or not? */
+static void wait_again(struct replica *r)
+{
+    struct orphans *o = &r->orphans;
+
+    for (size_t i = 0; i < o->shown.count; i++)
+        add(r, &o->waiting, o->shown.inodes[i]);
+    o->shown.count = 0;
+}
+
 /* From the waiting into the batch; what has been opened again since is left
  * out, and comes back when it is closed. */
 static void fill_batch(struct replica *r)
@@ -131,7 +150,11 @@ static void fill_batch(struct replica *r)
     while (o->waiting.count > 0 && o->batch_count < PX_RELEASE_INODES_MAX) {
         uint64_t inode = o->waiting.inodes[--o->waiting.count];
 
-        if (!r->io.is_open(r->io.ctx, inode))
+        if (r->io.is_open(r->io.ctx, inode))
+            continue;
+        if (is_shown(r, inode))
+            add(r, &o->shown, inode);
+        else
             o->batch[o->batch_count++] = inode;
     }
 }
@@ -141,9 +164,12 @@ static void send_release(struct replica *r, px_ns now)
     struct orphans *o = &r->orphans;
     struct command c = {.op = COMMAND_RELEASE, .inodes = o->batch};
 
+    if (now >= o->release_at)
+        wait_again(r);
     if (o->batch_count == 0)
         fill_batch(r);
-    o->release_at = o->waiting.count > 0 ? now + RELEASE_DELAY : PX_NS_NEVER;
+    o->release_at = o->waiting.count + o->shown.count > 0 ? now + RELEASE_DELAY
+                                                          : PX_NS_NEVER;
     if (o->batch_count == 0)
         return;
     c.inode_count = o->batch_count;
@@ -226,5 +252,6 @@ void orphans_init(struct replica *r)
 void orphans_fini(struct replica *r)
 {
     free(r->orphans.waiting.inodes);
+    free(r->orphans.shown.inodes);
     free(r->orphans.closed.inodes);
 }

@@ -178,6 +178,13 @@ static bool io_is_open(void *ctx, uint64_t inode)
     return n->fs != NULL && fs_is_open(n->fs, inode);
 }
 
+static bool io_is_shown(void *ctx, uint64_t inode)
+{
+    struct node *n = ctx;
+
+    return n->fs != NULL && fs_is_shown(n->fs, inode);
+}
+
 static void io_fail(void *ctx, const char *why, int rc)
 {
     node_fail(ctx, why, rc);
@@ -203,6 +210,7 @@ struct replica_io port_for_replica(struct node *n)
         .recovered = disk_recovered,
         .adopt = io_adopt,
         .is_open = io_is_open,
+        .is_shown = io_is_shown,
         .fail = io_fail,
     };
 }

@@ -125,6 +125,9 @@ struct replica_io {
     struct store_view *(*adopt)(void *ctx);
     /* An unlinked inode: is it open through our mount? */
     bool (*is_open)(void *ctx, uint64_t inode);
+    /* One that is not: may an open of it be under way? Asked again later. NULL:
+     * never. */
+    bool (*is_shown)(void *ctx, uint64_t inode);
     /* This node can't go on: the process ends, with @why in a note. */
     void (*fail)(void *ctx, const char *why, int rc);
 };

@@ -82,6 +82,7 @@ struct orphans {
     bool is_releasing;
     bool is_reaping;
     struct store_orphans waiting; /* to be released */
+    struct store_orphans shown;   /* to be looked at again at release_at */
     struct store_orphans closed;  /* last handles closed: have they names? */
     uint64_t batch[PX_RELEASE_INODES_MAX];
     size_t batch_count;

@@ -87,6 +87,30 @@ static void an_inode_opened_as_it_lost_its_name_is_kept(void **state)
     world_close(w);
 }
 
+/* The GETATTR between LOOKUP and OPEN may take long. */
+static void an_inode_that_was_just_shown_may_be_opened_until_it_is_not(void **s)
+{
+    struct world *w = world_open(3, 3);
+    size_t other = 1;
+    uint64_t inode;
+
+    (void)s;
+    assert_true(world_ready(w));
+    inode = create(w, 0);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    w->nodes[other].shown_inode = inode;
+    unlink_it(w, 0);
+    assert_true(world_settle(w, 10 * PX_NS_PER_S));
+    assert_true(replica_may_open(w->nodes[other].replica, inode));
+    for (size_t i = 0; i < 3; i++)
+        assert_true(is_kept(w, i, inode));
+    w->nodes[other].shown_inode = 0;
+    assert_true(world_settle(w, 10 * PX_NS_PER_S));
+    for (size_t i = 0; i < 3; i++)
+        assert_false(is_kept(w, i, inode));
+    world_close(w);
+}
+
 /* Proposed, it can't be taken back: what is opened then would be deleted. */
 static bool may_not_open(struct world *w, void *ctx)
 {
@@ -117,6 +141,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_inode_opened_as_it_lost_its_name_is_kept),
+        cmocka_unit_test(
+            an_inode_that_was_just_shown_may_be_opened_until_it_is_not),
         cmocka_unit_test(an_inode_whose_release_has_left_may_not_be_opened),
     };
 

@@ -179,6 +179,11 @@ static bool io_is_open(void *ctx, uint64_t inode)
     return inode != 0 && ((struct world_node *)ctx)->open_inode == inode;
 }
 
+static bool io_is_shown(void *ctx, uint64_t inode)
+{
+    return inode != 0 && ((struct world_node *)ctx)->shown_inode == inode;
+}
+
 static void io_fail(void *ctx, const char *why, int rc)
 {
     (void)rc;
@@ -227,6 +232,7 @@ void world_start(struct world *w, size_t number)
         .recovered = io_recovered,
         .adopt = io_adopt,
         .is_open = io_is_open,
+        .is_shown = io_is_shown,
         .fail = io_fail,
     };
 

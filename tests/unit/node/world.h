@@ -39,10 +39,11 @@ struct world_node {
     struct raft_hard_state hard;
     struct px_list writes; /* not yet durable: lost by a kill */
     bool is_disk_stuck;
-    bool is_unreachable; /* forwards don't leave: its connections are down */
-    uint64_t open_inode; /* through its mount; 0: none */
-    const char *failed;  /* why io.fail was called */
-    bool is_faulty;      /* its disk notes that entries were lost */
+    bool is_unreachable;  /* forwards don't leave: its connections are down */
+    uint64_t open_inode;  /* through its mount; 0: none */
+    uint64_t shown_inode; /* to its kernel; 0: none */
+    const char *failed;   /* why io.fail was called */
+    bool is_faulty;       /* its disk notes that entries were lost */
 };
 
 struct world_msg {
