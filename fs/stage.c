@@ -311,12 +311,18 @@ static px_ns publication_deadline(const struct fs_call *c,
     return c->handle == h ? fs_deadline_of(c) : fs_deadline(h->fs);
 }
 
+/* Does @c wait for the first write to @h, or at once for its publication? */
+static bool has_patience(const struct fs_call *c, const struct fs_handle *h,
+                         enum fs_touch touch)
+{
+    return touch == FS_TOUCH_READ && h->stage == FS_STAGE_STAGED &&
+           fs_kinship(fuse_req_ctx(c->req)->pid, h->pid) == FS_STRANGER;
+}
+
 /* Lets @c wait for @h, and has @h published now or, for a stranger, soon. */
 static bool await(struct fs_call *c, struct fs_handle *h, enum fs_touch touch)
 {
-    bool is_stranger =
-        touch == FS_TOUCH_READ && h->stage == FS_STAGE_STAGED &&
-        fs_kinship(fuse_req_ctx(c->req)->pid, h->pid) == FS_STRANGER;
+    bool is_patient = has_patience(c, h, touch);
     px_ns deadline = publication_deadline(c, h); /* parked, @c is a shell */
 
     if (!fs_park(c, &h->waiters))
@@ -324,11 +330,33 @@ static bool await(struct fs_call *c, struct fs_handle *h, enum fs_touch touch)
     fs_timer_start(h->fs);
     if (h->stage == FS_STAGE_PUBLISHING)
         return true;
-    if (is_stranger)
+    if (is_patient)
         be_patient(h);
     else
         publish(h, deadline);
     return true;
+}
+
+static bool is_made_in(const struct fs_handle *h, uint64_t parent)
+{
+    return h->creates && (parent == 0 || h->parent == parent);
+}
+
+/* One in @parent that is to be published for @c. With what @c has patience for,
+ * its patience begins. */
+static struct fs_handle *find_to_publish(struct fs_call *c, uint64_t parent,
+                                         enum fs_touch touch)
+{
+    px_list_for_each (link, &c->fs->staged) {
+        struct fs_handle *h = handle_at(link);
+
+        if (h->stage != FS_STAGE_STAGED || !is_made_in(h, parent))
+            continue;
+        if (!has_patience(c, h, touch))
+            return h;
+        be_patient(h);
+    }
+    return NULL;
 }
 
 bool fs_stage_blocks_name(struct fs_call *c, uint64_t parent,
@@ -351,14 +379,18 @@ bool fs_stage_blocks_inode(struct fs_call *c, uint64_t inode,
     return false;
 }
 
+/* All begin at once: one after the other would take a commit for each, or even
+ * a stranger's patience, and with a dozen of them all the time that @c has. */
 bool fs_stage_blocks_parent(struct fs_call *c, uint64_t parent,
                             enum fs_touch touch)
 {
-    px_list_for_each (link, &c->fs->staged) {
-        struct fs_handle *h = handle_at(link);
+    struct fs_handle *h;
 
-        if (h->creates && (parent == 0 || h->parent == parent))
-            return await(c, h, touch);
+    while ((h = find_to_publish(c, parent, touch)) != NULL)
+        publish(h, publication_deadline(c, h)); /* which may change the list */
+    px_list_for_each (link, &c->fs->staged) {
+        if (is_made_in(handle_at(link), parent))
+            return await(c, handle_at(link), touch);
     }
     return false;
 }

@@ -250,6 +250,8 @@ static int carry_out(const struct order *o, int *fd, struct act_result *r)
         return child_fstat(*fd, &r->value);
     case ACT_MKDIR:
         return mkdir(o->path, 0755);
+    case ACT_RMDIR:
+        return rmdir(o->path);
     case ACT_FSYNC:
         return fsync(*fd);
     }

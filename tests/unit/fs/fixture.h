@@ -68,6 +68,7 @@ enum act {
     ACT_LIST,        /* path; value: how many names without dots */
     ACT_CHILD_FSTAT, /* ACT_FSTAT, in a child of the actor */
     ACT_MKDIR,
+    ACT_RMDIR,
     ACT_FSYNC, /* of what it has open */
 };
 

@@ -239,25 +239,32 @@ static struct actor *stage_new(const char *path)
     return a;
 }
 
-/* It needs two of them, the second when a part of its time is over. */
+/* An rmdir needs all that is staged. When it has got one, a part of its time is
+ * over, and there is another. */
 static void a_stranger_in_a_hurry_does_not_hurry_a_publication(void **state)
 {
-    struct actor *first = stage_new("f");
-    struct actor *second = stage_new("g");
-    struct actor *syncer = actor_new(0);
+    struct actor *remover = actor_new(0);
+    struct actor *first;
+    struct actor *second;
 
     (void)state;
-    assert_int_equal(actor_do(syncer, ACT_OPEN, ".", O_RDONLY).error, 0);
+    assert_int_equal(mkdir("d", 0755), 0);
+    assert_int_equal(mkdir("e", 0755), 0);
+    free(local_port_trace(port));
+    first = stage_new("e/f");
     local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
-    actor_tell(syncer, ACT_FSYNC, "", 0);
+    actor_tell(remover, ACT_RMDIR, "d", 0);
     await_stuck(1);
     local_port_set_now(port, A_SECOND_LATER);
-    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
-    assert_int_equal(actor_answer(syncer).error, 0);
+    second = stage_new("e/g");
+    local_port_finish_one(port);
+    await_stuck(1);
     assert_trace("create create");
     assert_int_equal(local_port_asked_deadline(port),
                      A_SECOND_LATER + LOCAL_REQUEST_TIMEOUT);
-    actor_free(syncer);
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(actor_answer(remover).error, 0);
+    actor_free(remover);
     actor_free(second);
     actor_free(first);
 }

@@ -250,6 +250,43 @@ static void a_directory_with_a_staged_file_is_not_empty(void **state)
     close_fd(fd);
 }
 
+static void all_that_is_in_the_way_is_published_together(void **state)
+{
+    struct actor *syncer = actor_new(0);
+    int first = open_to_write("f");
+    int second = open_to_write("g");
+
+    (void)state;
+    assert_int_equal(actor_do(syncer, ACT_OPEN, ".", O_RDONLY).error, 0);
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(syncer, ACT_FSYNC, "", 0);
+    await_stuck(2); /* the second does not wait for the first */
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(actor_answer(syncer).error, 0);
+    assert_trace("create create");
+    close_fd(second);
+    close_fd(first);
+    actor_free(syncer);
+}
+
+static void a_listing_is_patient_with_all_at_once(void **state)
+{
+    struct actor *lister = actor_new(0);
+    int first = open_to_write("f");
+    int second = open_to_write("g");
+
+    (void)state;
+    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
+    actor_tell(lister, ACT_LIST, ".", 0);
+    await_stuck(2); /* one patience was enough for both */
+    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
+    assert_int_equal(actor_answer(lister).value, 2);
+    assert_trace("create create");
+    close_fd(second);
+    close_fd(first);
+    actor_free(lister);
+}
+
 static void other_names_leave_it_staged(void **state)
 {
     int fd;
@@ -669,6 +706,8 @@ int main(void)
         mount_test(a_write_through_another_handle_comes_after),
         mount_test(what_touches_the_name_comes_after),
         mount_test(a_directory_with_a_staged_file_is_not_empty),
+        mount_test(all_that_is_in_the_way_is_published_together),
+        mount_test(a_listing_is_patient_with_all_at_once),
         mount_test(other_names_leave_it_staged),
         mount_test(an_exclusive_creation_is_published_at_once),
         strict_test(strict_publishes_at_open),
