@@ -287,6 +287,7 @@ bool store_state_is_damaged(const struct store_state *s)
 
 int store_state_close(struct store_state *s)
 {
+    const struct store_boot damaged = {.is_damaged = true};
     int rc;
 
     if (s == NULL)
@@ -298,8 +299,7 @@ int store_state_close(struct store_state *s)
     if (rc == 0)
         rc = note_boot(s, (struct store_boot){.is_clean = true});
     else if (rc == -PX_ECORRUPT)
-        (void)note_boot(s, (struct store_boot){.is_damaged = true}); /* rc says
-        enough; where this fails too, the next run meets the damage again */
+        (void)note_boot(s, damaged); /* or else the next run meets it again */
     state_free(s);
     return rc;
 }
