@@ -80,4 +80,19 @@ static_assert(NET_SNAPSHOT_PIECE_BYTES_MAX * NET_SNAPSHOT_PIECES_AHEAD <=
 #define PX_NODE_ID_BYTES_MAX 63u
 #define PX_ADDRESS_BYTES_MAX 271u /* a DNS name, a colon, a port */
 
+/* Gossip: members that one knows, the dead that it remembers included; a packet
+ * that no IPv6 path cuts in pieces (1280 less 48 of headers); the full state,
+ * over TCP. */
+#define SWIM_MEMBERS_MAX 2048u
+#define SWIM_PACKET_BYTES_MAX 1232u
+#define SWIM_NEWS_BYTES_MAX 512u
+#define SWIM_STATE_BYTES_MAX (SWIM_MEMBERS_MAX * SWIM_NEWS_BYTES_MAX)
+/* Addresses that seeds were resolved to; pings made for others, under way;
+ * packets of one step. */
+#define SWIM_SEEDS_MAX 32u
+#define SWIM_RELAYS_MAX 32u
+#define SWIM_OUT_MAX 64u
+static_assert(SWIM_OUT_MAX >= SWIM_SEEDS_MAX + 16,
+              "all seeds can be asked in one step");
+
 #endif
