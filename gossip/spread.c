@@ -193,6 +193,8 @@ void swim_gossip_time(struct swim *s)
 {
     size_t at;
 
+    if (s->order_count == 1)
+        swim_spread_stop(s->order[0]); /* there is no one else to be told */
     if (s->now < swim_gossip_due(s))
         return;
     /* Neighbours in a shuffled order are as good as random. */

@@ -145,13 +145,17 @@ void swim_sync_soon(struct swim *s)
 
 void swim_on_seeds(struct swim *s, const struct swim_addr *list, size_t count)
 {
+    const bool are_first = s->seed_count == 0;
+
     s->seed_count = 0;
     for (size_t i = 0; i < count && s->seed_count < SWIM_SEEDS_MAX; i++) {
         if (swim_addr_is_sound(&list[i]))
             s->seeds[s->seed_count++] = list[i];
     }
-    if (s->seed_pause == s->settings.seed_interval)
-        s->seed_at = s->now; /* the first ones are not kept waiting */
+    if (!are_first || s->seed_count == 0)
+        return;
+    s->seed_at = s->now; /* the first ones are not kept waiting */
+    s->seed_pause = s->settings.seed_interval;
 }
 
 static void ask_seeds(struct swim *s)
