@@ -170,14 +170,17 @@ static void answer(struct world *w, size_t node,
     push_after(w, e, stream_time(w, 1));
 }
 
+/* The last two bytes of an address are the node's number; world_move changes
+ * others. */
 static int node_at(const struct world *w, const struct swim_addr *addr)
 {
-    for (size_t i = 0; i < w->options.nodes; i++) {
-        if (w->nodes[i].swim != NULL &&
-            memcmp(&w->nodes[i].addr, addr, sizeof *addr) == 0)
-            return (int)i;
-    }
-    return -1;
+    const size_t number = (size_t)addr->ip[14] << 8 | addr->ip[15];
+
+    if (number == 0 || number > w->options.nodes ||
+        w->nodes[number - 1].swim == NULL ||
+        memcmp(&w->nodes[number - 1].addr, addr, sizeof *addr) != 0)
+        return -1;
+    return (int)number - 1;
 }
 
 /* ---- A step, and what comes of it ---- */
