@@ -204,6 +204,8 @@ void swim_hear(struct swim *s, const struct swim_news *news,
 /* What we say of ourselves needs a new incarnation, of at least @least. */
 void swim_renew(struct swim *s, swim_incarnation least);
 void swim_renew_try(struct swim *s);
+/* We say something else of ourselves from now on. */
+void swim_say(struct swim *s, const struct swim_about *about);
 void swim_on_reserved(struct swim *s, swim_incarnation incarnation);
 
 /* ---- suspect.c ---- */

@@ -33,7 +33,7 @@ static void move(px_ns *at, px_ns by)
         *at += by;
 }
 
-static void move_all(struct swim *s, px_ns by)
+static void move_all(struct swim *s, px_ns by, px_ns now)
 {
     move(&s->probe.timeout_at, by);
     move(&s->probe.end_at, by);
@@ -47,14 +47,17 @@ static void move_all(struct swim *s, px_ns by)
         move(&s->relays[i].end_at, by);
     }
     px_list_for_each (it, &s->suspects) {
-        px_list_entry(it, struct swim_member, state)->since += by;
+        struct swim_member *m = px_list_entry(it, struct swim_member, state);
+
+        m->since = m->since + by < now ? m->since + by : now; /* G5 */
     }
 }
 
 /* The caller steps by our deadline. If it comes much later, this process or
  * this machine stood still: answers lie unread in the socket, and refutations
  * were not heard. What others did in that time is not known, so it is taken out
- * of all our timers. Lifeguard's multiplier alone would come too late for the
+ * of all our timers, with a little more to read the socket in: a suspect may have
+ * refuted in the very last moment. Lifeguard's multiplier alone would come too late for the
  * suspicions that are under way. */
 void swim_note_pause(struct swim *s, px_ns now)
 {
@@ -63,5 +66,5 @@ void swim_note_pause(struct swim *s, px_ns now)
         return;
     s->counters.pauses++;
     swim_health_add(s, 1);
-    move_all(s, now - s->deadline);
+    move_all(s, now - s->deadline + s->settings.probe_timeout, now);
 }

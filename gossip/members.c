@@ -163,7 +163,8 @@ int swim_member_describe(struct swim *s, struct swim_member *m,
     const enum swim_state state = m->news.state;
     char *texts = copy_texts(news);
 
-    px_assert(news->incarnation > m->news.incarnation); /* G1 */
+    px_assert(news->incarnation > m->news.incarnation || /* G1 */
+              m == s->self);
     if (texts == NULL) {
         s->draft.is_out_of_memory = true;
         return -ENOMEM;

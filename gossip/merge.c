@@ -164,6 +164,15 @@ void swim_on_reserved(struct swim *s, swim_incarnation incarnation)
     swim_renew_try(s);
 }
 
+void swim_say(struct swim *s, const struct swim_about *about)
+{
+    s->about = *about;
+    if (s->number == 0) /* nobody has heard what we said before */
+        put_self(s, s->self->news.incarnation);
+    else
+        swim_renew(s, 0);
+}
+
 static bool is_our_word(const struct swim *s, const struct swim_news *n)
 {
     const struct swim_news *self = &s->self->news;

@@ -71,8 +71,7 @@ static int on_self(struct swim *s, const struct swim_about *about)
 {
     if (!swim_about_is_sound(about))
         return -EINVAL;
-    s->about = *about;
-    swim_renew(s, 0);
+    swim_say(s, about);
     return 0;
 }
 

@@ -261,6 +261,8 @@ static void an_incarnation_beyond_the_reserved_waits_for_the_disk(void **s)
     rig_hear(&g, "me", claim, SWIM_DEAD);
     reserve = g.out.reserve;
     assert_true(reserve > claim);
+    rig_hear(&g, "me", claim, SWIM_DEAD); /* by another: it is on its way */
+    assert_int_equal(rig_status(&g).counters.refutations, 1);
     rig_pass(&g, 100 * MS);
     assert_int_equal(rig_status(&g).incarnation, RIG_INCARNATION);
     for (size_t i = 0; i < g.sent_count; i++) {
@@ -342,6 +344,23 @@ static void what_has_changed_about_us_is_said_in_a_new_incarnation(void **s)
     rig_close(&g);
 }
 
+static void what_nobody_has_heard_yet_needs_no_new_incarnation(void **s)
+{
+    struct swim_options o = rig_options();
+    struct swim_in in = {.type = SWIM_IN_SELF, .self = &o.about};
+    struct swim_member_info m;
+    struct rig g;
+
+    (void)s;
+    rig_open(&g);
+    o.about.gossip.port = 1;
+    rig_step(&g, &in);
+    assert_true(swim_find(g.swim, "me", &m));
+    assert_int_equal(m.incarnation, RIG_INCARNATION);
+    assert_int_equal(m.gossip.port, 1);
+    rig_close(&g);
+}
+
 static void who_leaves_refutes_nothing_any_more(void **s)
 {
     struct swim_in in = {.type = SWIM_IN_LEAVE};
@@ -390,6 +409,7 @@ int main(void)
         unit(a_claim_that_cannot_be_outbid_is_survived),
         unit(what_we_said_in_a_life_that_we_forgot_is_outbid),
         unit(what_has_changed_about_us_is_said_in_a_new_incarnation),
+        unit(what_nobody_has_heard_yet_needs_no_new_incarnation),
         unit(who_leaves_refutes_nothing_any_more),
         unit(who_is_alone_has_left_at_once),
     };

@@ -29,6 +29,34 @@ static void in_a_round_each_other_is_pinged_once(void **s)
     rig_close(&g);
 }
 
+/* It is pinged in this round or it is not; the others are, once. */
+static void a_newcomer_disturbs_no_round(void **s)
+{
+    (void)s;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct swim_options o = rig_options();
+        unsigned pinged[7] = {0};
+        struct rig g;
+
+        o.seed = seed;
+        rig_open_with(&g, &o);
+        for (size_t i = 0; i < 6; i++)
+            rig_hear(&g, rig_id(i), 1, SWIM_ALIVE);
+        g.swim->order_next = g.swim->order_count;
+        rig_pass_answering(&g, 3 * RIG_INTERVAL, NULL);
+        rig_hear(&g, rig_id(6), 1, SWIM_ALIVE);
+        rig_pass_answering(&g, 4 * RIG_INTERVAL, NULL);
+        for (size_t i = 0; i < g.sent_count; i++) {
+            for (size_t k = 0; k < 7; k++)
+                pinged[k] += g.sent[i].type == SWIM_PING &&
+                             strcmp(g.sent[i].to, rig_id(k)) == 0;
+        }
+        for (size_t k = 0; k < 6; k++)
+            assert_in_range(pinged[k], 1, 2);
+        rig_close(&g);
+    }
+}
+
 static void rounds_differ_in_their_order(void **s)
 {
     struct rig g;
@@ -85,7 +113,7 @@ static void at_the_timeout_k_others_are_asked_and_tcp_is_tried(void **s)
     size_t dials = 0;
 
     (void)s;
-    rig_open_among(&g, 6);
+    rig_open_among(&g, 4); /* all but the target */
     ping = rig_await_ping(&g);
     rig_pass(&g, RIG_TIMEOUT - MS);
     assert_int_equal(g.sent_count, 1);
@@ -204,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         unit(in_a_round_each_other_is_pinged_once),
+        unit(a_newcomer_disturbs_no_round),
         unit(rounds_differ_in_their_order),
         unit(a_probe_lasts_its_interval_whatever_comes_of_it),
         unit(an_answer_in_time_ends_the_matter),

@@ -213,7 +213,8 @@ static void what_is_far_behind_counts_as_seen(void **s)
     assert_true(is_fresh(&m, 1, 100 - 63));
     assert_false(is_fresh(&m, 1, 100 - 64));
     assert_true(is_fresh(&m, 1, 1000)); /* far ahead: the window is empty */
-    assert_true(is_fresh(&m, 1, 1000 - 63));
+    for (unsigned i = 1; i < 64; i++)
+        assert_true(is_fresh(&m, 1, 1000 - i));
     assert_false(is_fresh(&m, 1, 1000));
     assert_false(is_fresh(&m, 1, 100));
 }

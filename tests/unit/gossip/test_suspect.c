@@ -56,6 +56,25 @@ static void each_other_that_agrees_shortens_it_by_less(void **s)
     }
 }
 
+/* Of four, two can agree: 9000 - 7500 x log(2) / log(3). */
+static void in_a_small_cluster_all_others_suffice(void **s)
+{
+    static const px_ns times[] = {MAX, 4269 * MS, MIN};
+
+    (void)s;
+    for (unsigned i = 0; i < 3; i++) {
+        struct rig g;
+
+        rig_open_among(&g, 3);
+        accuse(&g, SWIM_SUSPECT, i + 1);
+        rig_pass_answering(&g, times[i] - MS, NULL);
+        assert_int_equal(rig_state(&g, "b"), SWIM_SUSPECT);
+        rig_pass(&g, MS);
+        assert_int_equal(rig_state(&g, "b"), SWIM_DEAD);
+        rig_close(&g);
+    }
+}
+
 static void later_agreement_counts_from_the_first_suspicion(void **s)
 {
     struct rig g;
@@ -88,6 +107,7 @@ static void a_death_that_others_tell_of_leaves_the_shortest_time(void **s)
 
     (void)s;
     rig_open_among(&g, 5);
+    g.swim->gossip_at = PX_NS_NEVER; /* that would tell it, perhaps */
     accuse(&g, SWIM_DEAD, 1);
     assert_int_equal(rig_state(&g, "b"), SWIM_SUSPECT);
     /* It may not know: it is told at once. */
@@ -180,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         unit(a_single_accuser_has_the_longest_patience),
         unit(each_other_that_agrees_shortens_it_by_less),
+        unit(in_a_small_cluster_all_others_suffice),
         unit(later_agreement_counts_from_the_first_suspicion),
         unit(the_same_accuser_counts_once),
         unit(a_death_that_others_tell_of_leaves_the_shortest_time),
