@@ -94,5 +94,11 @@ static_assert(NET_SNAPSHOT_PIECE_BYTES_MAX * NET_SNAPSHOT_PIECES_AHEAD <=
 #define SWIM_OUT_MAX 64u
 static_assert(SWIM_OUT_MAX >= SWIM_SEEDS_MAX + 16,
               "all seeds can be asked in one step");
+/* Its sockets: ports that are tried from BIND_PORT on, names of SEEDS,
+ * connections at a time, each way. */
+#define SWIM_PORTS 16u
+#define SWIM_SEED_NAMES_MAX 16u
+#define SWIM_STREAMS_MAX 64u
+static_assert(SWIM_PORTS <= SWIM_SEEDS_MAX, "all ports are asked at once");
 
 #endif

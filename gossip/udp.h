@@ -1,0 +1,82 @@
+/* Gossip on sockets: a member (swim.h) on a libuv loop.
+ *
+ *   swim_udp_open ─▶ the loop runs; events come
+ *                    on_reserve ─▶ made durable ─▶ swim_udp_reserved
+ *                    swim_udp_say, when what others should know has changed
+ *                    swim_udp_leave ─▶ on_left
+ *   swim_udp_close, then run the loop until `closed` is called
+ *
+ * Where it listens: UDP and TCP on one port of bind_addr. A busy bind_port gives
+ * way to the next free one of SWIM_PORTS, so that several nodes of one machine
+ * need no configuration; without seeds all of those are asked, on the loopback,
+ * or on bind_addr if that is one address.
+ *
+ * Where others find it: options.swim.about.gossip if that is given. Otherwise
+ * bind_addr and the port; and if bind_addr is any ("::", "0.0.0.0"), the address
+ * from which the way to the first seed leads, or at which we were reached. It is
+ * looked at again whenever seeds are, so it may change.
+ *
+ * Seeds' names are looked up in libuv's pool, one after another, to all AAAA and
+ * A records; again while we are alone, and while nobody is where they led.
+ *
+ * Datagrams that the kernel has no room for are lost, as on any network.
+ * Connections are bounded in number and time; the oldest makes way.
+ *
+ * Thread: loop. */
+#ifndef GOSSIP_UDP_H
+#define GOSSIP_UDP_H
+
+#include <uv.h>
+
+#include "gossip/swim.h"
+
+#define SWIM_PORT 7946u
+
+struct swim_udp;
+
+struct swim_seed {
+    const char *host; /* a name or an address, without brackets */
+    uint16_t port;
+};
+
+/* Called from the loop. on_reserve and on_left may call anything; on_event only
+ * swim_udp_swim. */
+struct swim_udp_handler {
+    void *ctx;
+    px_ns (*now)(void *ctx); /* CLOCK_BOOTTIME */
+    void (*on_event)(void *ctx, const struct swim_event *event);
+    void (*on_reserve)(void *ctx, swim_incarnation incarnation);
+    void (*on_left)(void *ctx);
+};
+
+struct swim_udp_options {
+    uv_loop_t *loop;
+    const char *bind_addr; /* an IP address; "::" is both families */
+    uint16_t bind_port;    /* 0: any free one, and no others are tried */
+    const struct swim_seed *seeds; /* copied */
+    size_t seed_count;             /* at most SWIM_SEED_NAMES_MAX */
+    struct swim_options swim; /* now is filled in; about.gossip with port 0 is
+                                    found out, see above */
+    struct swim_udp_handler handler;
+    px_ns stream_timeout; /* for a whole connection */
+};
+
+/* Errors, each with a sentence in @why, and nothing is held:
+ * -EINVAL  bind_addr is no address, too many seeds, or as swim_new.
+ * -EADDRINUSE  none of the ports is free; and other errors of bind(2).
+ * -ENOMEM */
+int swim_udp_open(const struct swim_udp_options *options,
+                  struct swim_udp **udp_out, char *why, size_t why_size);
+/* Closes all; @closed is called from the loop, and nothing after it. */
+void swim_udp_close(struct swim_udp *u, void (*closed)(void *ctx), void *ctx);
+
+/* The core, to be asked (swim_get_status, swim_find ...), not to be stepped. */
+const struct swim *swim_udp_swim(const struct swim_udp *u);
+uint16_t swim_udp_port(const struct swim_udp *u);
+
+void swim_udp_reserved(struct swim_udp *u, swim_incarnation incarnation);
+/* @about->gossip with port 0: as it is. Errors: -EINVAL, no effect. */
+int swim_udp_say(struct swim_udp *u, const struct swim_about *about);
+void swim_udp_leave(struct swim_udp *u);
+
+#endif

@@ -1,0 +1,120 @@
+/* SEEDS: names to addresses, in libuv's pool, one name after another. What is
+ * known of a name stays until it has been looked up anew with success: while a
+ * name server is away, the addresses of before are as good as any. */
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "gossip/udp_core.h"
+
+static void look_up_next(struct swim_udp *u);
+
+/* All addresses of all names go to the core, which asks the first at once. */
+static void tell(struct swim_udp *u)
+{
+    struct swim_addr list[SWIM_SEEDS_MAX];
+    struct swim_in in = {.type = SWIM_IN_SEEDS};
+
+    in.seeds.list = list;
+    for (size_t i = 0; i < u->seed_count; i++) {
+        for (size_t k = 0; k < u->seeds[i].addr_count; k++) {
+            if (in.seeds.count < SWIM_SEEDS_MAX)
+                list[in.seeds.count++] = u->seeds[i].addrs[k];
+        }
+    }
+    (void)swim_udp_step(u, &in, NULL); /* nothing can be refused */
+}
+
+/* The way to a seed shows which address of ours others can use. One that stays
+ * on this machine (Debian's /etc/hosts has 127.0.1.1 for the own name) shows
+ * nothing. */
+static void find_own_address(struct swim_udp *u)
+{
+    struct swim_addr own;
+
+    for (size_t i = 0; i < u->seed_count; i++) {
+        for (size_t k = 0; k < u->seeds[i].addr_count; k++) {
+            if (swim_addr_towards(&u->seeds[i].addrs[k], &own) < 0 ||
+                swim_addr_is_loopback(&own))
+                continue;
+            swim_udp_found_at(u, &own);
+            return;
+        }
+    }
+}
+
+static void take(struct swim_seed_name *seed, const struct addrinfo *found)
+{
+    seed->addr_count = 0;
+    for (; found != NULL && seed->addr_count < SEED_ADDRS_MAX;
+         found = found->ai_next) {
+        struct swim_addr addr = swim_addr_of(found->ai_addr);
+
+        addr.port = seed->port;
+        seed->addrs[seed->addr_count++] = addr;
+    }
+}
+
+static void on_found(uv_getaddrinfo_t *lookup, int status,
+                     struct addrinfo *found)
+{
+    struct swim_udp *u = lookup->data;
+
+    u->is_looking = false;
+    if (status == 0 && !u->is_closing) {
+        take(&u->seeds[u->seed_next], found);
+        find_own_address(u); /* before anybody is told of us */
+        tell(u);
+    }
+    uv_freeaddrinfo(found);
+    u->seed_next++;
+    if (!u->is_closing)
+        look_up_next(u);
+    swim_udp_release(u);
+}
+
+static void look_up_next(struct swim_udp *u)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM};
+
+    u->lookup.data = u;
+    while (u->seed_next < u->seed_count && !u->is_looking) {
+        if (uv_getaddrinfo(u->loop, &u->lookup, on_found,
+                           u->seeds[u->seed_next].host, NULL, &hints) == 0) {
+            u->is_looking = true; /* U3 */
+            swim_udp_hold(u);
+        } else {
+            u->seed_next++; /* it is no name at all */
+        }
+    }
+}
+
+void swim_seeds_look_up(struct swim_udp *u)
+{
+    if (u->is_looking || u->is_closing)
+        return;
+    u->seed_next = 0;
+    look_up_next(u);
+}
+
+void swim_seeds_local(struct swim_udp *u, uint16_t first_port)
+{
+    struct swim_addr list[SWIM_PORTS];
+    struct swim_in in = {.type = SWIM_IN_SEEDS};
+
+    in.seeds.list = list;
+    for (unsigned i = 0; i < SWIM_PORTS && first_port + i <= UINT16_MAX; i++) {
+        struct swim_addr *addr = &list[in.seeds.count++];
+
+        *addr = u->about.gossip;
+        addr->port = (uint16_t)(first_port + i);
+    }
+    (void)swim_udp_step(u, &in, NULL); /* nothing can be refused */
+}
+
+void swim_seeds_cancel(struct swim_udp *u)
+{
+    if (u->is_looking) /* fails if it has begun: then it ends by itself */
+        (void)uv_cancel((uv_req_t *)&u->lookup);
+}
