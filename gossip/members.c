@@ -89,7 +89,8 @@ static int grow(struct swim *s)
     if (order == NULL)
         return -ENOMEM;
     s->order = order;
-    /* Events of members that are forgotten in the same step count, too. */
+    /* In a step, at most as many are told of as were there and come anew: a
+     * packet has SWIM_MEMBERS_MAX pieces of news. */
     events = realloc(s->draft.events, 2 * capacity * sizeof *events);
     if (events == NULL)
         return -ENOMEM;

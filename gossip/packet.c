@@ -183,7 +183,7 @@ bool swim_write_news(struct swim_writer *w, const struct swim_news *news)
     const size_t begin = w->used;
 
     px_assert(is_news_sound(news)); /* or it could not be read back */
-    if (bytes > w->size - w->used || w->news == UINT16_MAX)
+    if (bytes > w->size - w->used || w->news == SWIM_MEMBERS_MAX)
         return false;
     put_news(w, news);
     px_assert(w->used == begin + bytes);
@@ -318,9 +318,10 @@ int swim_read_packet(struct swim_reader *r, const uint8_t *data, size_t size)
     r->news = get_u16(data + SWIM_AT_NEWS);
     r->at = data + SWIM_AT_TEXTS;
     r->end = data + size;
-    if (!get_text(r, r->label) || !get_text(r, r->from) ||
-        !get_text(r, r->to) || !get_text(r, r->target) ||
-        !is_head_sound(&r->head, size) || !is_all_news_sound(r))
+    if (r->news > SWIM_MEMBERS_MAX || !get_text(r, r->label) ||
+        !get_text(r, r->from) || !get_text(r, r->to) ||
+        !get_text(r, r->target) || !is_head_sound(&r->head, size) ||
+        !is_all_news_sound(r))
         return -EPROTO;
     return 0;
 }

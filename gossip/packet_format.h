@@ -3,7 +3,7 @@
  *    0  u32  magic
  *    4  u8   version of this format
  *    5  u8   type
- *    6  u16  news: how many follow
+ *    6  u16  news: how many follow; at most SWIM_MEMBERS_MAX
  *    8  u32  bytes in all
  *   12  u32  zero
  *   16  u64  checksum: XXH3 of bytes 24 to the end, seeded with the XXH3 of
@@ -52,6 +52,7 @@
 #define SWIM_MAGIC UINT32_C(0x584850f2) /* "\xf2PHX", as on the wire */
 #define SWIM_VERSION 1u
 #define SWIM_ACCUSERS_MAX 4u
+static_assert(SWIM_MEMBERS_MAX <= UINT16_MAX, "a state can tell of all");
 
 #define SWIM_AT_VERSION 4u
 #define SWIM_AT_TYPE 5u

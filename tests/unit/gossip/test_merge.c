@@ -215,6 +215,31 @@ static void the_longest_dead_makes_way(void **s)
     rig_close(&g);
 }
 
+/* The most that one packet can do to a table. */
+static void a_full_table_may_be_exchanged_by_one_state(void **s)
+{
+    static struct swim_news news[SWIM_MEMBERS_MAX];
+    static char ids[SWIM_MEMBERS_MAX][16];
+    struct rig g;
+
+    (void)s;
+    rig_open(&g);
+    fill(&g);
+    for (unsigned i = 0; i < SWIM_MEMBERS_MAX; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "m%u", i);
+        if (rig_state(&g, ids[i]) == SWIM_ALIVE)
+            rig_hear(&g, ids[i], 1, SWIM_LEFT);
+        ids[i][0] = 'n';
+        news[i] = rig_news(ids[i], 1, SWIM_ALIVE);
+    }
+    rig_stream(&g, SWIM_STATE, "z", 1, news, SWIM_MEMBERS_MAX);
+    assert_int_equal(g.rc, 0);
+    assert_int_equal(rig_status(&g).living, SWIM_MEMBERS_MAX);
+    assert_int_equal(rig_event(&g, ids[0]), SWIM_EVENT_ALIVE + 1);
+    assert_int_equal(rig_event(&g, "m0"), SWIM_EVENT_FORGOTTEN + 1);
+    rig_close(&g);
+}
+
 /* ---- Ourselves ---- */
 
 static void whoever_doubts_us_is_outbid_and_told_first(void **s)
@@ -402,6 +427,7 @@ int main(void)
         unit(each_change_is_told_once),
         unit(a_table_full_of_the_living_takes_no_more),
         unit(the_longest_dead_makes_way),
+        unit(a_full_table_may_be_exchanged_by_one_state),
         unit(whoever_doubts_us_is_outbid_and_told_first),
         unit(old_doubts_are_answered_and_not_outbid_again),
         unit(an_incarnation_beyond_the_reserved_waits_for_the_disk),

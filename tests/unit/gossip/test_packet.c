@@ -284,6 +284,33 @@ static void only_states_are_longer_than_a_packet(void **s)
     assert_int_equal(swim_read_packet(&r, data, size), -EPROTO);
 }
 
+static void a_state_of_more_than_a_table_holds_is_refused(void **s)
+{
+    static uint8_t data[SWIM_STATE_BYTES_MAX];
+    struct swim_news news = rig_news("a", 1, SWIM_ALIVE);
+    struct swim_head head = ping_head();
+    struct swim_writer w;
+    struct swim_reader r;
+    unsigned count = 0;
+    size_t bytes;
+    size_t size;
+
+    (void)s;
+    news.peer = news.zone = "";
+    bytes = swim_news_bytes(&news);
+    head.type = SWIM_STATE;
+    swim_write_head(&w, &head, data, sizeof data);
+    while (swim_write_news(&w, &news))
+        count++;
+    assert_int_equal(count, SWIM_MEMBERS_MAX);
+    size = swim_write_end(&w);
+    assert_int_equal(swim_read_packet(&r, data, size), 0);
+    memcpy(data + size, data + size - bytes, bytes); /* one more */
+    data[SWIM_AT_NEWS]++;
+    rig_seal(data, size + bytes);
+    assert_int_equal(swim_read_packet(&r, data, size + bytes), -EPROTO);
+}
+
 static void the_length_on_a_stream_is_in_its_first_bytes(void **s)
 {
     uint8_t data[SWIM_PACKET_BYTES_MAX];
@@ -313,6 +340,7 @@ int main(void)
         unit(the_longest_news_fits_behind_the_longest_head),
         unit(news_that_does_not_fit_leaves_the_packet_as_it_was),
         unit(only_states_are_longer_than_a_packet),
+        unit(a_state_of_more_than_a_table_holds_is_refused),
         unit(the_length_on_a_stream_is_in_its_first_bytes),
     };
 

@@ -29,7 +29,7 @@ static void in_a_round_each_other_is_pinged_once(void **s)
     rig_close(&g);
 }
 
-/* It is pinged in this round or it is not; the others are, once. */
+/* It is pinged in this round or it is not; nobody is pinged twice. */
 static void a_newcomer_disturbs_no_round(void **s)
 {
     (void)s;
@@ -45,14 +45,14 @@ static void a_newcomer_disturbs_no_round(void **s)
         g.swim->order_next = g.swim->order_count;
         rig_pass_answering(&g, 3 * RIG_INTERVAL, NULL);
         rig_hear(&g, rig_id(6), 1, SWIM_ALIVE);
-        rig_pass_answering(&g, 4 * RIG_INTERVAL, NULL);
+        rig_pass_answering(&g, 3 * RIG_INTERVAL, NULL);
         for (size_t i = 0; i < g.sent_count; i++) {
             for (size_t k = 0; k < 7; k++)
                 pinged[k] += g.sent[i].type == SWIM_PING &&
                              strcmp(g.sent[i].to, rig_id(k)) == 0;
         }
-        for (size_t k = 0; k < 6; k++)
-            assert_in_range(pinged[k], 1, 2);
+        for (size_t k = 0; k < 7; k++)
+            assert_in_range(pinged[k], 0, 1);
         rig_close(&g);
     }
 }

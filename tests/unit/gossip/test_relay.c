@@ -63,6 +63,8 @@ static void an_answer_to_a_ping_made_for_another_is_passed_on(void **s)
     ack = rig_find(&g, SWIM_ACK, "a");
     assert_non_null(ack);
     assert_int_equal(ack->seq, 41);
+    rig_pass(&g, RIG_TIMEOUT);
+    assert_int_equal(rig_count(&g, SWIM_NACK), 0);
     rig_close(&g);
 }
 
