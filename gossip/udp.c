@@ -347,8 +347,8 @@ int swim_udp_open(const struct swim_udp_options *options,
         swim_udp_close(u, NULL, NULL);
         return rc;
     }
-    begin(u, options->bind_port != 0 ? options->bind_port : u->bound.port);
     *udp_out = u;
+    begin(u, options->bind_port != 0 ? options->bind_port : u->bound.port);
     return 0;
 fail:
     say_why(options, rc, why, why_size);

@@ -30,8 +30,6 @@
 
 #include "gossip/swim.h"
 
-#define SWIM_PORT 7946u
-
 struct swim_udp;
 
 struct swim_seed {
@@ -55,19 +53,22 @@ struct swim_udp_options {
     uint16_t bind_port;    /* 0: any free one, and no others are tried */
     const struct swim_seed *seeds; /* copied */
     size_t seed_count;             /* at most SWIM_SEED_NAMES_MAX */
-    struct swim_options swim; /* now is filled in; about.gossip with port 0 is
-                                    found out, see above */
+    struct swim_options swim; /* now is filled in; about.gossip is found out if
+                                 its port is 0 */
     struct swim_udp_handler handler;
     px_ns stream_timeout; /* for a whole connection */
 };
 
-/* Errors, each with a sentence in @why, and nothing is held:
+/* The handler may be called before this returns; @udp_out is set by then.
+ * Errors, each with a sentence in @why; what was opened is closed in the loop's
+ * next turns:
  * -EINVAL  bind_addr is no address, too many seeds, or as swim_new.
  * -EADDRINUSE  none of the ports is free; and other errors of bind(2).
  * -ENOMEM */
 int swim_udp_open(const struct swim_udp_options *options,
                   struct swim_udp **udp_out, char *why, size_t why_size);
-/* Closes all; @closed is called from the loop, and nothing after it. */
+/* Closes all; @closed is called from the loop, and nothing else from now on.
+ * swim_udp_reserved may still come before that: a disk ends when it does. */
 void swim_udp_close(struct swim_udp *u, void (*closed)(void *ctx), void *ctx);
 
 /* The core, to be asked (swim_get_status, swim_find ...), not to be stepped. */

@@ -15,7 +15,6 @@
 
 struct node {
     struct swim_udp *udp;
-    swim_incarnation durable;
     unsigned alive;
     unsigned left;
     bool has_left;
@@ -49,11 +48,7 @@ static void on_event(void *ctx, const struct swim_event *event)
 
 static void on_reserve(void *ctx, swim_incarnation incarnation)
 {
-    struct node *n = ctx;
-
-    n->durable = incarnation;
-    if (n->udp != NULL) /* else swim_udp_open is not back yet */
-        swim_udp_reserved(n->udp, incarnation);
+    swim_udp_reserved(((struct node *)ctx)->udp, incarnation);
 }
 
 static void on_left(void *ctx)
@@ -150,8 +145,6 @@ static uint16_t open_node(struct world *w, const struct swim_udp_options *o)
 
     if (swim_udp_open(o, &n->udp, why, sizeof why) < 0)
         fail_msg("%s", why);
-    if (n->durable > 0)
-        swim_udp_reserved(n->udp, n->durable);
     w->count++;
     return swim_udp_port(n->udp);
 }
