@@ -71,6 +71,8 @@ static void check_committed(struct server *s)
                        "%s commits %" PRIu64 "/%" PRIu64
                        ", which a majority does not hold durably",
                        s->name, term, i);
+        if (p->committed == 0)
+            p->seen_in = r->hard.term;
         p->committed = term;
     }
     if (r->commit > rec->commit)
@@ -87,6 +89,7 @@ void check_on_send(struct server *s, const struct raft_msg *msg)
     raft_index durable =
         r->durable.last > r->snapshot ? r->durable.last : r->snapshot;
 
+    check_leader(s); /* before others hear of it */
     check_vote_sent(s, msg);
     if (msg->type == RAFT_MSG_APPEND_REPLY && msg->append_reply.is_accepted &&
         msg->append_reply.match > durable)

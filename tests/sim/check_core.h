@@ -18,6 +18,7 @@ struct place {
     struct known *known;
     size_t known_count;
     raft_term committed; /* its term; 0: not yet */
+    raft_term seen_in;   /* the term of who was first seen to commit it */
     uint64_t result;     /* of applying it; 0: not yet applied */
     uint64_t hash;       /* of the state after it; 0: nobody looked */
 };
