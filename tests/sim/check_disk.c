@@ -141,7 +141,8 @@ static void check_kept(const struct server *s)
         !server_has_failed_disk(s)) /* one that can't be read is passed over */
         world_fail(s->world, "%s: its disk has lost snapshot %" PRIu64, s->name,
                    r->snapshot);
-    if (info->last < r->kept && !is_reset(r, &s->storage))
+    if (info->last < r->kept && info->fault == NULL &&
+        !is_reset(r, &s->storage))
         world_fail(s->world,
                    "%s: its disk has lost entries: %" PRIu64 " of %" PRIu64,
                    s->name, info->last, r->kept);

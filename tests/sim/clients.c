@@ -49,7 +49,6 @@ struct client {
 struct probe {
     struct request request; /* first */
     struct server *server;
-    uint64_t life; /* of the server, when it was asked */
     bool is_asked;
     bool is_done;
 };
@@ -281,31 +280,29 @@ static void run_probe(struct world *w, struct event *e)
     struct probe *p = &w->clients->probes[s->number];
 
     free(e);
-    if (p->is_done)
+    if (p->is_done || p->is_asked)
         return;
-    if (!p->is_asked) {
-        p->is_asked = true;
-        p->request = (struct request){.op = {.verb = HISTORY_WRITE,
-                                             .object = PROBES + s->number,
-                                             .value = ++w->clients->value},
-                                      .answer = on_probed};
-        request_ask(&p->request, s);
-    }
-    e = event_new(sizeof *e);
-    e->run = run_probe;
-    e->drop = event_drop;
-    world_plan(w, e, s, w->now + w->heartbeat);
+    p->is_asked = true;
+    p->request = (struct request){.op = {.verb = HISTORY_WRITE,
+                                         .object = PROBES + s->number,
+                                         .value = ++w->clients->value},
+                                  .answer = on_probed};
+    request_ask(&p->request, s);
 }
 
 void clients_probe(struct server *s)
 {
     struct event *e = event_new(sizeof *e);
 
-    px_assert(!s->world->clients->probes[s->number].is_asked);
-    s->world->clients->probes[s->number].is_done = false;
     e->run = run_probe;
     e->drop = event_drop;
-    world_plan(s->world, e, s, s->world->now);
+    server_plan(s, e, 0);
+}
+
+void clients_forget_probes(struct world *w)
+{
+    for (size_t i = 0; i < SERVERS_MAX; i++)
+        w->clients->probes[i].is_done = false;
 }
 
 /* ---- All of them ---- */

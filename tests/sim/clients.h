@@ -23,9 +23,11 @@ void clients_begin(struct world *w);
 void clients_end(struct world *w);
 bool clients_are_idle(const struct world *w);
 
-/* A write that is tried on @s until it succeeds. */
+/* A write on @s, unless one is under way or has succeeded since they were
+ * forgotten. */
 void clients_probe(struct server *s);
 bool clients_is_probed(const struct server *s);
+void clients_forget_probes(struct world *w);
 
 /* Asks the checker. */
 void clients_check(struct world *w);

@@ -35,6 +35,7 @@
     X(WRITE_ERRORS, "failed writes")                               \
     X(READ_ERRORS, "failed reads")                                 \
     X(SYNC_ERRORS, "failed syncs")                                 \
+    X(BIT_FLIPS, "flipped bits")                                   \
     X(DISK_FULL, "writes on a full disk")                          \
     X(DISK_SLOW, "slow spells of a disk")                          \
     X(PAUSES, "pauses")                                            \
@@ -56,6 +57,7 @@
     X(STATE_REBUILT, "  with the state distrusted")                \
     X(STATE_FROM_SNAPSHOT, "    from a snapshot")                  \
     X(LOG_BEHIND_SNAPSHOT, "  with a log empty behind a snapshot") \
+    X(LOG_FAULTY, "  with a damaged log")                          \
     X(TORN_TAILS, "  with a torn tail cut")                        \
     X(REPLAYS, "batches replayed from the log")                    \
     X(APPLIED_IN_PART, "batches applied in part")                  \
@@ -63,6 +65,7 @@
     X(ELECTIONS, "elections won")                                  \
     X(TERMS, "terms")                                              \
     X(LOG_CUTS, "logs cut by a leader")                            \
+    X(LOG_REPAIRS, "damaged logs made whole by peers")             \
     X(HEADS_CUT, "log heads cut behind a snapshot")                \
     X(LOG_RESETS, "logs reset to a snapshot")                      \
     X(SNAPSHOTS_SAVED, "snapshots made")                           \

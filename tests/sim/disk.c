@@ -494,6 +494,19 @@ void sim_disk_crash(struct sim_disk *d, bool is_machine)
     free_unused(d);
 }
 
+bool sim_disk_flip(struct sim_disk *d)
+{
+    struct disk_file *f;
+
+    if (d->durable.count == 0)
+        return false;
+    f = d->durable.list[px_rand_below(d->rand, d->durable.count)].file;
+    if (!disk_file_flip(f, d->rand))
+        return false;
+    d->counts[COUNT_BIT_FLIPS]++;
+    return true;
+}
+
 void sim_disk_start(struct sim_disk *d)
 {
     d->faults = (struct sim_disk_faults){.is_full = d->faults.is_full};

@@ -12,9 +12,8 @@
  *                          another sync does not help
  *   a crash in a call      the call does a part of its work; from then on the
  *                          disk is gone until the next start
- *
- * Flipped bits have their place in read_sectors, once there is a recovery that
- * can tell. */
+ *   a flipped bit          in what was durable for some time
+ */
 #ifndef TESTS_SIM_DISK_H
 #define TESTS_SIM_DISK_H
 
@@ -44,6 +43,8 @@ struct sim_disk_faults *sim_disk_faults(struct sim_disk *d);
 void sim_disk_start(struct sim_disk *d);
 /* After its process has ended, with the machine or without. */
 void sim_disk_crash(struct sim_disk *d, bool is_machine);
+/* A bit changes in one of its files: disk_file.h. */
+bool sim_disk_flip(struct sim_disk *d);
 /* Bytes or names have been written and not synced. */
 bool sim_disk_is_dirty(const struct sim_disk *d);
 size_t sim_disk_file_count(const struct sim_disk *d);

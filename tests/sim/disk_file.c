@@ -140,6 +140,11 @@ void disk_file_sync(struct disk_file *f)
 {
     bool is_clean = true;
 
+    if (f->dirty_end > f->dirty_begin) {
+        f->synced[1] = f->synced[0];
+        f->synced[0] = f->write_count;
+    }
+
     for (size_t i = f->dirty_begin; i < f->dirty_end; i++) {
         is_clean &= f->states[i] != SECTOR_LIE;
         if (f->states[i] != SECTOR_DIRTY)
@@ -163,6 +168,33 @@ void disk_file_sync_badly(struct disk_file *f, struct px_rand *rand)
             f->states[i] = SECTOR_CLEAN;
         }
     }
+}
+
+/* ---- Flipped bits ---- */
+
+static bool is_old(const struct disk_file *f, size_t sector)
+{
+    return f->states[sector] == SECTOR_CLEAN && f->writes[sector] > 0 &&
+           f->writes[sector] <= f->synced[1];
+}
+
+bool disk_file_flip(struct disk_file *f, struct px_rand *rand)
+{
+    size_t count = (size_t)(f->size / SECTOR_BYTES);
+    size_t from = count > 0 ? (size_t)px_rand_below(rand, count) : 0;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t sector = (from + i) % count;
+        size_t at = sector * SECTOR_BYTES;
+
+        if (!is_old(f, sector))
+            continue;
+        at += (size_t)px_rand_below(rand, SECTOR_BYTES);
+        f->durable[at] ^= (uint8_t)(1u << px_rand_below(rand, 8));
+        f->cache[at] = f->durable[at];
+        return true;
+    }
+    return false;
 }
 
 /* ---- Crashes ---- */

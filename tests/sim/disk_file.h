@@ -22,6 +22,8 @@ struct disk_file {
     uint8_t *states;  /* of sectors: enum sector_state */
     uint32_t *writes; /* the write that dirtied it */
     uint32_t write_count;
+    uint32_t
+        synced[2]; /* write_count at the last sync, and at the one before */
     size_t dirty_begin; /* sectors; all that are not clean lie in here */
     size_t dirty_end;
 };
@@ -38,6 +40,10 @@ void disk_file_resize(struct disk_file *f, uint64_t size);
 void disk_file_sync(struct disk_file *f);
 /* A failed one. */
 void disk_file_sync_badly(struct disk_file *f, struct px_rand *rand);
+/* A bit changes on the disk, in what was durable before the last sync: what the
+ * last one made durable can't be told from a torn write. False: there is no
+ * such byte. */
+bool disk_file_flip(struct disk_file *f, struct px_rand *rand);
 /* The machine has crashed: some of what is dirty is kept. */
 void disk_file_lose(struct disk_file *f, struct px_rand *rand,
                     uint64_t *counts);

@@ -16,6 +16,7 @@ enum kind {
     KIND_READ_ERROR,
     KIND_WRITE_ERROR,
     KIND_SYNC_ERROR,
+    KIND_BIT_FLIP,
     KIND_FULL_DISK,
     KIND_SLOW_DISK,
     KIND_PAUSE,
@@ -157,6 +158,20 @@ static void end_later(struct world *w, struct server *s,
     e->server = s;
     e->change = change;
     world_plan(w, &e->event, NULL, w->now + a_while(w));
+}
+
+/* It is noticed when it is read. */
+static void flip(struct world *w, struct server *s)
+{
+    enum server_disk disk = world_chance(w, 80) ? SERVER_LOG : SERVER_SNAPSHOTS;
+
+    if (!w->is_flaky[s->number] || !sim_disk_flip(s->disks[disk]))
+        return;
+    s->has_flips = true;
+    world_trace(w, s, "has a bit flipped in its %s",
+                disk == SERVER_LOG ? "log" : "snapshots");
+    if (world_chance(w, 50))
+        end_one(w, s, SERVER_PROCESS_CRASHED);
 }
 
 static void fill_disk(struct world *w, struct server *s)
@@ -319,6 +334,9 @@ static void strike(struct world *w, enum kind kind)
     case KIND_SYNC_ERROR:
         sim_disk_faults(s->disks[any_disk(w)])->sync_error =
             world_chance(w, 50) ? -EIO : -ENOSPC;
+        break;
+    case KIND_BIT_FLIP:
+        flip(w, s);
         break;
     case KIND_FULL_DISK:
         fill_disk(w, s);

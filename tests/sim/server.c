@@ -160,7 +160,7 @@ bool server_has_failed_disk(const struct server *s)
         if (sim_disk_faults(s->disks[i])->has_failed)
             return true;
     }
-    return server_has_crashed(s);
+    return server_has_crashed(s) || s->has_flips;
 }
 
 void server_set_full(struct server *s, bool is_full)
@@ -248,6 +248,7 @@ void server_start(struct server *s)
     s->is_turn_due = false;
     s->timer_at = PX_NS_NEVER;
     s->now_seen = 0;
+    s->is_recovered = false;
     s->log_cut = 0;
     s->saves_busy_until = 0;
     s->pieces_busy_until = 0;
@@ -307,6 +308,7 @@ static void count_commands(struct server *s)
     counts[COUNT_EXPIRED] += now.expired;
     counts[COUNT_ELECTIONS] += now.elections;
     counts[COUNT_SNAPSHOTS_SAVED] += now.snapshots_saved;
+    counts[COUNT_LOG_REPAIRS] += now.log_repairs;
     counts[COUNT_SNAPSHOTS_SENT] += now.snapshots_sent;
 }
 

@@ -49,6 +49,7 @@ struct server {
     struct sim_disk *disks[SERVER_DISKS];
     uint64_t life;       /* counts starts and ends: events know theirs */
     uint64_t boot;       /* of the machine */
+    bool has_flips;      /* some of what was durable is damaged */
     const char *failed;  /* why it can't go on; NULL: it can */
     px_ns stopped_until; /* SIGSTOP */
     unsigned lag_after;  /* calls of replica_io, then a pause; 0: none */
@@ -70,6 +71,7 @@ struct server {
     struct px_list writes;  /* wait for the log */
     struct px_list writing; /* written, not yet synced */
     bool is_writing;
+    bool is_recovered;      /* the log is whole again, and is to be told */
     raft_index log_cut;     /* the log's head may go up to here; 0: no more */
     px_ns saves_busy_until; /* snapshots that are made or loaded */
     px_ns pieces_busy_until;
@@ -90,7 +92,8 @@ void server_stop_until(struct server *s, px_ns until);
 /* A call of replica_io: it may be where a pause comes. */
 void server_on_call(struct server *s);
 void server_set_clock_rate(struct server *s, int64_t ppm);
-/* One of its disks has crashed it; or has returned an error since the start. */
+/* One of its disks has crashed it; or has returned an error since the start, or
+ * has changed what it held. */
 bool server_has_crashed(const struct server *s);
 bool server_has_failed_disk(const struct server *s);
 void server_set_full(struct server *s, bool is_full);

@@ -142,10 +142,21 @@ static int reset_log(struct server *s, struct raft_pos pos)
     return rc;
 }
 
+static int tell_recovered(struct server *s)
+{
+    if (!s->is_recovered)
+        return 0;
+    s->is_recovered = false;
+    world_trace(s->world, s, "log whole again");
+    return storage_recovered(&s->storage);
+}
+
 static int write_group(struct server *s)
 {
-    int rc = 0;
+    int rc = tell_recovered(s);
 
+    if (rc < 0)
+        return rc;
     px_list_for_each (it, &s->writing) {
         struct replica_write *w = px_list_entry(it, struct replica_write, link);
 
@@ -186,6 +197,15 @@ static void io_write(void *ctx, struct px_list *writes)
 
     server_on_call(s);
     px_list_splice_back(&s->writes, writes);
+    if (!s->is_writing && s->failed == NULL)
+        begin_writing(s);
+}
+
+static void io_recovered(void *ctx)
+{
+    struct server *s = ctx;
+
+    s->is_recovered = true;
     if (!s->is_writing && s->failed == NULL)
         begin_writing(s);
 }
@@ -241,6 +261,7 @@ struct replica_io server_io(struct server *s)
         .snapshot = server_snapshot,
         .log_bytes = io_log_bytes,
         .cut_log = io_cut_log,
+        .recovered = io_recovered,
         .adopt = server_adopt,
         .is_open = io_is_open,
         .fail = io_fail,

@@ -64,6 +64,7 @@ static void count_storage(struct server *s)
     counts[COUNT_STATE_REBUILT] += st->is_rebuilt;
     counts[COUNT_STATE_FROM_SNAPSHOT] +=
         st->is_rebuilt && st->snapshot.pos.index > 0;
+    counts[COUNT_LOG_FAULTY] += st->found.fault != NULL;
     counts[COUNT_TORN_TAILS] += st->found.torn_bytes > 0;
     counts[COUNT_LOG_BEHIND_SNAPSHOT] +=
         st->found.base.index > 0 &&
@@ -76,6 +77,8 @@ static void count_storage(struct server *s)
         st->snapshot.pos.index, store_state_applied(st->state).index,
         st->is_rebuilt ? " (distrusted)" : "", st->found.first, st->found.last,
         st->found.hard.term, st->found.hard.voted_for, st->found.torn_bytes);
+    if (st->found.fault != NULL)
+        world_trace(s->world, s, "log faulty: %s", st->found.fault);
 }
 
 static int open_storage(struct server *s, char *why, size_t why_size)
@@ -83,6 +86,7 @@ static int open_storage(struct server *s, char *why, size_t why_size)
     char boot_id[BOOT_ID_BYTES];
     struct storage_options options = {
         .log_disk = sim_disk_door(s->disks[SERVER_LOG]),
+        .term_disk = sim_disk_door(s->disks[SERVER_HOME]),
         .snapshot_disk = sim_disk_door(s->disks[SERVER_SNAPSHOTS]),
         .log_dir = "log",
         .state_dir = s->dir,
@@ -90,6 +94,7 @@ static int open_storage(struct server *s, char *why, size_t why_size)
         .cluster = CLUSTER,
         .id = s->number + 1,
         .segment_bytes = s->world->segment_bytes,
+        .is_begun = s->identity.has_log,
     };
     int rc;
 
@@ -140,7 +145,8 @@ static int open_replica(struct server *s, bool is_new)
     raft->promise = s->identity.promise;
     raft->clock_drift_ppm = WORLD_DRIFT_PPM;
     storage_to_raft(&s->storage, raft);
-    raft->is_first_boot = is_new && raft->last == 0 && raft->hard.term == 0;
+    raft->is_first_boot =
+        is_new && raft->last == 0 && raft->hard.term == 0 && !raft->is_faulty;
     return replica_open(&options, &io, &s->replica);
 }
 

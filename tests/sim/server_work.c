@@ -122,8 +122,10 @@ static void end_fetch(struct world *w, struct event *e)
     free(e);
     w->counts[COUNT_FETCHES]++;
     replica_on_fetched(s->replica, job, rc);
-    if (rc == -PX_ECORRUPT)
+    if (rc == -PX_ECORRUPT && !s->has_flips)
         world_fail(w, "%s: an entry in the log is damaged", s->name);
+    if (rc == -PX_ECORRUPT)
+        server_die(s, "reading the log failed", rc);
 }
 
 void server_fetch(void *ctx, struct replica_fetch *job)

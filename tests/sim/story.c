@@ -27,16 +27,22 @@ static bool all_probed(const struct world *w, const bool core[])
     return true;
 }
 
+static void probe(struct world *w, const bool core[])
+{
+    for (size_t i = 0; i < w->server_count; i++) {
+        if (core[i] && server_is_up(w->servers[i]))
+            clients_probe(w->servers[i]);
+    }
+}
+
 static void must_recover(struct world *w, const bool core[])
 {
     px_ns begun = w->now;
     uint64_t took;
 
-    for (size_t i = 0; i < w->server_count; i++) {
-        if (core[i])
-            clients_probe(w->servers[i]);
-    }
+    clients_forget_probes(w);
     while (!all_probed(w, core)) {
+        probe(w, core);
         if (w->now > begun + RECOVERY_ELECTIONS * w->election)
             world_fail(w, "no progress %d election timeouts after healing",
                        RECOVERY_ELECTIONS);
@@ -56,8 +62,10 @@ static void draw_core(struct world *w, bool core[])
     while (left > 0) {
         size_t i = (size_t)world_draw(w, 0, w->server_count);
 
-        left -= !core[i];
+        if (core[i] || w->servers[i]->has_flips)
+            continue; /* who has lost entries does not vote */
         core[i] = true;
+        left--;
     }
 }
 
@@ -70,6 +78,8 @@ static bool is_quiet(const struct world *w)
     for (size_t i = 0; i < w->server_count; i++) {
         struct raft_status status;
 
+        if (!server_is_up(w->servers[i]))
+            return false;
         replica_get_status(w->servers[i]->replica, &status);
         if (i == 0)
             last = status.last.index;

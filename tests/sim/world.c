@@ -123,6 +123,13 @@ static void draw_times(struct world *w)
     w->is_bulky = world_chance(w, 10);
 }
 
+/* As many may lose what they have acknowledged as may be lost. */
+static void draw_flaky(struct world *w)
+{
+    for (size_t left = (w->server_count - 1) / 2; left > 0; left--)
+        w->is_flaky[world_draw(w, 0, w->server_count)] = true;
+}
+
 struct world *world_open(const struct world_options *options)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -134,6 +141,7 @@ struct world *world_open(const struct world_options *options)
     if (w->server_count == 0)
         w->server_count = world_chance(w, 60) ? 3 : world_draw(w, 1, 6);
     draw_times(w);
+    draw_flaky(w);
     w->check = check_new(w);
     w->wire = wire_new(w);
     for (size_t i = 0; i < w->server_count; i++)
