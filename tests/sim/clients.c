@@ -157,6 +157,7 @@ static void note_answer(struct client *c)
         break;
     case REQUEST_NO_EFFECT:
         w->counts[COUNT_NO_EFFECT]++;
+        w->counts[COUNT_NO_ROOM] += q->result.rc == -ENOSPC;
         history_fail(h, c->id);
         break;
     case REQUEST_UNKNOWN:
@@ -261,12 +262,13 @@ static void think(struct client *c)
 
 /* ---- Probes ---- */
 
+/* A refusal by the quota is an answer, too. */
 static void on_probed(struct request *q)
 {
     struct probe *p = (struct probe *)q;
 
     p->is_asked = false;
-    p->is_done = q->outcome == REQUEST_ANSWERED;
+    p->is_done = q->outcome == REQUEST_ANSWERED || q->result.rc == -ENOSPC;
 }
 
 bool clients_is_probed(const struct server *s)

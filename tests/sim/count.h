@@ -16,6 +16,7 @@
     X(OPERATIONS, "operations of clients")                         \
     X(OK, "  answered")                                            \
     X(NO_EFFECT, "  without effect")                               \
+    X(NO_ROOM, "    beyond the quota")                             \
     X(UNKNOWN, "  outcome unknown")                                \
     X(INTERRUPTS, "  interrupted, nothing having been proposed")   \
     X(OBJECTS, "objects checked for linearizability")              \

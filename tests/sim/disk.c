@@ -9,28 +9,10 @@
 #include "base/assert.h"
 #include "tests/sim/count.h"
 #include "tests/sim/disk_file.h"
+#include "tests/sim/disk_names.h"
 
 #define HANDLES_MAX 64
 #define PAGE_BYTES 4096u
-
-struct name {
-    char name[STORE_DISK_NAME_BYTES_MAX + 1];
-    struct disk_file *file;
-};
-
-struct names {
-    struct name *list;
-    size_t count;
-    size_t capacity;
-};
-
-/* Since the last sync_dir: @from gets @to's place (rename), @file the name
- * @to (create), or @from goes (remove). */
-struct change {
-    char from[STORE_DISK_NAME_BYTES_MAX + 1];
-    char to[STORE_DISK_NAME_BYTES_MAX + 1];
-    struct disk_file *file;
-};
 
 struct sim_disk {
     struct store_disk door; /* first */
@@ -51,66 +33,6 @@ struct sim_disk {
 
 /* ---- Names ---- */
 
-static struct disk_file **names_find(struct names *t, const char *name)
-{
-    for (size_t i = 0; i < t->count; i++) {
-        if (strcmp(t->list[i].name, name) == 0)
-            return &t->list[i].file;
-    }
-    return NULL;
-}
-
-static void names_set(struct names *t, const char *name, struct disk_file *f)
-{
-    struct disk_file **at = names_find(t, name);
-
-    if (at != NULL) {
-        *at = f;
-        return;
-    }
-    if (t->count == t->capacity) {
-        t->capacity = t->capacity == 0 ? 16 : 2 * t->capacity;
-        t->list = realloc(t->list, t->capacity * sizeof *t->list);
-        px_assert(t->list != NULL);
-    }
-    px_assert(strlen(name) <= STORE_DISK_NAME_BYTES_MAX);
-    (void)strcpy(t->list[t->count].name, name);
-    t->list[t->count++].file = f;
-}
-
-static void names_remove(struct names *t, const char *name)
-{
-    for (size_t i = 0; i < t->count; i++) {
-        if (strcmp(t->list[i].name, name) == 0) {
-            t->list[i] = t->list[--t->count];
-            return;
-        }
-    }
-}
-
-static void names_copy(struct names *to, const struct names *from)
-{
-    to->count = 0;
-    for (size_t i = 0; i < from->count; i++)
-        names_set(to, from->list[i].name, from->list[i].file);
-}
-
-static void change_names(struct names *t, const struct change *c)
-{
-    struct disk_file **from;
-
-    if (c->file != NULL) {
-        names_set(t, c->to, c->file);
-        return;
-    }
-    from = names_find(t, c->from);
-    if (from == NULL)
-        return; /* what made it is lost */
-    if (c->to[0] != '\0')
-        names_set(t, c->to, *from);
-    names_remove(t, c->from);
-}
-
 static void add_change(struct sim_disk *d, const char *from, const char *to,
                        struct disk_file *f)
 {
@@ -126,7 +48,7 @@ static void add_change(struct sim_disk *d, const char *from, const char *to,
     *c = (struct change){.file = f};
     (void)strcpy(c->from, from);
     (void)strcpy(c->to, to);
-    change_names(&d->now, c);
+    names_change(&d->now, c);
 }
 
 static bool is_used(struct sim_disk *d, const struct disk_file *f)
@@ -135,15 +57,7 @@ static bool is_used(struct sim_disk *d, const struct disk_file *f)
         if (d->handles[i].file == f)
             return true;
     }
-    for (size_t i = 0; i < d->now.count; i++) {
-        if (d->now.list[i].file == f)
-            return true;
-    }
-    for (size_t i = 0; i < d->durable.count; i++) {
-        if (d->durable.list[i].file == f)
-            return true;
-    }
-    return false;
+    return names_hold(&d->now, f) || names_hold(&d->durable, f);
 }
 
 /* Once no change is pending any more. */
@@ -471,7 +385,7 @@ static void lose_names(struct sim_disk *d)
 
     for (size_t i = 0; i < d->change_count; i++) {
         if (is_prefix ? i < prefix : coin(d))
-            change_names(&d->durable, &d->changes[i]);
+            names_change(&d->durable, &d->changes[i]);
         else
             d->counts[COUNT_NAMES_LOST]++;
     }

@@ -179,6 +179,8 @@ static void on_applied(struct fs_wait *wait, int rc,
 
     if (q->server->has_died)
         finish(q, REQUEST_UNKNOWN, 0); /* nobody is there to answer */
+    else if (rc == 0 && result->rc == -ENOSPC)
+        finish(q, REQUEST_NO_EFFECT, result->rc);
     else if (rc == 0)
         finish(q, REQUEST_ANSWERED, result->rc);
     else

@@ -132,6 +132,7 @@ static int open_replica(struct server *s, bool is_new)
         .view = s->view,
         .snapshot = s->storage.snapshot,
         .snapshot_bytes = w->snapshot_bytes,
+        .quota_bytes = w->quota_bytes,
     };
     struct raft_options *raft = &options.raft;
 

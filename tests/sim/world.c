@@ -120,6 +120,8 @@ static void draw_times(struct world *w)
     w->request_timeout = world_draw(w, 4, 12) * w->election;
     w->segment_bytes = UINT64_C(8192) << world_draw(w, 0, 8);
     w->snapshot_bytes = UINT64_C(8192) << world_draw(w, 0, 10);
+    if (world_chance(w, 10))
+        w->quota_bytes = UINT64_C(1024) << world_draw(w, 0, 6);
     w->is_bulky = world_chance(w, 10);
 }
 

@@ -56,6 +56,7 @@ struct world {
     px_ns request_timeout;
     uint64_t segment_bytes;
     uint64_t snapshot_bytes;    /* the log's growth after which one is made */
+    uint64_t quota_bytes;       /* 0: none */
     bool is_flaky[SERVERS_MAX]; /* bits flip on its disks: a minority */
     bool is_bulky; /* many large values, so snapshots of many pieces */
     uint64_t counts[COUNT_COUNT];
