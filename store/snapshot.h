@@ -73,9 +73,9 @@ int store_snapshot_save(struct store_state *s,
  * checked when they are read). Its name is durable on return: a process that
  * died between naming it and syncing that leaves one that the machine could
  * still forget, when the log begins behind it. What an interrupted save or
- * transfer left is removed. -ENOENT: there is none. @why says what is wrong with those that
- * were passed over, or is empty; none is for want of memory or files: then the
- * error is returned. */
+ * transfer left is removed. -ENOENT: there is none. @why says what is wrong
+ * with those that were passed over, or is empty; none is for a read that fails,
+ * or for want of memory or files: then the error is returned. */
 int store_snapshot_find(struct store_disk *disk, uint64_t stamp,
                         struct store_snapshot_info *info_out, char *why,
                         size_t why_size);

@@ -116,12 +116,12 @@ static int try_open(struct store_disk *disk, raft_index index, uint64_t stamp,
     return 0;
 }
 
-/* Errors that will be the same tomorrow; with others, an older snapshot would
- * be taken for want of memory. */
+/* What is wrong with the file itself. With another error the file may be good,
+ * and the log rest on it: without it, what is left of the log would count as
+ * damaged, and be cut away. */
 static bool is_of_the_file(int rc)
 {
-    return rc == -PX_ECORRUPT || rc == -PX_EFORMAT || rc == -PX_ECLUSTER ||
-           rc == -EIO;
+    return rc == -PX_ECORRUPT || rc == -PX_EFORMAT || rc == -PX_ECLUSTER;
 }
 
 int store_snapshot_find(struct store_disk *disk, uint64_t stamp,

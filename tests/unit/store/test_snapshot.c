@@ -168,6 +168,27 @@ static void what_is_found_stays(void **state)
     assert_int_equal(find(w, &found), -EIO);
 }
 
+/* The log may begin behind it: to go on without is to lose what it holds. */
+static void one_that_cannot_be_read_is_not_passed_over(void **state)
+{
+    struct world *w = *state;
+    raft_index found;
+    uint64_t n;
+    int rc;
+
+    (void)save(w);
+    w->m.fail_rc = -EIO;
+    for (n = 1;; n++) {
+        w->m.calls = 0;
+        w->m.fail_at = n;
+        rc = find(w, &found);
+        if (rc == 0)
+            break;
+        assert_int_equal(rc, -EIO);
+    }
+    assert_true(n > 3);
+}
+
 static void another_clusters_snapshot_is_refused(void **state)
 {
     struct world *w = *state;
@@ -318,6 +339,7 @@ int main(void)
         T(the_new_one_is_durable_before_the_older_ones_go),
         T(damaged_ends_are_passed_over_and_said),
         T(what_is_found_stays),
+        T(one_that_cannot_be_read_is_not_passed_over),
         T(another_clusters_snapshot_is_refused),
         T(a_load_into_a_folder_with_anything_is_refused),
         T(a_half_loaded_state_has_no_note_and_is_not_believed),
