@@ -137,8 +137,7 @@ static void check_kept(const struct server *s)
         world_fail(s->world,
                    "%s: its disk has lost term %" PRIu64 ", vote %" PRIu64,
                    s->name, r->durable.hard.term, r->durable.hard.voted_for);
-    if (s->storage.snapshot.pos.index < r->snapshot &&
-        !server_has_failed_disk(s)) /* one that can't be read is passed over */
+    if (s->storage.snapshot.pos.index < r->snapshot && !s->has_flips)
         world_fail(s->world, "%s: its disk has lost snapshot %" PRIu64, s->name,
                    r->snapshot);
     if (info->last < r->kept && info->fault == NULL &&
