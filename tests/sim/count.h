@@ -38,6 +38,7 @@
     X(SYNC_ERRORS, "failed syncs")                                 \
     X(BIT_FLIPS, "flipped bits")                                   \
     X(DISK_FULL, "writes on a full disk")                          \
+    X(LOG_WAITS, "  the log waited for room")                      \
     X(DISK_SLOW, "slow spells of a disk")                          \
     X(PAUSES, "pauses")                                            \
     X(PAUSES_WITHIN, "  within a step")                            \

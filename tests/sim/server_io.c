@@ -151,25 +151,43 @@ static int tell_recovered(struct server *s)
     return storage_recovered(&s->storage);
 }
 
+static int write_one(struct server *s, struct replica_write *w)
+{
+    int rc = w->has_reset ? reset_log(s, w->reset) : 0;
+
+    if (rc < 0)
+        return rc;
+    if (s->tried != w)
+        check_on_write(s, w); /* some of it may be there, even if it fails */
+    s->tried = w;
+    return store_log_write(s->storage.log, w->has_hard ? &w->hard : NULL,
+                           w->entries, w->count);
+}
+
+/* As much as there is room for. */
 static int write_group(struct server *s)
 {
     int rc = tell_recovered(s);
 
-    if (rc < 0)
-        return rc;
-    px_list_for_each (it, &s->writing) {
-        struct replica_write *w = px_list_entry(it, struct replica_write, link);
+    while (rc == 0 && !px_list_empty(&s->writes)) {
+        struct px_list *first = s->writes.next;
 
-        rc = w->has_reset ? reset_log(s, w->reset) : 0;
+        rc = write_one(s, px_list_entry(first, struct replica_write, link));
         if (rc < 0)
             break;
-        check_on_write(s, w);
-        rc = store_log_write(s->storage.log, w->has_hard ? &w->hard : NULL,
-                             w->entries, w->count);
-        if (rc < 0)
-            break;
+        px_list_push_back(&s->writing, px_list_pop_front(&s->writes));
+        s->tried = NULL;
     }
     return rc;
+}
+
+static void run_write_again(struct world *w, struct event *e)
+{
+    struct server *s = e->server;
+
+    (void)w;
+    free(e);
+    begin_writing(s);
 }
 
 static void begin_writing(struct server *s)
@@ -179,15 +197,20 @@ static void begin_writing(struct server *s)
     int rc;
 
     s->is_writing = true;
-    px_list_splice_back(&s->writing, &s->writes);
     rc = write_group(s);
-    if (rc < 0) {
+    if (rc < 0 && rc != -ENOSPC) {
         server_die(s, "writing the log failed", rc);
         return;
     }
     e = event_new(sizeof *e);
-    e->run = end_writing;
     e->drop = event_drop;
+    if (rc == -ENOSPC && px_list_empty(&s->writing)) {
+        w->counts[COUNT_LOG_WAITS]++;
+        e->run = run_write_again;
+        server_plan(s, e, world_draw(w, PX_NS_PER_MS, w->heartbeat));
+        return;
+    }
+    e->run = end_writing;
     server_plan(s, e, world_draw(w, 20 * PX_NS_PER_US, s->sync_time));
 }
 
