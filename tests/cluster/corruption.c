@@ -84,13 +84,26 @@ static uint64_t used_bytes(int fd)
     return 0;
 }
 
+static void flip_bit(struct campaign *k, const char *path, uint64_t at)
+{
+    uint8_t byte;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    assert_return_code(fd, errno);
+    assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
+    byte ^= (uint8_t)(1u << px_rand_below(&k->rand, 8));
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+    assert_return_code(fsync(fd), errno);
+    (void)close(fd);
+    print_message("%s, byte %" PRIu64 "\n", path, at);
+}
+
 /* Flips a bit of a file below @dir whose name ends in @end; false: there is
  * none. */
 static bool flip_one(struct campaign *k, const char *dir, const char *end)
 {
     const char *path;
-    uint64_t at;
-    uint8_t byte;
+    uint64_t used;
     int fd;
 
     wanted = end;
@@ -99,15 +112,11 @@ static bool flip_one(struct campaign *k, const char *dir, const char *end)
     if (path_count == 0)
         return false;
     path = paths[px_rand_below(&k->rand, path_count)];
-    fd = open(path, O_RDWR | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_return_code(fd, errno);
-    at = px_rand_below(&k->rand, used_bytes(fd));
-    assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
-    byte ^= (uint8_t)(1u << px_rand_below(&k->rand, 8));
-    assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
-    assert_return_code(fsync(fd), errno);
+    used = used_bytes(fd);
     (void)close(fd);
-    print_message("%s, byte %" PRIu64 "\n", path, at);
+    flip_bit(k, path, px_rand_below(&k->rand, used));
     return true;
 }
 
@@ -276,11 +285,81 @@ static void a_changed_byte_is_healed_and_never_shown(void **state)
     load_free(k.load);
 }
 
+/* ---- Nobody to repair it ---- */
+
+/* Its first segment's first record but one. */
+#define EARLY (4096u + 100u)
+
+/* Kills all, damages the logs of the first @damaged, and starts all again. */
+static void damage_early(struct campaign *k, int nodes, int damaged)
+{
+    char path[512];
+
+    cluster_kill_all(k->cluster);
+    for (int i = 0; i < damaged; i++) {
+        (void)snprintf(path, sizeof path, "%s/log/0000000001.log",
+                       cluster_data(k->cluster, i));
+        flip_bit(k, path, EARLY);
+    }
+    for (int i = 0; i < nodes; i++)
+        cluster_restart(k->cluster, i);
+}
+
+static void wait_for_words(struct cluster *c, int i, const char *words)
+{
+    uint64_t deadline = now_ms() + HEAL_MS_MAX;
+    char text[4096] = "";
+
+    while (cluster_get(c, i, "/health", text, sizeof text) != 503 ||
+           strstr(text, words) == NULL) {
+        if (now_ms() > deadline)
+            fail_msg("node %d says %s, not %s", i, text, words);
+        pause_ms(20);
+    }
+}
+
+static void a_node_alone_waits_and_says_why(void **state)
+{
+    struct campaign k = {0};
+
+    (void)state;
+    k.cluster = cluster_start(&(struct cluster_options){.nodes = 1});
+    damage_early(&k, 1, 1);
+    wait_for_words(k.cluster, 0, "its log to be repaired by nobody");
+    wait_for_words(k.cluster, 0, "0000000001.log is damaged at offset 4");
+    cluster_stop(k.cluster);
+}
+
+static void a_majority_that_forgot_elects_nobody_and_says_why(void **state)
+{
+    struct campaign k = {0};
+
+    (void)state;
+    k.cluster = cluster_start(&(struct cluster_options){.nodes = NODES});
+    damage_early(&k, NODES, NODES - 1);
+    for (int i = 0; i < NODES - 1; i++)
+        wait_for_words(k.cluster, i,
+                       "its log to be repaired by a leader: reaches 3 of 3");
+    wait_for_words(k.cluster, NODES - 1, "a leader: reaches 3 of 3");
+    /* For as long as there might have been an election. */
+    for (int looks = 0; looks < 20; looks++) {
+        for (int i = 0; i < NODES; i++)
+            assert_false(cluster_is_ready(k.cluster, i));
+        pause_ms(100);
+    }
+    cluster_stop(k.cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_changed_byte_is_healed_and_never_shown,
                                   cluster_teardown),
+        cmocka_unit_test_teardown(a_node_alone_waits_and_says_why,
+                                  cluster_teardown),
+        cmocka_unit_test_teardown(
+            a_majority_that_forgot_elects_nobody_and_says_why,
+            cluster_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
