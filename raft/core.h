@@ -142,6 +142,7 @@ struct raft {
     uint64_t hard_seq;    /* the one that holds @hard */
     px_ns disk_moved_at;  /* a write came back, or was handed out when none was
                              out: see disk.c */
+    px_ns applied_moved_at; /* something was applied, or nothing could be */
 
     /* Everyone. */
     px_ns now; /* of this step */
@@ -215,14 +216,19 @@ struct raft_pos raft_peer_match(const struct raft *r,
 
 /* ---- disk.c ---- */
 
-/* No write has come back for E/2, although one is out. */
-bool raft_is_disk_stuck(const struct raft *r);
-/* Leader with such a disk: it sends nothing that keeps others from electing. */
+/* No write has come back for E/2, although one is out; or nothing was applied
+ * for E, although something could be. */
+bool raft_is_stuck(const struct raft *r);
+/* Leader, and stuck: it sends nothing that keeps others from electing. */
 bool raft_is_silent(const struct raft *r);
 /* The number of a write that is handed out now. */
 uint64_t raft_disk_next(struct raft *r);
 /* All writes up to @seq are durable. */
 void raft_disk_done(struct raft *r, uint64_t seq);
+/* The state machine has applied up to @index. */
+void raft_disk_applied(struct raft *r, raft_index index);
+/* Before each step: is there anything to apply? */
+void raft_disk_look(struct raft *r);
 
 /* ---- elect.c ---- */
 

@@ -122,10 +122,10 @@ static void become_pre_candidate(struct raft *r)
     ask_for_votes(r, RAFT_MSG_PRE_VOTE, r->hard.term + 1);
 }
 
-/* R12, R14; and a disk that is stuck (disk.c) could not keep its vote. */
+/* R12, R14; and who is stuck (disk.c) could not keep its own vote. */
 static bool may_campaign(const struct raft *r)
 {
-    return r->installing == 0 && !raft_is_disk_stuck(r) &&
+    return r->installing == 0 && !raft_is_stuck(r) &&
            (!r->fault.is_faulty || px_mutant(FAULTY_CAMPAIGNS));
 }
 

@@ -301,10 +301,21 @@ static void on_durable(struct raft *r, struct raft_write write)
     raft_log_on_durable(&r->log, write);
     if (r->role == RAFT_CANDIDATE && raft_is_hard_durable(r))
         raft_on_own_vote_durable(r);
-    if (was_silent)
+    if (was_silent && !raft_is_silent(r))
         raft_speak_again(r);
     if (r->role == RAFT_LEADER && raft_commit_advance(r))
         raft_commit_tell_all(r);
+}
+
+static void on_applied(struct raft *r, raft_index applied)
+{
+    bool was_silent = raft_is_silent(r);
+
+    px_assert(applied <= raft_ready_index(r)); /* R3 */
+    raft_disk_applied(r, applied);
+    raft_configs_forget(r, r->log.applied);
+    if (was_silent && !raft_is_silent(r))
+        raft_speak_again(r);
 }
 
 static int on_input(struct raft *r, const struct raft_in *in)
@@ -323,9 +334,7 @@ static int on_input(struct raft *r, const struct raft_in *in)
         on_durable(r, in->durable);
         return 0;
     case RAFT_IN_APPLIED:
-        px_assert(in->applied <= raft_ready_index(r)); /* R3 */
-        raft_log_on_applied(&r->log, in->applied);
-        raft_configs_forget(r, r->log.applied);
+        on_applied(r, in->applied);
         return 0;
     case RAFT_IN_FETCHED:
         raft_on_fetched(r, in->fetched.peer, in->fetched.first,
@@ -359,6 +368,7 @@ int raft_step(struct raft *r, const struct raft_in *in, struct raft_out *out)
     px_assert(in->now >= r->now);
     r->now = in->now;
     draft_begin(r);
+    raft_disk_look(r);
     if (in->type != RAFT_IN_MSG)
         on_time(r);
     rc = on_input(r, in);

@@ -158,6 +158,73 @@ static void told_to_take_over_it_does_not(void **s)
     assert_int_equal(rig_status(g).term, 2);
 }
 
+/* ---- The state, on the same disk ---- */
+
+/* Committed, and flushed here: nothing but the state machine is behind. */
+static void commit_one(struct rig *g)
+{
+    rig_propose(g, "a", 1);
+    rig_sync(g);
+    rig_accept(g, 2, 2);
+    assert_int_equal(g->out.commit, 2);
+}
+
+static void a_leader_that_can_not_apply_falls_silent_too(void **s)
+{
+    struct rig *g = *s;
+
+    commit_one(g);
+    pass_with_echoes(g, RIG_E - 2 * RIG_H);
+    rig_pass(g, RIG_H);
+    assert_true(has_sent(g));
+    rig_pass(g, RIG_H);
+    assert_false(has_sent(g));
+    rig_propose(g, "b", 1);
+    assert_int_equal(g->rc, -EAGAIN);
+    rig_applied(g, 2);
+    assert_true(has_sent(g));
+    rig_propose(g, "b", 1);
+    assert_int_equal(g->rc, 0);
+}
+
+static void who_can_not_apply_does_not_campaign(void **s)
+{
+    struct rig *g = *s;
+
+    commit_one(g);
+    for (int i = 0; i < 100; i++) {
+        rig_pass(g, RIG_H);
+        assert_null(rig_any(g, 2, RAFT_MSG_PRE_VOTE));
+    }
+    assert_int_equal(rig_status(g).role, RAFT_FOLLOWER);
+    rig_applied(g, 2);
+    rig_pass(g, 2 * RIG_E);
+    assert_non_null(rig_any(g, 2, RAFT_MSG_PRE_VOTE));
+}
+
+/* A long way to go, in steps: each shows that it gets on. */
+static void who_applies_slowly_is_not_stuck(void **s)
+{
+    struct rig *g = *s;
+
+    for (int i = 0; i < 10; i++)
+        rig_propose(g, "a", 1);
+    rig_sync(g);
+    rig_accept(g, 2, 11);
+    for (raft_index i = 2; i <= 11; i++) {
+        pass_with_echoes(g, RIG_E - 2 * RIG_H);
+        rig_pass(g, RIG_H);
+        assert_true(has_sent(g));
+        rig_applied(g, i);
+    }
+    pass_with_echoes(g, 3 * RIG_E); /* and who has applied all is not */
+    rig_pass(g, RIG_H);
+    assert_true(has_sent(g));
+    assert_int_equal(rig_status(g).role, RAFT_LEADER);
+}
+
+/* ---- Others ---- */
+
 /* It knows who it would vote for; the vote itself waits for the disk. */
 static void it_agrees_to_others(void **s)
 {
@@ -219,6 +286,10 @@ int main(void)
                  rig_three_leading),
         rig_unit(it_steps_down_and_does_not_campaign, rig_three_leading),
         rig_unit(told_to_take_over_it_does_not, rig_three),
+        rig_unit(a_leader_that_can_not_apply_falls_silent_too,
+                 rig_three_leading),
+        rig_unit(who_can_not_apply_does_not_campaign, rig_three_leading),
+        rig_unit(who_applies_slowly_is_not_stuck, rig_three_leading),
         rig_unit(it_agrees_to_others, rig_three_leading),
         rig_unit(a_follower_with_a_stuck_disk_still_answers_heartbeats,
                  rig_three),

@@ -216,6 +216,7 @@ static void it_is_whole_once_it_holds_all_durably(void **s)
     assert_false(g->out.is_recovered); /* once */
     rig_msg(g, rig_heartbeat(2, 5, POS(5, 7), 7, 3));
     assert_null(rig_any(g, 2, RAFT_MSG_LOST));
+    rig_applied(g, 7);
     rig_pass(g, 2 * RIG_E);
     assert_int_equal(rig_status(g).role, RAFT_PRE_CANDIDATE);
     rig_msg(g, rig_vote(3, 6, POS(5, 7)));
