@@ -84,22 +84,6 @@ void store_apply_abort(struct store_state *s)
     mdb_txn_abort(kv.txn);
 }
 
-/* A disk with less is full, when a write to it went wrong. */
-#define FULL_BYTES (16u * PX_MIB)
-
-/* LMDB says EIO of a write that was cut short, which is how a disk that fills
- * up begins. */
-static int unless_full(struct store_state *s, int rc)
-{
-    uint64_t room;
-
-    if (rc == -EDQUOT)
-        return -ENOSPC;
-    if (rc == -EIO && s->disk->room(s->disk, &room) == 0 && room < FULL_BYTES)
-        return -ENOSPC;
-    return rc;
-}
-
 int store_apply_commit(struct store_state *s)
 {
     struct apply *a = &s->apply;
@@ -112,7 +96,7 @@ int store_apply_commit(struct store_state *s)
         store_meta_save(&a->kv, &a->meta);
     if (a->kv.rc < 0) {
         store_apply_abort(s);
-        return unless_full(s, a->kv.rc);
+        return store_disk_full_err(s->disk, a->kv.rc);
     }
     rc = mdb_txn_commit(a->kv.txn);
     a->kv.txn = NULL;
@@ -120,7 +104,7 @@ int store_apply_commit(struct store_state *s)
         return 0;
     a->kv.is_map_full = rc == MDB_MAP_FULL;
     store_apply_abort(s);
-    return unless_full(s, store_err(rc));
+    return store_disk_full_err(s->disk, store_err(rc));
 }
 
 /* ---- One entry ---- */

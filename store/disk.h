@@ -70,6 +70,11 @@ int store_disk_open(const char *dir, struct store_disk **disk_out);
 /* All files have been closed. NULL is accepted. */
 void store_disk_close(struct store_disk *d);
 
+/* @rc of a write to @d by another way than through it, LMDB's: -ENOSPC if it
+ * failed because the disk is full. LMDB says EIO of a write that was cut short,
+ * which is how a disk that fills up begins. */
+int store_disk_full_err(struct store_disk *d, int rc);
+
 /* Small files, whole, on any disk: disk_file.c. */
 
 /* Reads up to @size bytes from the beginning of @name; returns how many. */

@@ -5,8 +5,23 @@
  * so that there is the old one or the new one, and never a half. */
 #include <errno.h>
 
+#include "base/limits.h"
 #include "base/mutant.h"
 #include "store/disk.h"
+
+/* With less, a disk on which a write has failed is full. */
+#define FULL_BYTES (16u * PX_MIB)
+
+int store_disk_full_err(struct store_disk *d, int rc)
+{
+    uint64_t room;
+
+    if (rc == -EDQUOT)
+        return -ENOSPC;
+    if (rc == -EIO && d->room(d, &room) == 0 && room < FULL_BYTES)
+        return -ENOSPC;
+    return rc;
+}
 
 ssize_t store_disk_load(struct store_disk *d, const char *name, void *data,
                         size_t size)

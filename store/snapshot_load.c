@@ -105,9 +105,9 @@ static int fill(struct loading *l)
     for (;;) {
         rc = snapshot_reader_next(r);
         if (rc == 0)
-            return store_env_sync(&l->env);
+            return store_disk_full_err(r->disk, store_env_sync(&l->env));
         if (rc > 0)
-            rc = append_block(r, &l->env);
+            rc = store_disk_full_err(r->disk, append_block(r, &l->env));
         if (rc < 0)
             return rc;
         if (l->progress != NULL)
