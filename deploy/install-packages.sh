@@ -17,7 +17,7 @@ build=(gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libuv1-dev
 # To build the tests and to run them: the shells and tools that they prove to
 # work on the mount; hosts and a network of their own, and a slow disk.
 test=(libcmocka-dev bash dash busybox procps coreutils diffutils findutils tar
-    curl python3 iproute2 nftables strace)
+    curl python3 iproute2 nftables strace e2fsprogs mount)
 # To measure beside a peer. Starts an etcd of its own where systemd runs.
 bench=(etcd-server)
 # To check the style.

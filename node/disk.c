@@ -4,6 +4,11 @@
  * with one flush; while it flushes, the next group gathers. A failed write or
  * flush ends the process: nothing that the page cache then says is believed.
  *
+ * A full disk does not: whatever found no room, of the log, of the state or of a
+ * state that is built from a snapshot, has had no effect, and is done again
+ * every second until there is some. The others go on meanwhile, and raft makes
+ * way if it leads (raft/disk.c).
+ *
  * Applying: a small batch that is in memory is applied right here on the loop
  * (about ten microseconds, against two hand-overs of 60-80 each); anything
  * else goes to the apply thread. After an apply on the loop that took longer
@@ -33,40 +38,47 @@
 #define APPLY_HERE_NS_MAX (5 * PX_NS_PER_MS)
 #define APPLY_HERE_PAUSE_FACTOR 20
 #define APPLY_NOTE_INTERVAL PX_NS_PER_S
+#define FULL_PAUSE PX_NS_PER_S
 #define BACKGROUND_NICE 10 /* about a tenth of a processor that is wanted */
+
+/* ---- A full disk ---- */
+
+/* On the thread of @w, after something found no room. False: it is not to be
+ * done again, for the node stops. *@is_full: since the last attempt. */
+static bool wait_for_room(struct node *n, struct worker *w, const char *what,
+                          bool *is_full)
+{
+    if (!*is_full) {
+        *is_full = true;
+        atomic_fetch_add(&n->full_waits, 1);
+        px_note(PX_NOTE_WARN, "disk: full: waiting=%s folder=%s", what,
+                n->config.data_dir);
+    }
+    atomic_fetch_add(&n->full_retries, 1);
+    return worker_pause(w, FULL_PAUSE);
+}
+
+static void end_wait(struct node *n, const char *what, bool is_full)
+{
+    if (!is_full)
+        return;
+    atomic_fetch_sub(&n->full_waits, 1);
+    px_note(PX_NOTE_INFO, "disk: has room again: goes_on=%s", what);
+}
 
 /* ---- The log ---- */
 
-static int write_one(struct node *n, const struct replica_write *w)
+static int write_one(struct node *n, struct replica_write *w)
 {
-    int rc = w->has_reset ? store_log_reset(n->storage.log, w->reset) : 0;
+    int rc = 0;
 
+    if (w->has_reset)
+        rc = store_log_reset(n->storage.log, w->reset);
     if (rc < 0)
         return rc;
+    w->has_reset = false; /* not twice, should what follows find no room */
     return store_log_write(n->storage.log, w->has_hard ? &w->hard : NULL,
                            w->entries, w->count);
-}
-
-static int write_all(struct node *n, struct px_list *jobs)
-{
-    px_ns begun = node_now();
-    px_ns took;
-    int rc;
-
-    px_list_for_each (it, jobs) {
-        if (it == &n->recovered_job)
-            rc = storage_recovered(&n->storage);
-        else
-            rc = write_one(n, px_list_entry(it, struct replica_write, link));
-        if (rc < 0)
-            return rc;
-    }
-    rc = store_log_sync(n->storage.log);
-    took = node_now() - begun;
-    atomic_fetch_add_explicit(&n->sync_count, 1, memory_order_relaxed);
-    if (took > atomic_load_explicit(&n->sync_ns_max, memory_order_relaxed))
-        atomic_store_explicit(&n->sync_ns_max, took, memory_order_relaxed);
-    return rc;
 }
 
 /* What snapshots cover goes with the next write: there is no hurry. */
@@ -75,6 +87,47 @@ static int cut_head(struct node *n)
     raft_index index = atomic_exchange(&n->log_cut, 0);
 
     return index == 0 ? 0 : store_log_cut_head(n->storage.log, index);
+}
+
+/* A snapshot that is made meanwhile may make room. */
+static int write_patiently(struct node *n, struct replica_write *w)
+{
+    bool is_full = false;
+    int rc;
+
+    while ((rc = write_one(n, w)) == -ENOSPC) {
+        if (!wait_for_room(n, &n->log_worker, "log", &is_full))
+            return -ECANCELED;
+        rc = cut_head(n);
+        if (rc < 0)
+            return rc;
+        atomic_store(&n->flush_begun, node_now());
+    }
+    end_wait(n, "log", is_full);
+    return rc;
+}
+
+static int write_all(struct node *n, struct px_list *jobs)
+{
+    px_ns took;
+    int rc;
+
+    atomic_store(&n->flush_begun, node_now());
+    px_list_for_each (it, jobs) {
+        if (it == &n->recovered_job)
+            rc = storage_recovered(&n->storage);
+        else
+            rc = write_patiently(n,
+                                 px_list_entry(it, struct replica_write, link));
+        if (rc < 0)
+            return rc;
+    }
+    rc = store_log_sync(n->storage.log);
+    took = node_now() - atomic_exchange(&n->flush_begun, 0);
+    atomic_fetch_add_explicit(&n->sync_count, 1, memory_order_relaxed);
+    if (took > atomic_load_explicit(&n->sync_ns_max, memory_order_relaxed))
+        atomic_store_explicit(&n->sync_ns_max, took, memory_order_relaxed);
+    return rc;
 }
 
 /* Log thread. */
@@ -146,14 +199,24 @@ static int read_job(struct node *n, struct replica_apply *job)
 static int apply_job(struct node *n, struct replica_apply *job,
                      uint64_t work_max)
 {
-    int rc = job->from_log ? read_job(n, job) : 0;
+    int rc = store_apply_some(n->storage.state, job->entries, job->count,
+                              work_max, job->results, &job->orphans);
 
-    if (rc < 0)
-        return rc;
-    rc = store_apply_some(n->storage.state, job->entries, job->count, work_max,
-                          job->results, &job->orphans);
     if (rc > 0)
         job->applied = (size_t)rc;
+    return rc;
+}
+
+static int apply_patiently(struct node *n, struct replica_apply *job)
+{
+    bool is_full = false;
+    int rc;
+
+    while ((rc = apply_job(n, job, UINT64_MAX)) == -ENOSPC) {
+        if (!wait_for_room(n, &n->apply_worker, "state", &is_full))
+            return -ECANCELED;
+    }
+    end_wait(n, "state", is_full);
     return rc;
 }
 
@@ -161,10 +224,13 @@ static int apply_job(struct node *n, struct replica_apply *job,
 static void apply_work(void *ctx, struct px_list *jobs)
 {
     struct node *n = ctx;
+    struct replica_apply *job = n->apply_job;
+    int rc = 0;
 
-    px_assert(px_list_entry(jobs->next, struct replica_apply, link) ==
-              n->apply_job);
-    n->apply_rc = apply_job(n, n->apply_job, UINT64_MAX);
+    px_assert(px_list_entry(jobs->next, struct replica_apply, link) == job);
+    if (job->from_log)
+        rc = read_job(n, job);
+    n->apply_rc = rc < 0 ? rc : apply_patiently(n, job);
 }
 
 /* Of a long start, once a second. */
@@ -194,7 +260,8 @@ static void apply_done(void *ctx, struct px_list *jobs)
     replica_on_applied(n->replica, job, n->apply_rc);
 }
 
-static void apply_here(struct node *n, struct replica_apply *job)
+/* False: there is no room, and the thread has to wait for it. */
+static bool apply_here(struct node *n, struct replica_apply *job)
 {
     px_ns begun = node_now(); /* what it yields, the loop waits too */
     px_ns ended;
@@ -203,12 +270,14 @@ static void apply_here(struct node *n, struct replica_apply *job)
     if (worker_is_waiting(&n->log_worker))
         (void)sched_yield(); /* never fails on Linux */
     rc = apply_job(n, job, APPLY_HERE_WORK_MAX);
+    if (rc == -ENOSPC)
+        return false;
     ended = node_now();
-
     n->applied_here++;
     if (ended - begun > APPLY_HERE_NS_MAX || job->applied < job->count)
         n->apply_here_after = ended + APPLY_HERE_PAUSE_FACTOR * (ended - begun);
     replica_on_applied(n->replica, job, rc);
+    return true;
 }
 
 void disk_apply(void *ctx, struct replica_apply *job)
@@ -217,10 +286,8 @@ void disk_apply(void *ctx, struct replica_apply *job)
     struct px_list jobs;
 
     if (!job->from_log && job->bytes <= APPLY_HERE_BYTES_MAX &&
-        node_now() >= n->apply_here_after) {
-        apply_here(n, job);
+        node_now() >= n->apply_here_after && apply_here(n, job))
         return;
-    }
     px_assert(n->apply_job == NULL);
     n->apply_job = job;
     n->applied_by_thread++;
@@ -238,6 +305,22 @@ static void step_back(void)
     (void)setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE); /* a kindness only */
 }
 
+/* A state that can't be built has to be: its log is gone. What else finds no
+ * room is given up, and tried again later by who asked for it. */
+static int do_patiently(struct node *n, struct replica_snapshot_job *job)
+{
+    bool is_full = false;
+    int rc;
+
+    while ((rc = storage_do(&n->storage, job)) == -ENOSPC &&
+           job->what == REPLICA_LOAD) {
+        if (!wait_for_room(n, &n->snapshot_worker, "snapshot", &is_full))
+            return -ECANCELED;
+    }
+    end_wait(n, "snapshot", is_full);
+    return rc;
+}
+
 static void snapshot_work(void *ctx, struct px_list *jobs)
 {
     struct node *n = ctx;
@@ -247,7 +330,7 @@ static void snapshot_work(void *ctx, struct px_list *jobs)
         struct replica_snapshot_job *job =
             px_list_entry(it, struct replica_snapshot_job, link);
 
-        job->rc = storage_do(&n->storage, job);
+        job->rc = do_patiently(n, job);
     }
 }
 
@@ -394,6 +477,9 @@ void disk_get_counters(const struct node *n, struct disk_counters *out)
     out->log_syncs = atomic_load_explicit(&n->sync_count, memory_order_relaxed);
     out->log_sync_ns_max =
         atomic_load_explicit(&n->sync_ns_max, memory_order_relaxed);
+    out->full_waits = atomic_load(&n->full_waits);
+    out->full_retries = atomic_load(&n->full_retries);
+    out->flush_begun = atomic_load(&n->flush_begun);
     out->applied_here = n->applied_here;
     out->applied_by_thread = n->applied_by_thread;
 }

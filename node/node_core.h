@@ -21,6 +21,9 @@
 struct disk_counters {
     uint64_t log_syncs;
     uint64_t log_sync_ns_max;
+    uint64_t full_waits;   /* threads that wait for room now */
+    uint64_t full_retries; /* what found no room, each time */
+    px_ns flush_begun;     /* of writes that are not durable yet; 0: none */
     uint64_t applied_here; /* batches, on the loop */
     uint64_t applied_by_thread;
 };
@@ -65,6 +68,9 @@ struct node {
     _Atomic int log_rc;            /* the log thread's failure */
     _Atomic uint64_t sync_count;
     _Atomic uint64_t sync_ns_max;
+    _Atomic uint64_t full_waits; /* see struct disk_counters */
+    _Atomic uint64_t full_retries;
+    _Atomic px_ns flush_begun;
     struct replica_apply *apply_job; /* under way on the apply thread */
     int apply_rc;           /* the apply thread's, read when it is done */
     px_ns apply_here_after; /* no applying on the loop before */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/text.h"
 #include "node/node_core.h"
@@ -47,7 +48,7 @@ static char *line(const char *before, const char *word)
 /* ---- Health ---- */
 
 struct wait_text {
-    char text[1024];
+    char text[CONFIG_TEXT_MAX + 128];
 };
 
 /* Voters that this node reaches, itself included. */
@@ -81,6 +82,34 @@ static void add_fault(const struct node *n, const struct raft_status *s,
     px_text_add(text, ". %s", n->storage.found.fault);
 }
 
+static uint64_t free_bytes(const char *folder)
+{
+    struct statvfs st;
+
+    return statvfs(folder, &st) == 0 ? (uint64_t)st.f_bavail * st.f_frsize : 0;
+}
+
+/* Is it the disk that this node waits for? Then it says so in @text. */
+static bool waits_for_disk(const struct node *n, struct px_text *text)
+{
+    px_ns election = n->config.election_ticks * n->config.tick;
+    px_ns now = node_now();
+    struct disk_counters d;
+
+    disk_get_counters(n, &d);
+    if (d.full_waits > 0) {
+        px_text_add(text, "room: disk full: %llu bytes free at %s",
+                    (unsigned long long)free_bytes(n->config.data_dir),
+                    n->config.data_dir);
+        return true;
+    }
+    if (d.flush_begun == 0 || now < d.flush_begun + election / 2)
+        return false;
+    px_text_add(text, "its disk: a flush has taken %llu ms so far",
+                (unsigned long long)((now - d.flush_begun) / PX_NS_PER_MS));
+    return true;
+}
+
 /* What this node waits for; empty when it serves. A majority is reached and no
  * one leads: an election is under way. */
 static struct wait_text waits_for(const struct node *n)
@@ -91,7 +120,8 @@ static struct wait_text waits_for(const struct node *n)
 
     replica_get_status(n->replica, &status);
     px_text_init(&text, wait.text, sizeof wait.text);
-    if (replica_is_ready(n->replica) && !status.is_faulty)
+    if (waits_for_disk(n, &text) ||
+        (replica_is_ready(n->replica) && !status.is_faulty))
         return wait;
     if (status.is_faulty)
         add_fault(n, &status, &text);
@@ -192,6 +222,7 @@ static void add_disk_counters(const struct node *n, json_t *to)
     disk_get_counters(n, &d);
     set(to, "log_syncs", d.log_syncs);
     set(to, "log_sync_us_max", d.log_sync_ns_max / PX_NS_PER_US);
+    set(to, "disk_full_retries", d.full_retries);
     set(to, "applied_on_loop", d.applied_here);
     set(to, "applied_by_thread", d.applied_by_thread);
     net_get_counters(n->net, &net);

@@ -612,7 +612,7 @@ static int load(struct storage *s, struct replica_snapshot_job *job)
     int rc;
 
     rc = build(s, job->info.pos, why, sizeof why);
-    if (rc < 0)
+    if (rc < 0 && rc != -ENOSPC) /* then it is waited for */
         px_note(PX_NOTE_ERROR, "snapshot: can't be loaded: %s", why);
     return rc;
 }

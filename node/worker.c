@@ -83,6 +83,20 @@ void worker_give(struct worker *w, struct px_list *jobs)
     uv_cond_signal(&w->wake); /* outside: who wakes finds the mutex free */
 }
 
+bool worker_pause(struct worker *w, px_ns duration)
+{
+    uint64_t end = uv_hrtime() + duration;
+    bool goes_on;
+
+    uv_mutex_lock(&w->mutex);
+    for (uint64_t now = uv_hrtime(); !w->is_stopping && now < end;
+         now = uv_hrtime()) /* new jobs wake it, too */
+        (void)uv_cond_timedwait(&w->wake, &w->mutex, end - now);
+    goes_on = !w->is_stopping;
+    uv_mutex_unlock(&w->mutex);
+    return goes_on;
+}
+
 bool worker_is_waiting(struct worker *w)
 {
     bool is_waiting;

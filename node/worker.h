@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "base/list.h"
+#include "base/time.h"
 
 struct worker {
     uv_thread_t thread;
@@ -35,6 +36,9 @@ int worker_start(struct worker *w, uv_loop_t *loop, void *ctx,
 void worker_give(struct worker *w, struct px_list *jobs);
 /* Are there jobs that the thread has not taken up yet? Thread: loop. */
 bool worker_is_waiting(struct worker *w);
+/* Waits for @duration. False: at once, because the thread is to end. Thread: its
+ * own, within @work. */
+bool worker_pause(struct worker *w, px_ns duration);
 /* Ends the thread after the jobs it is at; what it had not begun stays in the
  * list `in`, what it has done in `out`. The async handle is being closed: run
  * the loop once more. Thread: loop. */

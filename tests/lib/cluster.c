@@ -331,6 +331,29 @@ static void end_node(struct cluster *c, int i, int sig, int expected)
                  status, expected, sig);
 }
 
+void cluster_move_data(struct cluster *c, int i, unsigned mib)
+{
+    struct node *n = &c->nodes[i];
+    char image[GUARD_PATH_MAX + 16];
+    char old[GUARD_PATH_MAX + 16];
+    char size[16];
+
+    assert_int_equal(n->pid, 0);
+    (void)snprintf(image, sizeof image, "%s.disk", n->data);
+    (void)snprintf(old, sizeof old, "%s.old", n->data);
+    (void)snprintf(size, sizeof size, "%uM", mib);
+    run_ok(STOP_MS_MAX, "truncate", "-s", size, image, NULL);
+    run_ok(STOP_MS_MAX, "mkfs.ext4", "-q", "-m", "0", image, NULL);
+    assert_return_code(rename(n->data, old), errno);
+    assert_return_code(mkdir(n->data, 0700), errno);
+    guard_set_paths(c->guard, c->options.nodes + i, n->data, "");
+    run_ok(STOP_MS_MAX, "mount", "-o", "loop", image, n->data, NULL);
+    /* What was allocated stays allocated. */
+    run_ok(STOP_MS_MAX, "sh", "-c", "cp -a --sparse=never $0/. $1", old,
+           n->data, NULL);
+    run_ok(STOP_MS_MAX, "rm", "-r", old, NULL);
+}
+
 void cluster_kill(struct cluster *c, int i)
 {
     assert_true(c->nodes[i].pid > 0);

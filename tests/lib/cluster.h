@@ -70,6 +70,9 @@ int cluster_has_ended(struct cluster *c, int i);
 void cluster_restart(struct cluster *c, int i);
 /* The same with one flag: "--distrust-state". */
 void cluster_restart_with(struct cluster *c, int i, const char *flag);
+/* Of a node that is down: its data goes to a disk of its own, of @mib, an ext4
+ * in a file, which is taken off and removed with the cluster. Once for each. */
+void cluster_move_data(struct cluster *c, int i, unsigned mib);
 /* Sends @sig to its process. */
 void cluster_signal(struct cluster *c, int i, int sig);
 
