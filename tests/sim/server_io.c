@@ -247,14 +247,6 @@ static void io_cut_log(void *ctx, raft_index index)
     s->log_cut = index;
 }
 
-/* No disk here loses what it was made to keep, so no log is ever faulty. */
-static void io_recovered(void *ctx)
-{
-    const struct server *s = ctx;
-
-    world_fail(s->world, "%s: its log was repaired", s->name);
-}
-
 /* ---- The rest ---- */
 
 static bool io_is_open(void *ctx, uint64_t inode)
