@@ -32,7 +32,9 @@ void check_on_open(struct server *s);
 void check_on_send(struct server *s, const struct raft_msg *msg);
 /* The log has been emptied, and begins behind @pos. */
 void check_on_reset(struct server *s, struct raft_pos pos);
-/* @write goes to the log now; all that went there is durable now. */
+/* @write is tried: from now on some of it may be there. It was written; all that
+ * was written is durable now. */
+void check_on_try(struct server *s, const struct replica_write *write);
 void check_on_write(struct server *s, const struct replica_write *write);
 void check_on_sync(struct server *s);
 void check_on_apply(struct server *s, const struct replica_apply *job);

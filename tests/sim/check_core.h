@@ -36,6 +36,8 @@ struct record {
     struct image written;
     raft_index kept;     /* both hold the same up to here */
     raft_index snapshot; /* a durable one covers all up to here */
+    raft_index damaged;  /* entries up to here were durable, and are lost: who
+                            was told of them may count them */
     raft_index commit;   /* looked at up to here */
     uint64_t looks;
 };

@@ -63,6 +63,23 @@ static void check_append_only(struct server *s, raft_index first)
     }
 }
 
+void check_on_try(struct server *s, const struct replica_write *write)
+{
+    struct record *r = record_of(s);
+
+    if (write->count == 0)
+        return;
+    if (write->first <= r->kept)
+        r->kept = write->first - 1; /* it may have been cut, and no more */
+    for (size_t i = 0; i < write->count; i++) {
+        const struct raft_entry *e = &write->entries[i];
+        raft_term prev = i > 0 ? write->entries[i - 1].pos.term
+                               : image_term(&r->written, e->pos.index - 1);
+
+        check_matching(s, e, prev);
+    }
+}
+
 void check_on_write(struct server *s, const struct replica_write *write)
 {
     struct record *r = record_of(s);
@@ -72,14 +89,9 @@ void check_on_write(struct server *s, const struct replica_write *write)
     if (write->count == 0)
         return;
     check_append_only(s, write->first);
-    if (write->first <= r->kept)
-        r->kept = write->first - 1;
-    for (size_t i = 0; i < write->count; i++) {
-        const struct raft_entry *e = &write->entries[i];
-
-        check_matching(s, e, image_term(&r->written, e->pos.index - 1));
-        image_set(&r->written, e->pos.index, e->pos.term);
-    }
+    for (size_t i = 0; i < write->count; i++)
+        image_set(&r->written, write->entries[i].pos.index,
+                  write->entries[i].pos.term);
 }
 
 static void copy_image(struct image *to, const struct image *from,
@@ -184,6 +196,8 @@ static void note_found(struct server *s)
     const struct store_log_info *info = &s->storage.found;
     size_t run = 0;
 
+    if (info->fault != NULL && r->durable.last > r->damaged)
+        r->damaged = r->durable.last;
     image_set(&r->written, info->base.index, info->base.term);
     for (raft_index i = info->first; i <= info->last; i++) {
         while (run + 1 < info->run_count && info->runs[run + 1].first <= i)
@@ -235,7 +249,8 @@ bool check_is_on_majority(const struct check *c, raft_index index,
     for (size_t i = 0; i < c->world->server_count; i++) {
         const struct record *r = &c->records[i];
 
-        count += index <= r->snapshot || image_term(&r->durable, index) == term;
+        count += index <= r->snapshot || index <= r->damaged ||
+                 image_term(&r->durable, index) == term;
     }
     return count > c->world->server_count / 2;
 }

@@ -321,7 +321,6 @@ static void close_replica(struct server *s)
     px_list_init(&s->writes); /* freed by the replica */
     px_list_init(&s->writing);
     s->is_writing = false;
-    s->tried = NULL;
     replica_close(s->replica);
     s->replica = NULL;
 }

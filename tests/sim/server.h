@@ -68,9 +68,8 @@ struct server {
     bool is_ending; /* its messages leave no more */
     bool has_died;  /* its answers reach nobody */
 
-    struct px_list writes;       /* wait for the log */
-    struct px_list writing;      /* written, not yet synced */
-    struct replica_write *tried; /* without room, perhaps in part; or NULL */
+    struct px_list writes;  /* wait for the log */
+    struct px_list writing; /* written, not yet synced */
     bool is_writing;
     bool is_recovered;      /* the log is whole again, and is to be told */
     raft_index log_cut;     /* the log's head may go up to here; 0: no more */

@@ -157,11 +157,12 @@ static int write_one(struct server *s, struct replica_write *w)
 
     if (rc < 0)
         return rc;
-    if (s->tried != w)
-        check_on_write(s, w); /* some of it may be there, even if it fails */
-    s->tried = w;
-    return store_log_write(s->storage.log, w->has_hard ? &w->hard : NULL,
-                           w->entries, w->count);
+    check_on_try(s, w);
+    rc = store_log_write(s->storage.log, w->has_hard ? &w->hard : NULL,
+                         w->entries, w->count);
+    if (rc == 0)
+        check_on_write(s, w);
+    return rc;
 }
 
 /* As much as there is room for. */
@@ -176,7 +177,6 @@ static int write_group(struct server *s)
         if (rc < 0)
             break;
         px_list_push_back(&s->writing, px_list_pop_front(&s->writes));
-        s->tried = NULL;
     }
     return rc;
 }

@@ -85,7 +85,6 @@ static int open_storage(struct server *s, char *why, size_t why_size)
 {
     char boot_id[BOOT_ID_BYTES];
     struct storage_options options = {
-        .term_disk = sim_disk_door(s->disks[SERVER_HOME]),
         .log_disk = sim_disk_door(s->disks[SERVER_LOG]),
         .term_disk = sim_disk_door(s->disks[SERVER_HOME]),
         .snapshot_disk = sim_disk_door(s->disks[SERVER_SNAPSHOTS]),
@@ -103,8 +102,6 @@ static int open_storage(struct server *s, char *why, size_t why_size)
     rc = storage_open(&s->storage, &options, why, why_size);
     if (rc < 0)
         return rc;
-    if (s->storage.found.fault != NULL) /* no disk here loses what it keeps */
-        world_fail(s->world, "%s: faulty: %s", s->name, s->storage.found.fault);
     count_storage(s);
     check_on_open(s);
     return store_view_new(s->storage.state, &s->view);
