@@ -135,13 +135,21 @@ static int remove_if_old(struct storage *s, const char *name)
 
 /* ---- States ---- */
 
-static int open_at(const struct storage *s, const char *path, bool distrust,
+enum trust {
+    TRUST,    /* it was made a moment ago */
+    VERIFY,   /* look through all of it first */
+    DISTRUST, /* empty it */
+};
+
+static int open_at(const struct storage *s, const char *path, enum trust trust,
                    struct store_state **state_out,
                    enum store_state_origin *origin_out, char *why,
                    size_t why_size)
 {
-    const struct store_state_options options = {
-        .dir = path, .boot_id = s->options.boot_id, .distrust = distrust};
+    const struct store_state_options options = {.dir = path,
+                                                .boot_id = s->options.boot_id,
+                                                .verify = trust == VERIFY,
+                                                .distrust = trust == DISTRUST};
 
     return store_state_open(&options, state_out, origin_out, why, why_size);
 }
@@ -181,7 +189,7 @@ static int build(struct storage *s, struct raft_pos pos, char *why,
                              path, s->options.boot_id, note_progress, &noted,
                              why, why_size);
     if (rc == 0)
-        rc = open_at(s, path, false, &s->loaded, &origin, why, why_size);
+        rc = open_at(s, path, TRUST, &s->loaded, &origin, why, why_size);
     if (rc == 0)
         px_assert(store_state_applied(s->loaded).index == pos.index);
     return rc;
@@ -262,8 +270,8 @@ static int open_state(struct storage *s, char *why, size_t why_size)
     number_path(s, s->generation, path);
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return say(why, why_size, path, -errno);
-    rc = open_at(s, path, s->options.distrust_state, &s->state, &origin, why,
-                 why_size);
+    rc = open_at(s, path, s->options.distrust_state ? DISTRUST : VERIFY,
+                 &s->state, &origin, why, why_size);
     if (rc < 0)
         return rc;
     s->is_rebuilt = origin == STORE_STATE_DISTRUSTED;
@@ -296,7 +304,7 @@ static int doubt_state(struct storage *s, char *why, size_t why_size)
     store_state_abandon(s->state);
     s->state = NULL;
     number_path(s, s->generation, path);
-    return open_at(s, path, true, &s->state, &origin, why, why_size);
+    return open_at(s, path, DISTRUST, &s->state, &origin, why, why_size);
 }
 
 /* The log begins behind what the state has: a snapshot was received and was

@@ -11,7 +11,10 @@
  *   a newer format  any           refused, and nothing is touched
  *
  * Distrusted files are removed before anything else happens; the log brings
- * everything back. So does a database that LMDB itself refuses to open. */
+ * everything back. So does a database that LMDB itself refuses to open, or whose
+ * records, looked at one by one where that is asked for, are not what was
+ * written. While they are looked at the note says damaged: should LMDB crash on
+ * what it finds, the next open does not look again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -181,15 +184,50 @@ static int open_database(struct store_state *s, uint64_t map_bytes, char *why,
     return 0;
 }
 
+/* -PX_ECORRUPT: what it holds is not what was written. */
+static int verify(struct store_state *s)
+{
+    struct store_view *view = NULL;
+    uint64_t hash = 0;
+    int rc = store_view_new(s, &view);
+
+    if (rc == 0)
+        rc = store_view_begin(view);
+    if (rc == 0) {
+        rc = store_view_hash(view, &hash);
+        store_view_end(view);
+    }
+    store_view_free(view);
+    return rc == 0 && hash != s->hash ? -PX_ECORRUPT : rc;
+}
+
+static int open_and_verify(struct store_state *s,
+                           const struct store_state_options *options,
+                           enum store_state_origin origin, char *why,
+                           size_t why_size)
+{
+    int rc = open_database(s, options->map_bytes, why, why_size);
+
+    if (rc < 0 || !options->verify || origin != STORE_STATE_KEPT)
+        return rc;
+    rc = verify(s);
+    if (rc < 0)
+        store_env_close(&s->env);
+    return rc;
+}
+
 static int open_or_rebuild(struct store_state *s,
                            const struct store_state_options *options,
                            enum store_state_origin *origin, char *why,
                            size_t why_size)
 {
-    int rc = open_database(s, options->map_bytes, why, why_size);
+    int rc = open_and_verify(s, options, *origin, why, why_size);
 
-    if (rc != -PX_ECORRUPT)
+    /* Memory: as much as the file says that it needs, if it is damaged. */
+    if (rc != -PX_ECORRUPT &&
+        (rc != -ENOMEM || !options->verify || *origin != STORE_STATE_KEPT))
         return rc;
+    atomic_store(&s->is_damaged, false); /* the next one is another */
     (void)snprintf(why, why_size, "the database can't be read: %s",
                    px_strerror(rc)); /* may be cut */
     *origin = STORE_STATE_DISTRUSTED;
@@ -251,6 +289,8 @@ int store_state_open(const struct store_state_options *options,
     struct store_state *s = state_new(options);
     enum store_state_origin origin = STORE_STATE_NEW;
     struct store_boot before = {0};
+    /* LMDB may crash on a damaged file: the next start then knows why. */
+    const bool is_doubted = options->verify;
     int rc;
 
     if (why_size > 0)
@@ -261,11 +301,13 @@ int store_state_open(const struct store_state_options *options,
     if (rc == 0)
         rc = judge(s, options, &before, &origin, why, why_size);
     if (rc == 0)
-        rc = note_boot(s, (struct store_boot){.is_clean = false});
+        rc = note_boot(s, (struct store_boot){.is_damaged = is_doubted});
     if (rc == 0)
         rc = open_or_rebuild(s, options, &origin, why, why_size);
-    /* A newer program's database was only looked at: it stays clean. */
-    if (rc == -PX_EFORMAT && before.is_clean)
+    if (rc == 0 && is_doubted)
+        rc = note_boot(s, (struct store_boot){.is_clean = false});
+    /* A newer program's database was only looked at: its note stays. */
+    if (rc == -PX_EFORMAT && before.id[0] != '\0')
         (void)store_boot_write(s->disk, &before); /* rc says enough */
     if (rc < 0)
         goto fail;

@@ -36,6 +36,9 @@ struct store_state_options {
     const char *dir; /* exists; the state owns it */
     const char *boot_id;
     bool distrust;      /* --distrust-state: rebuild in any case */
+    bool verify;        /* walk through all of a state that is to be kept, and
+                           compare its hash: bytes that the disk has changed
+                           since are found before anybody is shown them */
     uint64_t map_bytes; /* 0: the default, 1 TiB of address space */
 };
 
