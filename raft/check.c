@@ -107,8 +107,9 @@ static void check_role(const struct raft *r)
         px_implies(r->installing != 0, r->role == RAFT_FOLLOWER)); /* R12 */
     px_assert(r->installing <= r->hard.term);                      /* R12 */
     px_assert(
-        px_implies(r->fault.is_faulty, r->role == RAFT_FOLLOWER)); /* R14 */
-    px_assert(px_implies(r->role != RAFT_FOLLOWER, r->is_voter));  /* R5 */
+        px_implies(r->fault.is_faulty, r->role == RAFT_FOLLOWER));  /* R14 */
+    px_assert(px_implies(r->is_passive, r->role == RAFT_FOLLOWER)); /* R19 */
+    px_assert(px_implies(r->role != RAFT_FOLLOWER, r->is_voter));   /* R5 */
     px_assert(px_implies(r->role == RAFT_CANDIDATE || r->role == RAFT_LEADER,
                          r->hard.voted_for == r->id)); /* R5 */
     px_assert(

@@ -35,6 +35,7 @@
  *   R16 Only a leader hands over; once it has told the other, it has no lease.
  *   R17 The newest configuration in the log is in force; none behind the log.
  *   R18 Of a leader that has committed in its term, one at most is uncommitted.
+ *   R19 Who is passive is a follower.
  *
  *   Log:       L1 terms ascend   L2 durable, applied <= last
  *              L3 what is not durable is in memory   L4 sums are right
@@ -156,6 +157,7 @@ struct raft {
     uint32_t granted;     /* candidates: a bit for each member's grant */
     bool is_transfer;     /* candidate: on the word of the leader */
     raft_term installing; /* a snapshot comes in, sent in this term; 0: none */
+    bool is_passive;      /* it is not to lead, whatever its log holds */
     struct raft_reads reads;
     struct raft_fault fault;
     uint64_t refused; /* messages that no sound member sends to us */
@@ -241,6 +243,7 @@ void raft_on_pre_vote(struct raft *r, const struct raft_msg *m);
 void raft_on_vote(struct raft *r, const struct raft_msg *m);
 void raft_on_vote_reply(struct raft *r, const struct raft_msg *m);
 void raft_on_timeout_now(struct raft *r, const struct raft_msg *m);
+void raft_on_passive(struct raft *r, bool is_passive);
 /* A candidate's own vote counts once it is durable. */
 void raft_on_own_vote_durable(struct raft *r);
 /* Does stickiness forbid to vote for somebody else now (6.4, 4.2.3)? */

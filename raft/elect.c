@@ -122,10 +122,10 @@ static void become_pre_candidate(struct raft *r)
     ask_for_votes(r, RAFT_MSG_PRE_VOTE, r->hard.term + 1);
 }
 
-/* R12, R14; and who is stuck (disk.c) could not keep its own vote. */
+/* R12, R14, R19; and who is stuck (disk.c) could not keep its own vote. */
 static bool may_campaign(const struct raft *r)
 {
-    return r->installing == 0 && !raft_is_stuck(r) &&
+    return r->installing == 0 && !r->is_passive && !raft_is_stuck(r) &&
            (!r->fault.is_faulty || px_mutant(FAULTY_CAMPAIGNS));
 }
 
@@ -149,6 +149,13 @@ void raft_on_timeout_now(struct raft *r, const struct raft_msg *m)
     if (r->role == RAFT_FOLLOWER && m->from == r->leader && r->is_voter &&
         may_campaign(r))
         become_candidate(r, true);
+}
+
+void raft_on_passive(struct raft *r, bool is_passive)
+{
+    r->is_passive = is_passive;
+    if (is_passive && r->role != RAFT_FOLLOWER)
+        raft_become_follower(r, r->hard.term);
 }
 
 /* ---- Voting for others ---- */

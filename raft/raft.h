@@ -171,6 +171,9 @@ enum raft_in_type {
                               are refused until it does, or E has passed */
     RAFT_IN_INSTALLED, /* a snapshot is durable here, to be the state. While
                               installing, and no apply being under way */
+    RAFT_IN_PASSIVE,   /* the state here is not to be served, or is again: in
+                              between the replica neither leads nor campaigns;
+                              its log is sound, and it votes and acknowledges */
 };
 
 struct raft_in {
@@ -206,6 +209,7 @@ struct raft_in {
         } installed;
         const struct raft_change *change;
         raft_id transfer; /* to whom; 0: whoever lacks least */
+        bool is_passive;
     };
 };
 

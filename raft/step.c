@@ -357,6 +357,9 @@ static int on_input(struct raft *r, const struct raft_in *in)
         return raft_on_transfer(r, in->transfer);
     case RAFT_IN_INSTALLED:
         return raft_on_installed(r, in->installed.pos, in->installed.config);
+    case RAFT_IN_PASSIVE:
+        raft_on_passive(r, in->is_passive);
+        return 0;
     }
     px_assert_failed("a known input", __FILE__, __LINE__);
 }

@@ -211,6 +211,12 @@ void rig_installed_as(struct rig *g, struct raft_pos pos,
                              .installed = {.pos = pos, .config = config}});
 }
 
+void rig_passive(struct rig *g, bool is_passive)
+{
+    step(g,
+         (struct raft_in){.type = RAFT_IN_PASSIVE, .is_passive = is_passive});
+}
+
 void rig_lead(struct rig *g)
 {
     size_t majority = g->options.config.count / 2;
