@@ -139,6 +139,10 @@ static int operate(struct apply *a, const struct command *c,
         return store_apply_reap(a, c);
     case COMMAND_SET_QUOTA:
         return store_apply_set_quota(a, c, r);
+    case COMMAND_HASH:
+        r->claim = (struct store_claim){
+            .index = c->hashed_index, .hash = c->state_hash, .voter = c->voter};
+        return 0;
     }
     return -PX_EFORMAT; /* decode lets no other through */
 }

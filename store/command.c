@@ -96,6 +96,7 @@ enum rule_field {
     RULE_INODES = 1 << 3,
     RULE_NODE = 1 << 4, /* SESSION_OPEN: name and incarnation, no session */
     RULE_QUOTA = 1 << 5,
+    RULE_HASH = 1 << 6,
 };
 
 struct rule {
@@ -127,6 +128,7 @@ static const struct rule rules[] = {
     {COMMAND_RELEASE, RULE_INODES, 0, 0, 0, 0},
     {COMMAND_REAP, RULE_INODES, COMMAND_FORCE, 0, 0, 0},
     {COMMAND_SET_QUOTA, RULE_QUOTA, COMMAND_EXCLUSIVE, 0, 0, 0},
+    {COMMAND_HASH, RULE_HASH, 0, 0, 0, 0},
 };
 
 #define ATTRS_ALL                                                         \
@@ -204,6 +206,8 @@ static bool is_sound(const struct command *c)
     if ((fields & RULE_NEW_NAME) != 0 &&
         (c->new_parent == 0 || !name_is_sound(c->new_name)))
         return false;
+    if ((fields & RULE_HASH) != 0 && (c->hashed_index == 0 || c->voter == 0))
+        return false;
     if ((fields & RULE_INODES) != 0
             ? c->inode_count == 0 || c->inode_count > PX_RELEASE_INODES_MAX
             : c->inode_count != 0)
@@ -249,6 +253,9 @@ static void head_fill(Phalanx__Store__Command *head, const struct command *c)
     head->n_inodes = c->inode_count;
     head->inodes = (uint64_t *)(uintptr_t)c->inodes;
     head->incarnation = c->incarnation;
+    head->hashed_index = c->hashed_index;
+    head->state_hash = c->state_hash;
+    head->voter = c->voter;
 }
 
 int command_encode(const struct command *c, struct px_slice *slice_out)
@@ -313,6 +320,9 @@ static void command_fill(struct command *c, const Phalanx__Store__Command *head,
         .inodes = head->inodes,
         .inode_count = head->n_inodes,
         .incarnation = head->incarnation,
+        .hashed_index = head->hashed_index,
+        .state_hash = head->state_hash,
+        .voter = head->voter,
         .data = data,
         .data_size = data_size,
     };

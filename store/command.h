@@ -29,6 +29,7 @@ enum command_op {
     COMMAND_RELEASE = 11, /* this session holds these unlinked inodes no more */
     COMMAND_REAP = 12,    /* delete a bounded part of unlinked inodes */
     COMMAND_SET_QUOTA = 13,
+    COMMAND_HASH = 14,    /* a voter says what the hash of its state was */
 };
 
 enum command_flags {
@@ -93,6 +94,9 @@ struct command {
     const uint64_t *inodes; /* RELEASE, REAP */
     size_t inode_count;     /* <= PX_RELEASE_INODES_MAX */
     uint64_t incarnation;   /* SESSION_OPEN: of the node @name */
+    uint64_t hashed_index;  /* HASH: the state was applied up to here */
+    uint64_t state_hash;    /* and had this hash */
+    uint64_t voter;         /* at this member */
     const void *data;       /* WRITE: the bytes; SYMLINK: the target */
     size_t data_size;
 };

@@ -53,6 +53,7 @@ static uint64_t growth_max(const struct command *c)
     case COMMAND_SETATTR: /* a longer file has a longer hole */
     case COMMAND_RELEASE:
     case COMMAND_REAP:
+    case COMMAND_HASH:
     case COMMAND_SET_QUOTA:
         return 0;
     }

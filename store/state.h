@@ -29,6 +29,11 @@
  * has the root (1); numbers below 256 are reserved. */
 #define STORE_INODE_SESSION_SHIFT 40
 
+/* Replicas compare the hashes of their states (store_state_hash) at the indexes
+ * that this divides: the same number on all of them. Rarely enough to cost
+ * nothing, often enough that not much is built on a difference. */
+#define STORE_HASH_EVERY 4096u
+
 struct store_state;
 struct store_view;
 
@@ -82,6 +87,13 @@ struct raft_pos store_state_applied(const struct store_state *s);
 struct raft_pos store_state_hash(const struct store_state *s,
                                  uint64_t *hash_out);
 
+/* What a voter says that the hash of its state was, by COMMAND_HASH. */
+struct store_claim {
+    raft_index index; /* with all applied up to here; 0: nothing is said */
+    uint64_t hash;
+    raft_id voter;
+};
+
 /* The answer to one command. A refused command has changed nothing.
  *
  *   -PX_EFORMAT   the entry is no command
@@ -111,6 +123,8 @@ struct store_result {
                        session's number */
     uint64_t value; /* CREATE, WRITE, SETATTR: the size after it; SET_QUOTA: the
                        quota */
+    struct store_claim claim; /* HASH, when it takes effect; it changes nothing
+                                 in the state but the session's answers */
 };
 
 /* Inodes that lost their last name in a batch: each session is asked, by

@@ -42,6 +42,9 @@ static void assert_same(const struct command *a, const struct command *b)
     assert_int_equal(a->attr_uid, b->attr_uid);
     assert_int_equal(a->attr_gid, b->attr_gid);
     assert_int_equal(a->incarnation, b->incarnation);
+    assert_int_equal(a->hashed_index, b->hashed_index);
+    assert_int_equal(a->state_hash, b->state_hash);
+    assert_int_equal(a->voter, b->voter);
     assert_int_equal(a->inode_count, b->inode_count);
     for (size_t i = 0; i < a->inode_count; i++)
         assert_int_equal(a->inodes[i], b->inodes[i]);
@@ -129,6 +132,11 @@ static const struct command sound[] = {
      .flags = COMMAND_EXCLUSIVE,
      .session = 1,
      .offset = PX_QUOTA_BYTES_MAX},
+    {.op = COMMAND_HASH,
+     .session = 1,
+     .hashed_index = 4096,
+     .state_hash = UINT64_MAX,
+     .voter = UINT64_MAX - 1},
 };
 #define SOUND_COUNT (sizeof sound / sizeof sound[0])
 
@@ -253,7 +261,7 @@ static void malformed_fields_are_refused(void **state)
         assert_int_equal(decode_raw(&head, ""), -PX_EFORMAT); \
     } while (0)
     REFUSED(op, 0);
-    REFUSED(op, 14);
+    REFUSED(op, 15);
     REFUSED(op, UINT32_MAX);
     REFUSED(session, 0);
     REFUSED(session, 1u << 24);
@@ -269,6 +277,14 @@ static void malformed_fields_are_refused(void **state)
     assert_int_equal(decode_raw(&head, "data"), -PX_EFORMAT);
     head.op = COMMAND_SYMLINK;
     assert_int_equal(decode_raw(&head, "data"), 0);
+    assert_int_equal(decode_raw(&head, ""), -PX_EFORMAT);
+    head = raw_create();
+    head.op = COMMAND_HASH;
+    head.hashed_index = 1;
+    assert_int_equal(decode_raw(&head, ""), -PX_EFORMAT);
+    head.voter = 1;
+    assert_int_equal(decode_raw(&head, ""), 0);
+    head.hashed_index = 0;
     assert_int_equal(decode_raw(&head, ""), -PX_EFORMAT);
 }
 

@@ -42,6 +42,34 @@ static void a_command_sent_again_gets_its_first_answer(void **state)
     assert_int_equal(usage_of(fx).inodes, inodes);
 }
 
+/* What a voter says of its state is passed on, and leaves the tree alone. */
+static void a_hash_is_passed_on_once_and_changes_nothing_else(void **state)
+{
+    struct fixture *fx = *state;
+    struct command c = {.op = COMMAND_HASH,
+                        .session = fx->session,
+                        .sequence = 7,
+                        .floor = 7,
+                        .time = 1,
+                        .hashed_index = 4096,
+                        .state_hash = 0xabc,
+                        .voter = 3};
+    struct store_usage before = usage_of(fx), after;
+    struct store_result first = run_bare(fx, &c), again = run_bare(fx, &c);
+
+    assert_int_equal(first.rc, 0);
+    assert_int_equal(first.claim.index, 4096);
+    assert_int_equal(first.claim.hash, 0xabc);
+    assert_int_equal(first.claim.voter, 3);
+    assert_int_equal(again.rc, 0);
+    assert_int_equal(again.claim.index, 0);
+    after = usage_of(fx);
+    assert_int_equal(after.inodes, before.inodes);
+    assert_int_equal(after.data_bytes, before.data_bytes);
+    c.session = fx->session + 1; /* that never was */
+    assert_int_equal(run_bare(fx, &c).claim.index, 0);
+}
+
 static void a_refusal_sent_again_stays_a_refusal(void **state)
 {
     struct fixture *fx = *state;
@@ -287,6 +315,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(a_command_sent_again_gets_its_first_answer),
+        T(a_hash_is_passed_on_once_and_changes_nothing_else),
         T(a_refusal_sent_again_stays_a_refusal),
         T(sequences_may_arrive_in_any_order),
         T(below_the_floor_nobody_is_answered),
