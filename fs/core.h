@@ -164,6 +164,8 @@ void fs_rerun(struct fs_call *c);
 void fs_look(struct fs_call *c, fs_look_fn look);
 /* Calls @look with the local state as it is, unverified. */
 void fs_look_locally(struct fs_call *c, fs_look_fn look);
+/* Likewise, at the attributes of the root, which are shown in any case. */
+void fs_look_at_root(struct fs_call *c, fs_look_fn look);
 /* Proposes @cmd for @c. @finish is called once, with the outcome: -EINTR and
  * -ENOMEM, beside what the port says, if nothing was proposed. @keeps_data:
  * finish may run @c again, so a copy of its data is kept. */

@@ -94,6 +94,10 @@ struct fs_port {
      * all the same, and will it then stay? So it is while fs_is_shown, when
      * another node has replaced it between our LOOKUP and OPEN. NULL: never. */
     bool (*may_open)(void *ctx, uint64_t inode);
+    /* Is the local state known to be wrong? Then nothing of it is shown, not
+     * even unverified, but for the root's attributes, which lead to .phalanx/.
+     * NULL: never. */
+    bool (*is_quarantined)(void *ctx);
 };
 
 /* A stranger waits up to half a second for the first write to a staged open:

@@ -153,7 +153,7 @@ void fs_run_getattr(struct fs_call *c)
         return;
     }
     if (c->inode == STORE_ROOT_INODE && !is_ready(c->fs))
-        fs_look_locally(c, look_getattr);
+        fs_look_at_root(c, look_getattr);
     else
         fs_look(c, look_getattr);
 }

@@ -197,8 +197,23 @@ void fs_start(struct fs_call *c, fs_run_fn run)
     px_assert(c->req == NULL); /* F1: answered, or moved to the heap */
 }
 
+static bool is_quarantined(const struct fs *fs)
+{
+    return fs->port.is_quarantined != NULL &&
+           fs->port.is_quarantined(fs->port.ctx);
+}
+
 void fs_look_locally(struct fs_call *c, fs_look_fn look)
 {
+    if (is_quarantined(c->fs))
+        fs_reply_err(c, -EIO);
+    else
+        look_now(c, look);
+}
+
+void fs_look_at_root(struct fs_call *c, fs_look_fn look)
+{
+    px_assert(c->inode == STORE_ROOT_INODE);
     look_now(c, look);
 }
 

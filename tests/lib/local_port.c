@@ -159,8 +159,8 @@ static void port_read(void *ctx, struct fs_wait *w)
     struct local_port *p = ctx;
 
     p->asked_deadline = w->deadline;
-    if (is_refusing(p)) {
-        w->done(w, -EAGAIN, NULL);
+    if (is_refusing(p) || p->reads == LOCAL_QUARANTINED) {
+        w->done(w, is_refusing(p) ? -EAGAIN : -EIO, NULL);
         return;
     }
     px_list_push_back(&p->stuck_reads, &w->link);
@@ -191,6 +191,10 @@ static void port_propose(void *ctx, struct fs_wait *w, struct command *c)
     struct store_result result;
 
     p->asked_deadline = w->deadline;
+    if (p->reads == LOCAL_QUARANTINED) {
+        w->done(w, -EIO, NULL);
+        return;
+    }
     if (c->inode == 0 && (c->op == COMMAND_CREATE || c->op == COMMAND_MKDIR ||
                           c->op == COMMAND_SYMLINK))
         c->inode = local_number(&p->own);
@@ -282,7 +286,14 @@ static bool is_ready(void *ctx)
 {
     const struct local_port *p = ctx;
 
-    return p->reads != LOCAL_READS_REFUSED;
+    return p->reads != LOCAL_READS_REFUSED && p->reads != LOCAL_QUARANTINED;
+}
+
+static bool is_quarantined(void *ctx)
+{
+    const struct local_port *p = ctx;
+
+    return p->reads == LOCAL_QUARANTINED;
 }
 
 /* ---- The loop ---- */
@@ -438,6 +449,7 @@ int local_port_open(const struct local_port_options *options,
         .status = status,
         .is_ready = is_ready,
         .may_open = may_open,
+        .is_quarantined = is_quarantined,
     };
     enum store_state_origin origin;
     int rc;

@@ -44,6 +44,7 @@ enum local_reads {
     LOCAL_READS_STUCK,     /* wait, until the knob is turned */
     LOCAL_READS_REFUSED,   /* -EAGAIN: there is no leader */
     LOCAL_READS_TIMED_OUT, /* -EAGAIN, while a leader is thought to be there */
+    LOCAL_QUARANTINED,     /* -EIO, and commands too: the state is not shown */
 };
 void local_port_set_reads(struct local_port *p, enum local_reads reads);
 

@@ -2,7 +2,9 @@
  * and what the errors look like. */
 #include "tests/unit/fs/fixture.h"
 
+#include <dirent.h>
 #include <sched.h>
+#include <sys/statvfs.h>
 
 static int64_t served_at_once(void)
 {
@@ -107,6 +109,47 @@ static void the_root_is_verified_while_there_is_a_leader(void **state)
     assert_int_equal(errno, EAGAIN);
     local_port_set_reads(port, LOCAL_READS_REFUSED);
     assert_int_equal(stat(mount_dir, &st), 0);
+}
+
+/* Neither by name, nor what is open, nor what needs no majority otherwise. */
+static void a_state_in_quarantine_shows_nothing_but_its_health(void **state)
+{
+    char path[160];
+    char text[64] = "";
+    struct statvfs fs;
+    struct stat st;
+    int file, looked_up, health;
+
+    (void)state;
+    put("f", "x");
+    file = open("f", O_RDWR | O_CLOEXEC);
+    looked_up = open("f", O_PATH | O_CLOEXEC);
+    assert_true(file >= 0 && looked_up >= 0);
+    local_port_set_reads(port, LOCAL_QUARANTINED);
+    assert_int_equal(read(file, text, 1), -1);
+    assert_int_equal(errno, EIO);
+    assert_int_equal(write(file, "y", 1), -1);
+    assert_int_equal(errno, EIO);
+    assert_int_equal(stat("f", &st), -1);
+    assert_int_equal(errno, EIO);
+    assert_int_equal(mkdir("d", 0755), -1);
+    assert_int_equal(errno, EIO);
+    assert_null(opendir(mount_dir));
+    assert_int_equal(errno, EIO);
+    assert_int_equal(statvfs(mount_dir, &fs), -1);
+    assert_int_equal(errno, EIO);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", looked_up);
+    assert_int_equal(open(path, O_RDONLY | O_CLOEXEC), -1);
+    assert_int_equal(errno, EIO);
+    (void)snprintf(path, sizeof path, "%s/.phalanx/health", mount_dir);
+    health = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(health >= 0);
+    assert_true(read(health, text, sizeof text - 1) > 0);
+    assert_int_equal(close(health), 0);
+    local_port_set_reads(port, LOCAL_READS_DIRECT);
+    assert_text("f", "x");
+    assert_int_equal(close(looked_up), 0);
+    assert_int_equal(close(file), 0);
 }
 
 /* The kernel asks twice for a name that it knows. */
@@ -431,6 +474,7 @@ int main(void)
         mount_test(without_a_majority_a_read_says_eagain),
         mount_test(status_is_told_without_a_majority),
         mount_test(the_root_is_verified_while_there_is_a_leader),
+        mount_test(a_state_in_quarantine_shows_nothing_but_its_health),
         mount_test(a_known_name_waits_for_one_deadline_only),
         mount_test(an_unknown_outcome_says_etimedout),
         mount_test(what_waited_at_a_staged_open_keeps_its_deadline),
