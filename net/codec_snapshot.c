@@ -8,6 +8,8 @@
 /* Of what we send: pieces, and only they, carry bytes; all lies in the file. */
 static bool is_sound(const struct net_snapshot *s)
 {
+    if (s->what == NET_SNAPSHOT_ASK)
+        return s->pos.index > 0 && s->data.size == 0;
     if (s->pos.index == 0 || s->pos.term == 0 || s->bytes == 0)
         return false;
     if (s->offset > s->bytes)
@@ -51,7 +53,7 @@ int net_decode_snapshot(const struct net_frame_in *frame,
     struct net_snapshot s;
 
     if (head == NULL || head->what < NET_SNAPSHOT_OFFER ||
-        head->what > NET_SNAPSHOT_REFUSED)
+        head->what > NET_SNAPSHOT_ASK)
         return -EPROTO;
     s = (struct net_snapshot){.what = (enum net_snapshot_what)head->what,
                               .from = head->from,

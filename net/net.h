@@ -51,6 +51,8 @@ enum net_snapshot_what {
     NET_SNAPSHOT_PIECE = 3, /* @data lies at @offset */
     NET_SNAPSHOT_DONE = 4,  /* it is installed, or not needed any more */
     NET_SNAPSHOT_REFUSED = 5, /* not now: offer it again later */
+    NET_SNAPSHOT_ASK = 6, /* offer one of pos.index or later; what else there is
+                             to say of one is left out */
 };
 
 struct net_snapshot {

@@ -243,6 +243,7 @@ px_ns snapshots_deadline(const struct replica *r);
 void transfer_out_start(struct replica *r, raft_id peer);
 void transfer_out_on_want(struct replica *r, const struct net_snapshot *s);
 void transfer_out_on_end(struct replica *r, const struct net_snapshot *s);
+void transfer_out_on_ask(struct replica *r, const struct net_snapshot *s);
 void transfer_out_on_read(struct replica *r, struct replica_snapshot_job *job,
                           int rc);
 bool transfer_out_is_busy(const struct replica *r);

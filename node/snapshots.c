@@ -145,6 +145,9 @@ void replica_on_transfer(struct replica *r, const struct net_snapshot *s)
     case NET_SNAPSHOT_REFUSED:
         transfer_out_on_end(r, s);
         break;
+    case NET_SNAPSHOT_ASK:
+        transfer_out_on_ask(r, s);
+        break;
     }
 }
 

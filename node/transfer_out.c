@@ -98,6 +98,19 @@ void transfer_out_start(struct replica *r, raft_id peer)
         .peer = peer, .info = r->snapshots.newest, .moved_at = replica_now(r)};
 }
 
+/* A peer's own state is not good, though its log may be: raft knows nothing of
+ * this transfer. If what there is lies before what it can use, one is made; it
+ * asks again. */
+void transfer_out_on_ask(struct replica *r, const struct net_snapshot *s)
+{
+    if (r->status.role != RAFT_LEADER || find(r, s->from) != NULL)
+        return; /* who leads is asked; or it is under way */
+    if (r->snapshots.newest.pos.index >= s->pos.index)
+        transfer_out_start(r, s->from);
+    else if (r->applied >= s->pos.index && !r->snapshots.is_saving)
+        replica_want_snapshot(r);
+}
+
 /* ---- Pieces ---- */
 
 static bool has_piece(const struct transfer_out *t)

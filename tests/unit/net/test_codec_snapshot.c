@@ -34,7 +34,7 @@ static void every_message_of_a_transfer_round_trips(void **state)
     struct px_slice data = px_slice_copy("snapshot", 8);
 
     (void)state;
-    for (int what = NET_SNAPSHOT_OFFER; what <= NET_SNAPSHOT_REFUSED; what++) {
+    for (int what = NET_SNAPSHOT_OFFER; what <= NET_SNAPSHOT_ASK; what++) {
         struct net_snapshot s = sample;
         struct net_snapshot back;
         struct net_frame_in in;
@@ -90,12 +90,16 @@ static void what_no_node_would_send_is_refused(void **state)
                                        .term = 3,
                                        .pos = {3, 4},
                                        .bytes = 8};
+    const struct net_snapshot ask = {
+        .what = NET_SNAPSHOT_ASK, .from = 2, .term = 3, .pos = {0, 4}};
     struct px_slice data = small.data;
     struct px_slice none = {0};
 
     (void)state;
     expect_refused(&offer, TAG_WHAT, 0, none);
-    expect_refused(&offer, TAG_WHAT, NET_SNAPSHOT_REFUSED + 1, none);
+    expect_refused(&offer, TAG_WHAT, NET_SNAPSHOT_ASK + 1, none);
+    expect_refused(&ask, TAG_INDEX, 0, none);
+    expect_refused(&ask, TAG_INDEX, 4, data);
     expect_refused(&offer, TAG_INDEX, 0, none);
     expect_refused(&offer, TAG_BYTES, 0, none);
     expect_refused(&offer, TAG_BYTES, 8, data); /* an offer with bytes */
