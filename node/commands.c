@@ -115,6 +115,8 @@ void replica_propose(struct replica *r, struct fs_wait *w, struct command *c)
     r->counters.commands++;
     if (r->is_stopping || w->deadline <= replica_now(r)) {
         rc = -EAGAIN;
+    } else if (replica_is_quarantined(r)) {
+        rc = -EIO;
     } else if (quota_refuses(r, c)) {
         rc = encode_unstamped(w, c);
         if (rc == 0)
@@ -305,6 +307,27 @@ static void expire_all(struct replica *r, px_ns now)
     cs->expire_at = earlier(window_earliest(cs),
                             earlier(replica_earliest(&cs->queue),
                                     replica_earliest(&r->quota.waiting)));
+}
+
+void commands_refuse(struct replica *r)
+{
+    struct commands *cs = &r->commands;
+    struct px_list *link;
+
+    for (uint64_t s = cs->floor; s < cs->next_sequence; s++) {
+        struct fs_wait *w = *commands_slot(cs, s);
+
+        if (w != NULL && w->id == s)
+            complete(r, w, w->state == WAIT_SENT ? -PX_EUNKNOWN : -EIO, NULL);
+    }
+    px_list_splice_back(&cs->queue, &r->quota.waiting);
+    while ((link = px_list_pop_front(&cs->queue)) != NULL) {
+        struct fs_wait *w = px_list_entry(link, struct fs_wait, link);
+
+        px_slice_unref(&w->command);
+        w->done(w, -EIO, NULL);
+    }
+    cs->expire_at = PX_NS_NEVER;
 }
 
 void commands_expire(struct replica *r, px_ns now)

@@ -282,6 +282,8 @@ static int open_replica(struct node *n, bool is_new)
         .view = n->view,
         .snapshot = n->storage.snapshot,
         .snapshot_bytes = c->snapshot_bytes,
+        .hash_every = STORE_HASH_EVERY,
+        .divergence = n->storage.divergence,
     };
     struct raft_options *raft = &options.raft;
 

@@ -216,6 +216,8 @@ void orphans_turn(struct replica *r, px_ns now)
 {
     struct orphans *o = &r->orphans;
 
+    if (replica_is_quarantined(r))
+        return; /* what its state says of them may be wrong */
     look_at_closed(r);
     if (r->commands.session == 0)
         return;
@@ -232,7 +234,7 @@ px_ns orphans_deadline(const struct replica *r)
     const struct orphans *o = &r->orphans;
     px_ns deadline = PX_NS_NEVER;
 
-    if (r->commands.session == 0)
+    if (r->commands.session == 0 || replica_is_quarantined(r))
         return deadline;
     if (!o->is_releasing)
         deadline = o->release_at;

@@ -85,6 +85,13 @@ static bool fs_may_open_orphan(void *ctx, uint64_t inode)
     return replica_may_open(n->replica, inode);
 }
 
+static bool fs_is_quarantined(void *ctx)
+{
+    struct node *n = ctx;
+
+    return replica_is_quarantined(n->replica);
+}
+
 struct fs_port port_for_fs(struct node *n)
 {
     return (struct fs_port){
@@ -100,6 +107,7 @@ struct fs_port port_for_fs(struct node *n)
         .status = fs_status,
         .is_ready = fs_is_ready,
         .may_open = fs_may_open_orphan,
+        .is_quarantined = fs_is_quarantined,
     };
 }
 

@@ -17,7 +17,7 @@ int replica_try_read(struct replica *r)
 {
     raft_index index;
 
-    if (r->is_stopping || r->commands.session == 0)
+    if (r->is_stopping || r->commands.session == 0 || replica_is_quarantined(r))
         return -EAGAIN;
     if (!raft_lease_read(r->raft, replica_now(r), &index))
         return -EAGAIN;
@@ -31,6 +31,10 @@ void replica_read(struct replica *r, struct fs_wait *w)
 {
     if (r->is_stopping || w->deadline <= replica_now(r)) {
         w->done(w, -EAGAIN, NULL);
+        return;
+    }
+    if (replica_is_quarantined(r)) {
+        w->done(w, -EIO, NULL);
         return;
     }
     w->state = WAIT_READ;
@@ -99,6 +103,18 @@ void reads_expire(struct replica *r, px_ns now)
         w->done(w, -EAGAIN, NULL);
     }
     r->reads.expire_at = replica_earliest(&r->reads.list);
+}
+
+void reads_refuse(struct replica *r)
+{
+    struct px_list *link;
+
+    while ((link = px_list_pop_front(&r->reads.list)) != NULL) {
+        struct fs_wait *w = px_list_entry(link, struct fs_wait, link);
+
+        w->done(w, -EIO, NULL);
+    }
+    r->reads.expire_at = PX_NS_NEVER;
 }
 
 px_ns reads_deadline(const struct replica *r)

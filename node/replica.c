@@ -252,12 +252,13 @@ int replica_hand_over(struct replica *r)
 static void fill_job(struct replica *r)
 {
     struct replica_apply *job = r->apply_job;
+    raft_index limit = hashes_limit(r);
     size_t max = PX_BATCH_ENTRIES_MAX;
 
     job->first = r->applied + 1;
-    job->last = r->commit;
-    if (r->commit - r->applied < max)
-        max = (size_t)(r->commit - r->applied);
+    job->last = r->commit < limit ? r->commit : limit;
+    if (job->last - r->applied < max)
+        max = (size_t)(job->last - r->applied);
     job->count = raft_committed(r->raft, job->first, job->entries, max);
     job->from_log = job->count == 0;
     job->bytes = 0;
@@ -282,7 +283,7 @@ static bool apply_some(struct replica *r)
     raft_index before = r->applied;
 
     if (r->is_applying || r->applied >= r->commit ||
-        r->in.state == TRANSFER_LOADED)
+        r->in.state == TRANSFER_LOADED || replica_is_quarantined(r)) /* N7 */
         return false;
     fill_job(r);
     r->is_applying = true;
@@ -304,7 +305,11 @@ void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
         r->counters.entries_applied += job->applied;
         r->counters.batches_applied++;
         in.applied = r->applied;
-        (void)replica_step(r, &in); /* it has no error to report */
+        if (in.applied > r->status.applied) /* not again, after a quarantine */
+            (void)replica_step(r, &in);     /* it has no error to report */
+        hashes_on_applied(r, job);
+    }
+    if (rc >= 0 && !replica_is_quarantined(r)) { /* N7 */
         for (size_t i = 0; i < job->applied; i++)
             commands_on_result(r, &job->results[i]);
         orphans_add(r, &job->orphans); /* a session may just have opened */
@@ -344,10 +349,12 @@ void replica_turn(struct replica *r)
     transfer_in_turn(r, now);
     transfer_out_turn(r, now);
     snapshots_turn(r, now);
+    quarantine_turn(r, now);
     do {
         reads_on_applied(r);
         orphans_turn(r, now);
         quota_turn(r, now);
+        hashes_turn(r, now);
         tell_missed(r);
         commands_send(r);
         reads_ask(r);
@@ -367,6 +374,7 @@ px_ns replica_deadline(const struct replica *r)
     deadline = min_ns(deadline, transfer_out_deadline(r));
     deadline = min_ns(deadline, transfer_in_deadline(r));
     deadline = min_ns(deadline, quota_deadline(r));
+    deadline = min_ns(deadline, quarantine_deadline(r));
     return min_ns(deadline, orphans_deadline(r));
 }
 
@@ -399,9 +407,11 @@ int replica_open(const struct replica_options *options,
     r->snapshots.bytes_min = options->snapshot_bytes;
     r->applied = raft.applied;
     r->commit = raft.applied;
+    quarantine_init(r, &options->divergence);
     reads_init(r);
     orphans_init(r);
     quota_init(r, options->quota_bytes);
+    hashes_init(r, options->hash_every);
     rc = commands_init(r);
     if (rc < 0)
         goto fail;
@@ -471,7 +481,8 @@ void replica_get_counters(const struct replica *r, struct replica_counters *out)
 
 bool replica_is_ready(const struct replica *r)
 {
-    if (r->commands.session == 0 || r->status.is_installing)
+    if (r->commands.session == 0 || r->status.is_installing ||
+        replica_is_quarantined(r))
         return false;
     if (r->status.role == RAFT_LEADER)
         return r->status.can_serve;

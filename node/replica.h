@@ -74,6 +74,14 @@ enum replica_snapshot_what {
     REPLICA_READ,  /* a piece of a snapshot, for a follower */
     REPLICA_STORE, /* a piece that the leader sent, into a file of its own */
     REPLICA_LOAD,  /* a snapshot that is all here, into a new state beside */
+    REPLICA_MARK,  /* the state is wrong: so that every start knows it */
+};
+
+/* Where the state here was found to differ from what a majority has. */
+struct replica_divergence {
+    raft_index index; /* 0: it does not */
+    uint64_t own;     /* the hashes of the states there */
+    uint64_t others;
 };
 
 /* Work on snapshots: in the background, one after the other of each kind. */
@@ -88,7 +96,8 @@ struct replica_snapshot_job {
     uint64_t offset;
     size_t size;          /* READ */
     struct px_slice data; /* READ: filled in, referenced. STORE: held. */
-    int rc;               /* of whoever does it */
+    struct replica_divergence divergence; /* MARK */
+    int rc;                               /* of whoever does it */
 };
 
 /* The world. All calls return at once; what takes time ends in an on_*. */
@@ -144,6 +153,10 @@ struct replica_options {
     uint64_t snapshot_bytes; /* the log's growth after which one is made */
     uint64_t quota_bytes;    /* that a cluster without one is given, should this
                                 node lead it; 0: none */
+    /* States are compared at the indexes that it divides: STORE_HASH_EVERY, or
+     * less in a test; the same on all nodes. 0: they are not. */
+    raft_index hash_every;
+    struct replica_divergence divergence; /* as the state was marked */
 };
 
 struct replica_counters {
@@ -164,6 +177,9 @@ struct replica_counters {
     uint64_t snapshots_sent;      /* and installed by the follower */
     uint64_t snapshots_installed; /* received */
     uint64_t log_repairs;         /* a damaged log became whole again */
+    uint64_t hashes_equal;        /* points where a majority has what we have */
+    uint64_t hashes_undecided; /* where nodes differ, and no majority agrees */
+    uint64_t divergences;      /* where a majority has something else */
 };
 
 int replica_open(const struct replica_options *options,
@@ -222,6 +238,10 @@ void replica_get_counters(const struct replica *r,
                           struct replica_counters *out);
 /* Has a leader, a session, a state of its own, and so serves. */
 bool replica_is_ready(const struct replica *r);
+/* Its state is wrong, and is about to be replaced: nothing of it is served. */
+bool replica_is_quarantined(const struct replica *r);
+void replica_get_divergence(const struct replica *r,
+                            struct replica_divergence *out);
 /* Of the snapshot that is coming in, while raft_status says is_installing. */
 int replica_percent_installed(const struct replica *r);
 uint64_t replica_session(const struct replica *r);

@@ -10,7 +10,9 @@
  *   N4  one apply job at a time; entries are applied in order, once.
  *   N5  a message held back leaves only when write after_seq is durable.
  *   N6  a state that was loaded is adopted between two applies, and its
- *       snapshot is durable by then: N1 holds by it. */
+ *       snapshot is durable by then: N1 holds by it.
+ *   N7  in quarantine nothing is applied, and nothing that waits is answered
+ *       from the state. */
 #ifndef NODE_REPLICA_CORE_H
 #define NODE_REPLICA_CORE_H
 
@@ -155,6 +157,36 @@ struct quota {
     px_ns look_at;
 };
 
+/* Comparing states: see hashes.c. */
+#define HASH_POINTS 8u
+
+struct hash_point {
+    raft_index index; /* 0: not used yet */
+    bool has_own;
+    bool is_settled; /* a majority has agreed, and we know what follows */
+    bool is_noted;   /* that none has */
+    uint64_t own;
+    size_t claim_count;
+    struct store_claim claims[RAFT_MEMBERS_MAX]; /* one of a voter */
+};
+
+struct hashes {
+    raft_index every;                      /* 0: none are compared */
+    struct hash_point points[HASH_POINTS]; /* a ring: by index / every */
+    struct fs_wait claim;                  /* a COMMAND_HASH of ours */
+    bool is_claiming;
+    raft_index claimed;          /* the point that it is about */
+    struct store_claim to_claim; /* our newest, until that is done; index 0 */
+};
+
+/* A state that is wrong: see quarantine.c. */
+struct quarantine {
+    struct replica_divergence of; /* index 0: none */
+    bool is_passive;              /* what raft has been told */
+    bool is_marking;
+    px_ns ask_at;
+};
+
 struct replica {
     struct raft *raft;
     struct replica_io io;
@@ -194,6 +226,8 @@ struct replica {
     struct transfer_out out[RAFT_MEMBERS_MAX];
     struct transfer_in in;
     struct quota quota;
+    struct hashes hashes;
+    struct quarantine quarantine;
     struct replica_counters counters;
 };
 
@@ -217,6 +251,8 @@ void commands_on_result(struct replica *r, const struct store_result *result);
 void commands_expire(struct replica *r, px_ns now);
 px_ns commands_deadline(const struct replica *r);
 void commands_stop(struct replica *r);
+/* The quarantine: -EIO, or -PX_EUNKNOWN where a command has left. */
+void commands_refuse(struct replica *r);
 
 /* send.c */
 void commands_send(struct replica *r);
@@ -234,6 +270,8 @@ void reads_on_applied(struct replica *r);
 void reads_expire(struct replica *r, px_ns now);
 px_ns reads_deadline(const struct replica *r);
 void reads_stop(struct replica *r);
+/* The quarantine: -EIO. */
+void reads_refuse(struct replica *r);
 
 /* snapshots.c */
 void snapshots_turn(struct replica *r, px_ns now);
@@ -271,6 +309,29 @@ bool quota_refuses(struct replica *r, const struct command *c);
 void quota_wait(struct replica *r, struct fs_wait *w);
 void quota_turn(struct replica *r, px_ns now);
 px_ns quota_deadline(const struct replica *r);
+
+/* hashes.c */
+void hashes_init(struct replica *r, raft_index every);
+/* A batch to apply ends here at the latest. */
+raft_index hashes_limit(const struct replica *r);
+/* @job has been applied. Before anything is answered from it. */
+void hashes_on_applied(struct replica *r, const struct replica_apply *job);
+void hashes_on_adopted(struct replica *r);
+void hashes_turn(struct replica *r, px_ns now);
+
+/* quarantine.c */
+/* Of a state that is marked, if it is. */
+void quarantine_init(struct replica *r,
+                     const struct replica_divergence *marked);
+void quarantine_begin(struct replica *r, const struct replica_divergence *d);
+void quarantine_on_marked(struct replica *r);
+/* Is a snapshot of @index what is waited for? */
+bool quarantine_takes(const struct replica *r, raft_index index);
+/* From within a step; and after it. */
+void quarantine_on_adopted(struct replica *r);
+void quarantine_leave(struct replica *r);
+void quarantine_turn(struct replica *r, px_ns now);
+px_ns quarantine_deadline(const struct replica *r);
 
 /* orphans.c */
 /* The state was replaced: what this session is noted to hold is looked up. */

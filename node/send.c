@@ -187,7 +187,8 @@ void commands_send(struct replica *r)
     commands_fill(r);
     if (r->status.role != RAFT_LEADER)
         commands_refuse_forwards(r, -PX_ENOTLEADER);
-    if (r->status.leader == 0 || now < cs->pause_until)
+    if (r->status.leader == 0 || now < cs->pause_until ||
+        replica_is_quarantined(r))
         return;
     cs->pause_until = 0;
     if (r->status.role == RAFT_LEADER)

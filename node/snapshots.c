@@ -122,6 +122,9 @@ void replica_on_snapshot(struct replica *r, struct replica_snapshot_job *job,
     case REPLICA_LOAD:
         transfer_in_on_loaded(r, rc);
         break;
+    case REPLICA_MARK:
+        quarantine_on_marked(r);
+        break;
     }
     px_slice_unref(&job->data);
     free(job);
@@ -167,7 +170,7 @@ void snapshots_turn(struct replica *r, px_ns now)
         s->save_after = 0;
     /* Of a state that is about to be replaced none is made. */
     if (!s->is_saving && s->save_after == 0 && r->in.state == TRANSFER_IDLE &&
-        is_due(r))
+        !replica_is_quarantined(r) && is_due(r))
         start_save(r);
 }
 

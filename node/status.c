@@ -110,6 +110,25 @@ static bool waits_for_disk(const struct node *n, struct px_text *text)
     return true;
 }
 
+/* What is wrong with the state here; empty when nothing is known to be. */
+static struct wait_text quarantined_for(const struct node *n)
+{
+    struct wait_text wait = {""};
+    struct replica_divergence d;
+    struct px_text text;
+
+    replica_get_divergence(n->replica, &d);
+    if (d.index == 0)
+        return wait;
+    px_text_init(&text, wait.text, sizeof wait.text);
+    px_text_add(&text,
+                "the state at index %llu has hash %016llx, the others have "
+                "%016llx: rebuilding",
+                (unsigned long long)d.index, (unsigned long long)d.own,
+                (unsigned long long)d.others);
+    return wait;
+}
+
 /* What this node waits for; empty when it serves. A majority is reached and no
  * one leads: an election is under way. */
 static struct wait_text waits_for(const struct node *n)
@@ -123,6 +142,8 @@ static struct wait_text waits_for(const struct node *n)
     if (waits_for_disk(n, &text) ||
         (replica_is_ready(n->replica) && !status.is_faulty))
         return wait;
+    if (replica_is_quarantined(n->replica))
+        return wait; /* that is worse, and is said apart */
     if (status.is_faulty)
         add_fault(n, &status, &text);
     else if (status.is_installing)
@@ -154,12 +175,15 @@ static char *page(json_t *root, size_t flags)
 char *status_health_json(const struct node *n, bool *is_healthy_out)
 {
     struct wait_text wait = waits_for(n);
-    bool serves = wait.text[0] == '\0';
+    struct wait_text wrong = quarantined_for(n);
+    bool waits = wait.text[0] != '\0';
+    bool is_wrong = wrong.text[0] != '\0';
 
-    *is_healthy_out = serves;
-    return page(json_pack("{s:b, s:s, s:s?}", "healthy", serves, "node_id",
-                          n->config.node, "waiting_for",
-                          serves ? NULL : wait.text),
+    *is_healthy_out = !waits && !is_wrong;
+    return page(json_pack("{s:b, s:s, s:s?, s:s?}", "healthy", *is_healthy_out,
+                          "node_id", n->config.node, "waiting_for",
+                          waits ? wait.text : NULL, "quarantined",
+                          is_wrong ? wrong.text : NULL),
                 JSON_COMPACT);
 }
 
@@ -212,6 +236,9 @@ static void add_replica_counters(const struct node *n, json_t *to)
     set(to, "snapshots_sent", c.snapshots_sent);
     set(to, "snapshots_installed", c.snapshots_installed);
     set(to, "log_repairs", c.log_repairs);
+    set(to, "hashes_equal", c.hashes_equal);
+    set(to, "hashes_undecided", c.hashes_undecided);
+    set(to, "divergences", c.divergences);
 }
 
 static void add_disk_counters(const struct node *n, json_t *to)
@@ -327,6 +354,8 @@ static char *status_text(const struct node *n, size_t flags)
     (void)json_object_set_new(root, "installing",
                               json_boolean(s.is_installing));
     (void)json_object_set_new(root, "faulty", json_boolean(s.is_faulty));
+    (void)json_object_set_new(root, "quarantined",
+                              json_boolean(replica_is_quarantined(n->replica)));
     /* A part less, if there is no memory. */
     (void)json_object_set_new(root, "peers", peers(n, s.role == RAFT_LEADER));
     (void)json_object_set_new(root, "counters", counters(n));
@@ -343,7 +372,10 @@ char *status_json(const struct node *n)
 static char *health_text(const struct node *n)
 {
     struct wait_text wait = waits_for(n);
+    struct wait_text wrong = quarantined_for(n);
 
+    if (wrong.text[0] != '\0')
+        return line("quarantined: ", wrong.text);
     return wait.text[0] == '\0' ? line("ok", "")
                                 : line("waiting: for ", wait.text);
 }

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/mutant.h"
 #include "base/note.h"
+#include "node/evidence.h"
 
 #define LOG_STAMP_MIX UINT64_C(0x9e3779b97f4a7c15)
 #define STATE_PATH_BYTES (PATH_MAX + 16)
@@ -196,7 +197,7 @@ static int build(struct storage *s, struct raft_pos pos, char *why,
 }
 
 /* Nothing is synced: a machine that goes down now trusts neither folder. */
-int storage_adopt(struct storage *s)
+static int take_place(struct storage *s)
 {
     char from[STATE_PATH_BYTES];
     char to[STATE_PATH_BYTES];
@@ -211,6 +212,34 @@ int storage_adopt(struct storage *s)
     s->loaded = NULL;
     s->generation++;
     return 0;
+}
+
+/* After a crash right behind it there is no state, and one is built from the
+ * newest snapshot: the one that the new state is of. */
+static int put_aside(struct storage *s)
+{
+    char path[STATE_PATH_BYTES];
+    raft_index index = s->divergence.index;
+
+    if (index == 0)
+        return 0;
+    number_path(s, s->generation, path);
+    s->divergence = (struct replica_divergence){0};
+    return evidence_keep(s->options.state_dir, path, index);
+}
+
+/* The snapshots of a state that was wrong may be as wrong as it was. */
+int storage_adopt(struct storage *s)
+{
+    bool was_wrong = s->divergence.index > 0;
+    int rc = put_aside(s);
+
+    if (rc == 0)
+        rc = take_place(s);
+    if (rc == 0 && was_wrong)
+        rc = store_snapshot_remove_below(s->options.snapshot_disk,
+                                         store_state_applied(s->state).index);
+    return rc;
 }
 
 /* ---- Opening ---- */
@@ -253,7 +282,7 @@ static int rebuild(struct storage *s, char *why, size_t why_size)
     s->is_snapshot_bad = rc == -PX_ECORRUPT;
     if (rc < 0)
         return rc;
-    rc = storage_adopt(s);
+    rc = take_place(s);
     return rc < 0 ? say(why, why_size, s->options.state_dir, rc) : 0;
 }
 
@@ -263,6 +292,8 @@ static int open_state(struct storage *s, char *why, size_t why_size)
     enum store_state_origin origin;
     int rc = each_folder(s, take_if_higher);
 
+    if (rc == 0)
+        rc = evidence_read(s->options.state_dir, &s->divergence);
     if (rc < 0)
         return say(why, why_size, s->options.state_dir, rc);
     if (s->generation == 0)
@@ -625,6 +656,17 @@ static int load(struct storage *s, struct replica_snapshot_job *job)
     return rc;
 }
 
+static int mark(struct storage *s, const struct replica_snapshot_job *job)
+{
+    int rc = evidence_mark(s->options.state_dir, &job->divergence);
+
+    s->divergence = job->divergence;
+    if (rc < 0)
+        px_note(PX_NOTE_WARN, "store: a wrong state can't be marked: %s",
+                px_strerror(rc));
+    return rc;
+}
+
 int storage_do(struct storage *s, struct replica_snapshot_job *job)
 {
     switch (job->what) {
@@ -636,6 +678,8 @@ int storage_do(struct storage *s, struct replica_snapshot_job *job)
         return store_piece(s, job);
     case REPLICA_LOAD:
         return load(s, job);
+    case REPLICA_MARK:
+        return mark(s, job);
     }
     return -EINVAL; /* there are no others */
 }

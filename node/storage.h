@@ -8,7 +8,9 @@
  *
  * A state lives in a numbered folder of its own, so that another can be built
  * beside it from a snapshot, and take its place by a higher number; it gets its
- * number when it is whole, and the lower ones are removed later.
+ * number when it is whole, and the lower ones are removed later. One that was
+ * found to be wrong is marked, and kept when another takes its place
+ * (evidence.h).
  *
  * Opening, after any crash:
  *   1  the newest whole snapshot S is found
@@ -55,10 +57,11 @@ struct storage {
     struct store_state *state;
     unsigned generation; /* the number of its folder */
     struct store_log *log;
-    struct store_log_info found;         /* what the log held at open */
-    struct store_snapshot_info snapshot; /* the newest at open; pos {0, 0} */
-    bool is_rebuilt;                     /* the state was not trusted */
-    bool is_snapshot_bad;                /* no state can be built from it */
+    struct store_log_info found;          /* what the log held at open */
+    struct store_snapshot_info snapshot;  /* the newest at open; pos {0, 0} */
+    bool is_rebuilt;                      /* the state was not trusted */
+    bool is_snapshot_bad;                 /* no state can be built from it */
+    struct replica_divergence divergence; /* as the state is marked */
 
     /* Built from a snapshot, and not adopted yet. */
     struct store_state *loaded;

@@ -118,13 +118,19 @@ static void begin(struct replica *r, const struct net_snapshot *s)
     say_where(r);
 }
 
+/* To the log; or, where the state is wrong, to that alone. */
+static bool is_wanted(const struct replica *r, raft_index index)
+{
+    return index > r->commit || quarantine_takes(r, index);
+}
+
 void transfer_in_on_offer(struct replica *r, const struct net_snapshot *s)
 {
     struct transfer_in *t = &r->in;
 
     if (s->from != r->status.leader || s->term != r->status.term)
         return; /* who leads will offer again */
-    if (s->pos.index <= r->commit) {
+    if (!is_wanted(r, s->pos.index)) {
         say(r, s->from, NET_SNAPSHOT_DONE, s->pos, s->bytes, s->bytes);
         return;
     }
@@ -250,7 +256,7 @@ void transfer_in_on_stored(struct replica *r,
 
 static bool is_news(const struct replica *r)
 {
-    return r->in.info.pos.index > r->commit;
+    return is_wanted(r, r->in.info.pos.index);
 }
 
 static void no_news(struct replica *r)
@@ -281,6 +287,7 @@ static void install(struct replica *r)
 {
     struct transfer_in *t = &r->in;
     struct raft_in in = {.type = RAFT_IN_INSTALLED};
+    bool was_quarantined = replica_is_quarantined(r);
 
     in.installed.pos = t->info.pos;
     in.installed.config = &t->info.config;
@@ -289,8 +296,12 @@ static void install(struct replica *r)
                      -PX_ECORRUPT);
         return;
     }
+    if (quarantine_takes(r, t->info.pos.index))
+        transfer_in_adopt(r, false); /* no news to the log, but to the state */
     t->state = TRANSFER_IDLE;
     (void)set_installing(r, 0); /* always taken */
+    if (was_quarantined && !replica_is_quarantined(r))
+        quarantine_leave(r);
     say(r, t->from, NET_SNAPSHOT_DONE, t->info.pos, t->info.bytes,
         t->info.bytes);
 }
@@ -313,6 +324,8 @@ void transfer_in_adopt(struct replica *r, bool is_log_reset)
     r->counters.snapshots_installed++;
     px_note(PX_NOTE_INFO, "snapshot: installed: index=%llu",
             (unsigned long long)t->info.pos.index);
+    quarantine_on_adopted(r);
+    hashes_on_adopted(r);
     commands_send_again(r); /* their answers are in the new state */
     orphans_on_adopted(r);
 }
@@ -337,7 +350,7 @@ void transfer_in_turn(struct replica *r, px_ns now)
     struct transfer_in *t = &r->in;
 
     if (t->state == TRANSFER_LOADED && !r->is_applying &&
-        !r->snapshots.is_saving)
+        !r->snapshots.is_saving && !r->quarantine.is_marking)
         install(r);
     if (t->state == TRANSFER_RECEIVING && !t->is_storing && !is_news(r))
         no_news(r);

@@ -103,9 +103,11 @@ void transfer_out_start(struct replica *r, raft_id peer)
  * asks again. */
 void transfer_out_on_ask(struct replica *r, const struct net_snapshot *s)
 {
-    if (r->status.role != RAFT_LEADER || find(r, s->from) != NULL)
-        return; /* who leads is asked; or it is under way */
-    if (r->snapshots.newest.pos.index >= s->pos.index)
+    const struct transfer_out *t = find(r, s->from);
+
+    if (r->status.role != RAFT_LEADER)
+        return;
+    if ((t != NULL ? t->info : r->snapshots.newest).pos.index >= s->pos.index)
         transfer_out_start(r, s->from);
     else if (r->applied >= s->pos.index && !r->snapshots.is_saving)
         replica_want_snapshot(r);

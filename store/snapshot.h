@@ -80,6 +80,9 @@ int store_snapshot_find(struct store_disk *disk, uint64_t stamp,
                         struct store_snapshot_info *info_out, char *why,
                         size_t why_size);
 
+/* Removes the snapshots before @index. -errno. */
+int store_snapshot_remove_below(struct store_disk *disk, raft_index index);
+
 /* Checks every block and the whole. -PX_ECORRUPT, -PX_EFORMAT, -PX_ECLUSTER;
  * @why says which file, at which offset. */
 int store_snapshot_verify(struct store_disk *disk, const char *name,

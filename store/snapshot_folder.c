@@ -76,7 +76,7 @@ static int remove_unfinished(struct store_disk *disk)
     }
 }
 
-int snapshot_remove_below(struct store_disk *disk, raft_index index)
+int store_snapshot_remove_below(struct store_disk *disk, raft_index index)
 {
     for (;;) {
         struct search s = {.below = index};

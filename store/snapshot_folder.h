@@ -6,7 +6,5 @@
 
 /* False: not the name of a snapshot. */
 bool snapshot_name_parse(const char *name, raft_index *index_out);
-/* Removes the snapshots before @index. */
-int snapshot_remove_below(struct store_disk *disk, raft_index index);
 
 #endif

@@ -270,7 +270,7 @@ static int make_final(struct saving *s)
     if (rc == 0 && !px_mutant(RENAME_NOT_SYNCED))
         rc = d->sync_dir(d);
     if (rc == 0)
-        rc = snapshot_remove_below(d, s->head.pos.index);
+        rc = store_snapshot_remove_below(d, s->head.pos.index);
     return rc;
 }
 

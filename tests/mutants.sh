@@ -47,8 +47,8 @@ ulimit -c 0 # a failed assertion is what is hoped for
 tests=() # in this order: the quick ones first
 targets() {
     local name
-    for name in log progress elect commit disk lease read follow lead fault step new text \
-        cluster; do
+    for name in log progress elect commit disk lease read follow lead fault \
+        passive step new text cluster; do
         tests+=("tests/unit/raft/test_raft_$name")
     done
     for name in session apply apply_write apply_rename orphan room check view \
@@ -57,7 +57,8 @@ targets() {
         snapshot snapshot_damage; do
         tests+=("tests/unit/store/test_$name")
     done
-    for name in snapshots transfer_in transfer_out storage replica; do
+    for name in snapshots transfer_in transfer_out storage hashes quarantine \
+        replica; do
         tests+=("tests/unit/node/test_node_$name")
     done
     tests+=(tests/unit/raft/test_raft_random)

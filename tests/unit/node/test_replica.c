@@ -113,7 +113,7 @@ static void a_node_that_lost_entries_says_once_that_it_is_whole(void **state)
     assert_true(world_wait(w, &q));
     world_kill(w, lost);
     n->is_faulty = true;
-    n->count = store_state_applied(n->state).index;
+    n->count = store_state_applied(n->storage.state).index;
     world_start(w, lost);
     assert_true(world_ready(w));
     assert_true(world_leader(w) != lost);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/assert.h"
+#include "tests/unit/node/world_disk.h"
 
 #define ELECTION (240 * PX_NS_PER_MS)
 #define HEARTBEAT (60 * PX_NS_PER_MS)
@@ -50,6 +51,7 @@ static void free_msg(struct world_msg *m)
     }
     free(m->entries);
     px_slice_unref(&m->forward.command);
+    px_slice_unref(&m->transfer.data);
     free(m);
 }
 
@@ -117,8 +119,8 @@ static void io_apply(void *ctx, struct replica_apply *job)
         }
     }
     /* In the smallest parts that there are. */
-    rc = store_apply_some(n->state, job->entries, job->count, 1, job->results,
-                          &job->orphans);
+    rc = store_apply_some(n->storage.state, job->entries, job->count, 1,
+                          job->results, &job->orphans);
     assert_true(rc > 0);
     job->applied = (size_t)rc;
     replica_on_applied(n->replica, job, rc);
@@ -126,32 +128,14 @@ static void io_apply(void *ctx, struct replica_apply *job)
 
 static void io_fetch(void *ctx, struct replica_fetch *job)
 {
-    (void)ctx;
-    (void)job;
-    fail_msg("the tail in memory is enough here");
+    world_disk_fetch(ctx, job);
 }
 
-/* No snapshots here: no log is ever long enough for one. */
-
+/* No log is ever long enough for a snapshot: one is made when it is wanted. The
+ * log stays whole. */
 static uint64_t io_log_bytes(void *ctx)
 {
     (void)ctx;
-    return 0;
-}
-
-static void io_snapshot(void *ctx, struct replica_snapshot_job *job)
-{
-    (void)ctx;
-    (void)job;
-    fail_msg("nothing asks for a snapshot here");
-}
-
-static int io_transfer(void *ctx, raft_id to, const struct net_snapshot *s)
-{
-    (void)ctx;
-    (void)to;
-    (void)s;
-    fail_msg("nobody needs a snapshot here");
     return 0;
 }
 
@@ -159,7 +143,21 @@ static void io_cut_log(void *ctx, raft_index index)
 {
     (void)ctx;
     (void)index;
-    fail_msg("the log is whole here");
+}
+
+static void io_snapshot(void *ctx, struct replica_snapshot_job *job)
+{
+    px_list_push_back(&((struct world_node *)ctx)->jobs, &job->link);
+}
+
+static int io_transfer(void *ctx, raft_id to, const struct net_snapshot *s)
+{
+    struct world_msg *m = new_msg(ctx, to);
+
+    m->type = WORLD_TRANSFER;
+    m->transfer = *s;
+    (void)px_slice_ref(m->transfer.data);
+    return 0;
 }
 
 static void io_recovered(void *ctx)
@@ -169,9 +167,7 @@ static void io_recovered(void *ctx)
 
 static struct store_view *io_adopt(void *ctx)
 {
-    (void)ctx;
-    fail_msg("no state is loaded here");
-    return NULL;
+    return world_disk_adopt(ctx);
 }
 
 static bool io_is_open(void *ctx, uint64_t inode)
@@ -196,7 +192,7 @@ static size_t log_runs(const struct world_node *n, struct raft_term_run *runs)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < n->count; i++) {
+    for (size_t i = (size_t)n->base.index; i < n->count; i++) {
         if (count == 0 || runs[count - 1].term != n->log[i].pos.term)
             runs[count++] = (struct raft_term_run){n->log[i].pos.term, i + 1};
     }
@@ -213,7 +209,7 @@ void world_start(struct world *w, size_t number)
                                       .start = px_rand_next(&w->rand),
                                       .request_timeout = REQUEST_TIMEOUT,
                                       .quota_bytes = w->quota_bytes,
-                                      .view = n->view};
+                                      .hash_every = w->hash_every};
     struct replica_io io = {
         .ctx = n,
         .now = io_now,
@@ -237,6 +233,7 @@ void world_start(struct world *w, size_t number)
     };
 
     (void)snprintf(name, sizeof name, "node-%zu", number);
+    world_disk_start(n, &options);
     options.raft.id = number + 1;
     options.raft.seed = px_rand_next(&w->rand);
     options.raft.config.count = w->node_count;
@@ -247,32 +244,15 @@ void world_start(struct world *w, size_t number)
     options.raft.heartbeat = HEARTBEAT;
     options.raft.clock_drift_ppm = 10000;
     options.raft.hard = n->hard;
+    options.raft.base = n->base;
     options.raft.runs = runs;
     options.raft.run_count = log_runs(n, runs);
     options.raft.last = n->count;
-    options.raft.applied = store_state_applied(n->state).index;
+    options.raft.applied = store_state_applied(n->storage.state).index;
     options.raft.is_first_boot = !n->has_booted;
     options.raft.is_faulty = n->is_faulty;
     n->has_booted = true;
     assert_int_equal(replica_open(&options, &io, &n->replica), 0);
-}
-
-static void open_state(struct world_node *n)
-{
-    struct store_state_options options = {
-        .dir = n->dir, .boot_id = "one-boot", .map_bytes = 64 * PX_MIB};
-    enum store_state_origin origin;
-    char why[256];
-
-    assert_int_equal(
-        store_state_open(&options, &n->state, &origin, why, sizeof why), 0);
-    assert_int_equal(store_view_new(n->state, &n->view), 0);
-}
-
-static void close_state(struct world_node *n)
-{
-    store_view_free(n->view);
-    assert_int_equal(store_state_close(n->state), 0);
 }
 
 static void open_node(struct world *w, size_t number)
@@ -285,12 +265,19 @@ static void open_node(struct world *w, size_t number)
     (void)snprintf(n->dir, sizeof n->dir, "/tmp/phalanx-world-XXXXXX");
     assert_non_null(mkdtemp(n->dir));
     (void)snprintf(n->saved.dir, sizeof n->saved.dir, "%s.saved", n->dir);
-    open_state(n);
+    px_list_init(&n->jobs);
+    world_disk_open(n);
     n->log = calloc(WORLD_LOG_MAX, sizeof *n->log);
     assert_non_null(n->log);
 }
 
 struct world *world_open(size_t node_count, uint64_t seed)
+{
+    return world_open_comparing(node_count, seed, 0);
+}
+
+struct world *world_open_comparing(size_t node_count, uint64_t seed,
+                                   raft_index every)
 {
     struct world *w = calloc(1, sizeof *w);
 
@@ -300,6 +287,7 @@ struct world *world_open(size_t node_count, uint64_t seed)
     w->now = PX_NS_PER_S;
     w->request_timeout = REQUEST_TIMEOUT;
     w->node_count = node_count;
+    w->hash_every = every;
     for (size_t i = 0; i < node_count; i++) {
         open_node(w, i);
         world_start(w, i);
@@ -315,6 +303,7 @@ void world_kill(struct world *w, size_t number)
         return;
     replica_stop(n->replica);
     px_list_init(&n->writes); /* freed by the replica */
+    world_disk_kill(n);
     replica_close(n->replica);
     n->replica = NULL;
 }
@@ -336,17 +325,30 @@ static void copy_folder(const char *from, const char *to)
     assert_int_equal(system(command), 0);
 }
 
+void world_lose_state(struct world *w, size_t number)
+{
+    struct world_node *n = &w->nodes[number];
+    char path[128];
+
+    assert_null(n->replica);
+    world_disk_close(n);
+    (void)snprintf(path, sizeof path, "%s/state", n->dir);
+    remove_folder(path);
+    world_disk_open(n);
+}
+
 /* Closed for the copy, so that all of it is in the files. */
 void world_save(struct world *w, size_t number)
 {
     struct world_node *n = &w->nodes[number];
 
     assert_null(n->replica);
-    close_state(n);
+    world_disk_close(n);
     copy_folder(n->dir, n->saved.dir);
-    open_state(n);
+    world_disk_open(n);
     n->saved.incarnation = n->incarnation;
     n->saved.count = n->count;
+    assert_int_equal(n->base.index, 0);
     n->saved.hard = n->hard;
 }
 
@@ -355,9 +357,9 @@ void world_restore(struct world *w, size_t number)
     struct world_node *n = &w->nodes[number];
 
     assert_null(n->replica);
-    close_state(n);
+    world_disk_close(n);
     copy_folder(n->saved.dir, n->dir);
-    open_state(n);
+    world_disk_open(n);
     n->incarnation = n->saved.incarnation;
     n->hard = n->saved.hard;
     while (n->count > n->saved.count)
@@ -370,7 +372,7 @@ void world_close(struct world *w)
         struct world_node *n = &w->nodes[i];
 
         world_kill(w, i);
-        close_state(n);
+        world_disk_close(n);
         for (size_t k = 0; k < n->count; k++)
             px_slice_unref(&n->log[k].data);
         free(n->log);
@@ -404,6 +406,16 @@ static void append_entry(struct world_node *n, const struct raft_entry *e)
     n->count = at + 1;
 }
 
+/* All before @base is gone. */
+static void reset_log(struct world_node *n, struct raft_pos base)
+{
+    for (size_t i = 0; i < n->count; i++)
+        px_slice_unref(&n->log[i].data);
+    n->base = base;
+    n->count = (size_t)base.index;
+    assert_true(n->count < WORLD_LOG_MAX);
+}
+
 static bool complete_write(struct world_node *n)
 {
     struct replica_write *write;
@@ -414,6 +426,8 @@ static bool complete_write(struct world_node *n)
                           link);
     if (write->has_hard)
         n->hard = write->hard;
+    if (write->has_reset)
+        reset_log(n, write->reset);
     for (size_t i = 0; i < write->count; i++)
         append_entry(n, &write->entries[i]);
     replica_on_durable(n->replica, write);
@@ -448,6 +462,9 @@ static void hand_over(struct world *w, const struct world_msg *m)
         break;
     case WORLD_REFUSED:
         replica_on_refused(to, &m->refused);
+        break;
+    case WORLD_TRANSFER:
+        replica_on_transfer(to, &m->transfer);
         break;
     }
 }
@@ -513,7 +530,8 @@ bool world_run(struct world *w, px_ns limit,
             return true;
         is_busy = deliver(w);
         for (size_t i = 0; i < w->node_count; i++)
-            is_busy |= complete_write(&w->nodes[i]);
+            is_busy |=
+                complete_write(&w->nodes[i]) || world_disk_work(&w->nodes[i]);
         w->now += TURN_NS;
         if (!is_busy && next_deadline(w) > w->now)
             w->now = next_deadline(w);

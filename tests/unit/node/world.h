@@ -9,6 +9,7 @@
 
 #include "base/rand.h"
 #include "node/replica.h"
+#include "node/storage.h"
 
 #define WORLD_NODES_MAX 5
 #define WORLD_LOG_MAX 65536
@@ -26,18 +27,23 @@ struct world_node {
     struct world *world;
     size_t number; /* raft id is number + 1 */
     char dir[96];
-    struct store_state *state;
+    struct storage storage; /* of state and snapshots; the log is below */
     struct store_view *view;
     struct replica *replica; /* NULL: killed */
     uint64_t incarnation;
     bool has_booted;
     struct world_saved saved;
 
-    /* The disk: entries by index - 1, of which `count` are durable. */
+    /* The disk: entries by index - 1, of which `count` are durable; behind
+     * base, once the log was reset. */
     struct raft_entry *log;
+    struct raft_pos base;
     size_t count;
     struct raft_hard_state hard;
     struct px_list writes; /* not yet durable: lost by a kill */
+    struct px_list jobs;   /* for storage_do, likewise */
+    struct replica_fetch *fetches[WORLD_NODES_MAX]; /* under way */
+    size_t fetch_count;
     bool is_disk_stuck;
     bool is_unreachable;  /* forwards don't leave: its connections are down */
     uint64_t open_inode;  /* through its mount; 0: none */
@@ -50,11 +56,12 @@ struct world_msg {
     struct px_list link;
     size_t from;
     size_t to;
-    enum { WORLD_RAFT, WORLD_FORWARD, WORLD_REFUSED } type;
+    enum { WORLD_RAFT, WORLD_FORWARD, WORLD_REFUSED, WORLD_TRANSFER } type;
     struct raft_msg raft;
     struct raft_entry *entries;
     struct net_forward forward;
     struct net_forward_refused refused;
+    struct net_snapshot transfer;
 };
 
 struct world {
@@ -64,6 +71,7 @@ struct world {
     px_ns now;
     px_ns request_timeout; /* what requests are given from now on */
     uint64_t quota_bytes;  /* of nodes that are started from now on */
+    raft_index hash_every; /* 0: states are not compared */
     struct px_rand rand;
     bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX]; /* from, to */
     unsigned lose_percent;
@@ -82,12 +90,17 @@ struct world_request {
 };
 
 struct world *world_open(size_t node_count, uint64_t seed);
+/* Its nodes compare their states at the indexes that @every divides. */
+struct world *world_open_comparing(size_t node_count, uint64_t seed,
+                                   raft_index every);
 void world_close(struct world *w);
 void world_kill(struct world *w, size_t node);
 void world_start(struct world *w, size_t node);
 /* What its data folder holds, and back to that: it must not run. */
 void world_save(struct world *w, size_t node);
 void world_restore(struct world *w, size_t node);
+/* Its log is all that is left of it: likewise. */
+void world_lose_state(struct world *w, size_t node);
 void world_cut(struct world *w, size_t node, bool is_cut);
 
 /* Runs until @until says so or @limit has passed; false at the limit. */
@@ -107,5 +120,7 @@ void world_mkdir(struct world *w, size_t node, const char *name,
 void world_read(struct world *w, size_t node, struct world_request *q);
 bool world_has_name(struct world *w, size_t node, const char *name);
 uint64_t world_hash(struct world *w, size_t node);
+/* Changes a record of its state alone, so that no check of its own finds it. */
+void world_diverge(struct world *w, size_t node);
 
 #endif
