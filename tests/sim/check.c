@@ -106,6 +106,8 @@ void check_server(struct server *s)
         raft_check(r);
     check_committed(s);
     check_leader(s);
+    if (replica_is_quarantined(s->replica))
+        world_fail(s->world, "%s believes that its state is wrong", s->name);
 }
 
 /* ---- Applying ---- */

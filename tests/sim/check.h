@@ -13,7 +13,8 @@
  *   reads              whatever a read shows is no older than what was committed
  *                      when it was asked for
  *   determinism        the same entry has the same result everywhere, and the
- *                      state after it the same hash
+ *                      state after it the same hash; so no node ever finds
+ *                      that its own differs
  *
  *   check_disk.c   what is on the disks      check_lead.c   who may lead
  *   check.c        what is committed, applied and read */

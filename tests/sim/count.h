@@ -85,6 +85,7 @@
     X(DUPLICATES, "duplicate commands in the log")                 \
     X(READS_LEASE, "reads by lease")                               \
     X(READS_INDEX, "reads by index")                               \
+    X(HASHES_EQUAL, "states found equal, by a majority's claims")  \
     X(EXPIRED, "requests that reached their deadline")             \
     X(CORES, "runs with a core only")                              \
     X(RECOVERY_MS_MAX, "slowest recovery, in ms")

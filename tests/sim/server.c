@@ -307,6 +307,7 @@ static void count_commands(struct server *s)
     counts[COUNT_READS_INDEX] += now.reads_asked;
     counts[COUNT_EXPIRED] += now.expired;
     counts[COUNT_ELECTIONS] += now.elections;
+    counts[COUNT_HASHES_EQUAL] += now.hashes_equal;
     counts[COUNT_SNAPSHOTS_SAVED] += now.snapshots_saved;
     counts[COUNT_LOG_REPAIRS] += now.log_repairs;
     counts[COUNT_SNAPSHOTS_SENT] += now.snapshots_sent;

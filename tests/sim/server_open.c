@@ -20,6 +20,7 @@
 #include "tests/sim/server_io.h"
 
 #define BOOT_ID_BYTES 32
+#define HASH_EVERY 64 /* entries: runs are short */
 
 static void name_boot(const struct server *s, char boot_id[BOOT_ID_BYTES])
 {
@@ -133,6 +134,8 @@ static int open_replica(struct server *s, bool is_new)
         .snapshot = s->storage.snapshot,
         .snapshot_bytes = w->snapshot_bytes,
         .quota_bytes = w->quota_bytes,
+        .hash_every = HASH_EVERY,
+        .divergence = s->storage.divergence,
     };
     struct raft_options *raft = &options.raft;
 
