@@ -108,7 +108,7 @@ int main(int argc, char **argv)
     const int count = given > 0 ? given : (int)(sizeof sizes / sizeof *sizes);
 
     printf("| members | packets | the busiest | bytes | TCP | suspected, s | "
-           "dead to all, s | |\n"
+           "dead to all, s | packets, drawn |\n"
            "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (int i = 0; i < count; i++) {
         const size_t n = given > 0 ? strtoul(argv[2 + i], NULL, 10) : sizes[i];
