@@ -299,6 +299,7 @@ void swim_member_info(const struct swim *s, const struct swim_member *m,
         .protocol = n->protocol,
         .expect = n->expect,
         .cluster = n->cluster,
+        .view = n->view,
         .since = m->since,
         .is_self = m == s->self,
     };

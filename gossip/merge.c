@@ -119,6 +119,7 @@ static void put_self(struct swim *s, swim_incarnation incarnation)
     news.protocol = s->about.protocol;
     news.expect = s->about.expect;
     news.cluster = s->about.cluster;
+    news.view = s->about.view;
     if (swim_member_describe(s, self, &news) < 0)
         return; /* wanted stays: the next step tries again */
     s->wanted = 0;

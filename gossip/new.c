@@ -97,6 +97,7 @@ static int add_self(struct swim *s, const struct swim_options *o)
         .zone = o->about.zone,
         .incarnation = o->incarnation,
         .cluster = o->about.cluster,
+        .view = o->about.view,
         .gossip = o->about.gossip,
         .state = SWIM_ALIVE,
         .role = o->about.role,

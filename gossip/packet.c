@@ -165,6 +165,7 @@ static void put_news(struct swim_writer *w, const struct swim_news *n)
     memcpy(at + SWIM_NEWS_AT_IP, n->gossip.ip, sizeof n->gossip.ip);
     put_u64(at + SWIM_NEWS_AT_INCARNATION, n->incarnation);
     put_u64(at + SWIM_NEWS_AT_CLUSTER, n->cluster);
+    put_u64(at + SWIM_NEWS_AT_VIEW, n->view);
     w->used += SWIM_NEWS_AT_TEXTS;
     put_text(w, n->id);
     put_text(w, n->zone);
@@ -247,6 +248,7 @@ static bool get_news(struct swim_reader *r, struct swim_news *n)
         .zone = r->zone,
         .incarnation = get_u64(at + SWIM_NEWS_AT_INCARNATION),
         .cluster = get_u64(at + SWIM_NEWS_AT_CLUSTER),
+        .view = get_u64(at + SWIM_NEWS_AT_VIEW),
         .gossip.port = get_u16(at + SWIM_NEWS_AT_PORT),
         .state = (enum swim_state)at[0],
         .role = (enum swim_role)at[2],

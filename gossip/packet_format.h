@@ -38,7 +38,8 @@
  *    8       16 bytes of IP address
  *   24  u64  incarnation
  *   32  u64  cluster
- *   40       id, zone: a u8 of length and the bytes
+ *   40  u64  view
+ *   48       id, zone: a u8 of length and the bytes
  *            peer: a u16 of length and the bytes
  *            u64 for each accuser: px_djb2 of its id
  *
@@ -69,7 +70,8 @@ static_assert(SWIM_MEMBERS_MAX <= UINT16_MAX, "a state can tell of all");
 #define SWIM_NEWS_AT_IP 8u
 #define SWIM_NEWS_AT_INCARNATION 24u
 #define SWIM_NEWS_AT_CLUSTER 32u
-#define SWIM_NEWS_AT_TEXTS 40u
+#define SWIM_NEWS_AT_VIEW 40u
+#define SWIM_NEWS_AT_TEXTS 48u
 
 #define SWIM_TEXT_BYTES_MAX (1u + PX_NODE_ID_BYTES_MAX)
 #define SWIM_HEAD_BYTES_MAX (SWIM_AT_TEXTS + 4u * SWIM_TEXT_BYTES_MAX)
@@ -98,6 +100,7 @@ struct swim_news {
     const char *zone;
     swim_incarnation incarnation;
     uint64_t cluster;
+    uint64_t view;
     struct swim_addr gossip;
     enum swim_state state;
     enum swim_role role;

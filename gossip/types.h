@@ -50,6 +50,7 @@ struct swim_about {
     uint16_t protocol; /* of the peers' connections, NET_PROTOCOL_VERSION */
     uint8_t expect;    /* its BOOTSTRAP_EXPECT; 0: none */
     uint64_t cluster;  /* the raft cluster it is of; 0: of none yet */
+    uint64_t view; /* with whom it would found one (bootstrap.h); 0: too few */
 };
 
 /* A member as others see it. */
@@ -64,6 +65,7 @@ struct swim_member_info {
     uint16_t protocol;
     uint8_t expect;
     uint64_t cluster;
+    uint64_t view;
     px_ns since; /* that it is in this state, by our clock */
     bool is_self;
 };

@@ -24,6 +24,7 @@ static struct swim_news suspect_news(void)
     struct swim_news n = rig_news("a", 5, SWIM_SUSPECT);
 
     n.cluster = UINT64_C(0x0123456789abcdef);
+    n.view = UINT64_C(0xfedcba9876543210);
     n.role = SWIM_ROLE_LEARNER;
     n.expect = 5;
     n.accuser_count = 2;
@@ -71,6 +72,7 @@ static void a_packet_read_back_says_the_same(void **s)
     assert_string_equal(n.zone, suspect.zone);
     assert_int_equal(n.incarnation, 5);
     assert_true(n.cluster == suspect.cluster);
+    assert_true(n.view == suspect.view);
     assert_memory_equal(&n.gossip, &suspect.gossip, sizeof n.gossip);
     assert_int_equal(n.state, SWIM_SUSPECT);
     assert_int_equal(n.role, SWIM_ROLE_LEARNER);
