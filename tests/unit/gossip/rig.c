@@ -98,6 +98,7 @@ void rig_close(struct rig *g)
 void rig_clear(struct rig *g)
 {
     g->sent_count = 0;
+    g->seeds_wanted = 0;
 }
 
 /* ---- Steps ---- */
@@ -142,6 +143,7 @@ void rig_step(struct rig *g, struct swim_in *in)
     in->now = g->now;
     g->rc = swim_step(g->swim, in, &g->out);
     swim_check(g->swim);
+    g->seeds_wanted += g->out.wants_seeds;
     for (size_t i = 0; i < g->out.packet_count; i++)
         note_sent(g, &g->out.packets[i]);
 }

@@ -36,8 +36,9 @@ struct rig {
     struct swim *swim;
     struct swim_out out; /* of the last step */
     px_ns now;
-    int rc;          /* of the last step */
-    uint64_t number; /* of the others' packets, the last */
+    int rc;                /* of the last step */
+    uint64_t number;       /* of the others' packets, the last */
+    unsigned seeds_wanted; /* steps that said so, since rig_clear */
     size_t sent_count;
     struct rig_sent *sent; /* since rig_clear */
 };
