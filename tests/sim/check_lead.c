@@ -66,6 +66,7 @@ void check_vote_sent(struct server *s, const struct raft_msg *msg)
 {
     struct check *c = s->world->check;
 
+    s->world->counts[COUNT_TIMEOUT_NOWS] += msg->type == RAFT_MSG_TIMEOUT_NOW;
     if (msg->type == RAFT_MSG_PRE_VOTE_REPLY && msg->vote_reply.is_granted) {
         check_election(c, msg->term)->pre_votes[msg->to - 1] |=
             (uint8_t)(1u << s->number);

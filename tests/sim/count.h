@@ -64,6 +64,8 @@
     X(REPLAYS, "batches replayed from the log")                    \
     X(APPLIED_IN_PART, "batches applied in part")                  \
     X(FETCHES, "entries read from the log for a peer")             \
+    X(HAND_OVERS, "leaders that were told to hand over")           \
+    X(TIMEOUT_NOWS, "  and did")                                   \
     X(ELECTIONS, "elections won")                                  \
     X(TERMS, "terms")                                              \
     X(LOG_CUTS, "logs cut by a leader")                            \

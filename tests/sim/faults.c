@@ -22,6 +22,7 @@ enum kind {
     KIND_PAUSE,
     KIND_PAUSE_WITHIN,
     KIND_SNAPSHOT,
+    KIND_HAND_OVER,
     KIND_CLOCK_RATE,
     KIND_WALL_JUMP,
     KIND_ISOLATION,
@@ -101,6 +102,27 @@ static void stop_for_a_while(struct world *w, struct server *s)
     w->counts[COUNT_PAUSES]++;
     world_trace(w, s, "stands still");
     server_stop_until(s, until);
+}
+
+static void run_hand_over(struct world *w, struct event *e)
+{
+    w->counts[COUNT_HAND_OVERS] += replica_hand_over(e->server->replica) == 0;
+    free(e);
+}
+
+/* Whoever leads is to, or thinks that it does. */
+static void hand_over(struct world *w)
+{
+    for (size_t i = 0; i < w->server_count; i++) {
+        struct event *e;
+
+        if (!server_is_up(w->servers[i]))
+            continue;
+        e = event_new(sizeof *e);
+        e->run = run_hand_over;
+        e->drop = event_drop;
+        server_plan(w->servers[i], e, 0);
+    }
 }
 
 static void change_rate(struct world *w, struct server *s)
@@ -354,6 +376,9 @@ static void strike(struct world *w, enum kind kind)
     case KIND_SNAPSHOT:
         if (server_is_up(s))
             replica_want_snapshot(s->replica);
+        break;
+    case KIND_HAND_OVER:
+        hand_over(w);
         break;
     case KIND_CLOCK_RATE:
         change_rate(w, s);

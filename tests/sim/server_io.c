@@ -88,21 +88,6 @@ static void io_flush(void *ctx)
 
 static void begin_writing(struct server *s);
 
-/* What snapshots cover goes with the next write: there is no hurry. */
-static int cut_head(struct server *s)
-{
-    raft_index index = s->log_cut;
-    int rc;
-
-    s->log_cut = 0;
-    if (index == 0)
-        return 0;
-    rc = store_log_cut_head(s->storage.log, index);
-    if (rc > 0)
-        s->world->counts[COUNT_HEADS_CUT]++;
-    return rc;
-}
-
 static int sync_group(struct server *s)
 {
     int rc = store_log_sync(s->storage.log);
@@ -110,7 +95,7 @@ static int sync_group(struct server *s)
     if (rc < 0)
         return rc;
     check_on_sync(s);
-    return cut_head(s);
+    return 0;
 }
 
 static void end_writing(struct world *w, struct event *e)
@@ -142,6 +127,21 @@ static int reset_log(struct server *s, struct raft_pos pos)
     return rc;
 }
 
+/* What snapshots cover goes with the next write: there is no hurry. */
+static int cut_head(struct server *s)
+{
+    raft_index index = s->log_cut;
+    int rc;
+
+    s->log_cut = 0;
+    if (index == 0)
+        return 0;
+    rc = store_log_cut_head(s->storage.log, index);
+    if (rc > 0)
+        s->world->counts[COUNT_HEADS_CUT]++;
+    return rc;
+}
+
 static int tell_recovered(struct server *s)
 {
     if (!s->is_recovered)
@@ -157,6 +157,7 @@ static int write_one(struct server *s, struct replica_write *w)
 
     if (rc < 0)
         return rc;
+    w->has_reset = false; /* not twice, should what follows find no room */
     check_on_try(s, w);
     rc = store_log_write(s->storage.log, w->has_hard ? &w->hard : NULL,
                          w->entries, w->count);
@@ -170,6 +171,8 @@ static int write_group(struct server *s)
 {
     int rc = tell_recovered(s);
 
+    if (rc == 0)
+        rc = cut_head(s);
     while (rc == 0 && !px_list_empty(&s->writes)) {
         struct px_list *first = s->writes.next;
 

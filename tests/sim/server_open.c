@@ -103,6 +103,8 @@ static int open_storage(struct server *s, char *why, size_t why_size)
     rc = storage_open(&s->storage, &options, why, why_size);
     if (rc < 0)
         return rc;
+    if (s->storage.found.fault != NULL && !s->has_flips)
+        world_fail(s->world, "%s: faulty: %s", s->name, s->storage.found.fault);
     count_storage(s);
     check_on_open(s);
     return store_view_new(s->storage.state, &s->view);
