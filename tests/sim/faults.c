@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "tests/sim/server.h"
+#include "tests/sim/faults_core.h"
 #include "tests/sim/wire.h"
 
 enum kind {
@@ -42,20 +42,6 @@ struct faults {
     bool is_calm;
 };
 
-static struct server *any_server(struct world *w)
-{
-    return w->servers[world_draw(w, 0, w->server_count)];
-}
-
-/* A while: from a blink to a few elections. */
-static px_ns a_while(struct world *w)
-{
-    static const unsigned tenths[] = {1, 5, 10, 20, 60};
-    size_t at = (size_t)world_draw(w, 0, sizeof tenths / sizeof tenths[0]);
-
-    return world_draw(w, 1, tenths[at] * w->election / 10);
-}
-
 /* ---- Servers ---- */
 
 static void end_one(struct world *w, struct server *s, enum server_end how)
@@ -63,7 +49,7 @@ static void end_one(struct world *w, struct server *s, enum server_end how)
     if (!server_is_up(s))
         return;
     server_end(s, how);
-    server_start_later(s, a_while(w));
+    server_start_later(s, faults_a_while(w));
 }
 
 static void end_all(struct world *w)
@@ -97,7 +83,7 @@ static void arm_crash(struct world *w, struct server *s)
 
 static void stop_for_a_while(struct world *w, struct server *s)
 {
-    px_ns until = w->now + a_while(w);
+    px_ns until = w->now + faults_a_while(w);
 
     w->counts[COUNT_PAUSES]++;
     world_trace(w, s, "stands still");
@@ -179,7 +165,7 @@ static void end_later(struct world *w, struct server *s,
     e->event.drop = event_drop;
     e->server = s;
     e->change = change;
-    world_plan(w, &e->event, NULL, w->now + a_while(w));
+    world_plan(w, &e->event, NULL, w->now + faults_a_while(w));
 }
 
 /* It is noticed when it is read. */
@@ -211,124 +197,11 @@ static void slow_disk(struct world *w, struct server *s)
     end_later(w, s, SERVER_DISK_SPEED);
 }
 
-/* ---- The network ---- */
-
-static void heal_network(struct world *w)
-{
-    for (size_t i = 0; i < w->server_count; i++) {
-        for (size_t k = 0; k < w->server_count; k++)
-            wire_cut(w, i, k, false);
-    }
-}
-
-static void run_heal_network(struct world *w, struct event *e)
-{
-    free(e);
-    heal_network(w);
-}
-
-static void heal_network_later(struct world *w)
-{
-    struct event *e = event_new(sizeof *e);
-
-    e->run = run_heal_network;
-    e->drop = event_drop;
-    world_plan(w, e, NULL, w->now + a_while(w) + w->election);
-}
-
-static void cut_both(struct world *w, size_t a, size_t b)
-{
-    wire_cut(w, a, b, true);
-    wire_cut(w, b, a, true);
-}
-
-static void isolate(struct world *w, const struct server *s)
-{
-    w->counts[COUNT_ISOLATIONS]++;
-    for (size_t i = 0; i < w->server_count; i++)
-        cut_both(w, s->number, i);
-}
-
-static void partition(struct world *w)
-{
-    bool side[SERVERS_MAX];
-
-    w->counts[COUNT_PARTITIONS]++;
-    for (size_t i = 0; i < w->server_count; i++)
-        side[i] = world_chance(w, 50);
-    for (size_t i = 0; i < w->server_count; i++) {
-        for (size_t k = 0; k < i; k++) {
-            if (side[i] != side[k])
-                cut_both(w, i, k);
-        }
-    }
-}
-
-/* Two halves that reach each other through one server alone. */
-static void bridge(struct world *w, const struct server *middle)
-{
-    w->counts[COUNT_BRIDGES]++;
-    for (size_t i = 0; i < w->server_count; i++) {
-        for (size_t k = 0; k < i; k++) {
-            if (i != middle->number && k != middle->number && (i + k) % 2 == 1)
-                cut_both(w, i, k);
-        }
-    }
-}
-
-static void one_way(struct world *w)
-{
-    w->counts[COUNT_ONE_WAY]++;
-    wire_cut(w, any_server(w)->number, any_server(w)->number, true);
-    if (world_chance(w, 50)) {
-        size_t from = any_server(w)->number;
-        bool is_out = world_chance(w, 50);
-
-        for (size_t i = 0; i < w->server_count; i++)
-            wire_cut(w, is_out ? from : i, is_out ? i : from, true);
-    }
-}
-
-static void slow_link(struct world *w)
-{
-    w->counts[COUNT_LINK_SLOW]++;
-    wire_slow(w, any_server(w)->number, any_server(w)->number,
-              w->now + a_while(w), world_draw(w, 0, 2 * w->election));
-}
-
-static void change_roughness(struct world *w)
-{
-    static const unsigned percents[] = {0, 0, 1, 5, 20};
-    const size_t n = sizeof percents / sizeof percents[0];
-    struct wire_roughness rough = {
-        .lose = percents[world_draw(w, 0, n)],
-        .copy = percents[world_draw(w, 0, n)],
-        .reorder = percents[world_draw(w, 0, n)],
-    };
-
-    wire_set_roughness(w, rough);
-}
-
-static void cut_some(struct world *w, enum kind kind)
-{
-    if (world_chance(w, 70))
-        heal_network(w); /* shapes that lie over each other are rarer */
-    if (kind == KIND_ISOLATION)
-        isolate(w, any_server(w));
-    else if (kind == KIND_PARTITION)
-        partition(w);
-    else if (kind == KIND_ONE_WAY)
-        one_way(w);
-    else
-        bridge(w, any_server(w));
-    heal_network_later(w);
-}
-
 /* ---- The schedule ---- */
 
 static void strike(struct world *w, enum kind kind)
 {
-    struct server *s = any_server(w);
+    struct server *s = faults_any_server(w);
 
     switch (kind) {
     case KIND_PROCESS_CRASH:
@@ -371,7 +244,7 @@ static void strike(struct world *w, enum kind kind)
         break;
     case KIND_PAUSE_WITHIN:
         s->lag_after = (unsigned)world_draw(w, 1, 40);
-        s->lag_next = a_while(w);
+        s->lag_next = faults_a_while(w);
         break;
     case KIND_SNAPSHOT:
         if (server_is_up(s))
@@ -387,19 +260,25 @@ static void strike(struct world *w, enum kind kind)
         jump(w, s);
         break;
     case KIND_ISOLATION:
+        faults_cut(w, FAULTS_ISOLATION);
+        break;
     case KIND_PARTITION:
+        faults_cut(w, FAULTS_PARTITION);
+        break;
     case KIND_ONE_WAY:
+        faults_cut(w, FAULTS_ONE_WAY);
+        break;
     case KIND_BRIDGE:
-        cut_some(w, kind);
+        faults_cut(w, FAULTS_BRIDGE);
         break;
     case KIND_BREAK:
-        wire_break(w, s->number, any_server(w)->number);
+        wire_break(w, s->number, faults_any_server(w)->number);
         break;
     case KIND_SLOW_LINK:
-        slow_link(w);
+        faults_slow_link(w);
         break;
     case KIND_ROUGHNESS:
-        change_roughness(w);
+        faults_roughen(w);
         break;
     case KINDS:
         break;
@@ -443,21 +322,11 @@ static void heal_server(struct server *s)
         server_start(s);
 }
 
-static void heal_wire(struct world *w)
-{
-    heal_network(w);
-    wire_set_roughness(w, (struct wire_roughness){0});
-    for (size_t i = 0; i < w->server_count; i++) {
-        for (size_t k = 0; k < w->server_count; k++)
-            wire_slow(w, i, k, 0, 0);
-    }
-}
-
 void faults_heal(struct world *w)
 {
     world_trace(w, NULL, "everything heals");
     w->faults->is_calm = true;
-    heal_wire(w);
+    faults_heal_network(w);
     for (size_t i = 0; i < w->server_count; i++)
         heal_server(w->servers[i]);
 }
@@ -482,7 +351,7 @@ void faults_heal_core(struct world *w, const bool core[])
     world_trace(w, NULL, "a core heals");
     w->counts[COUNT_CORES]++;
     w->faults->is_calm = true;
-    heal_wire(w);
+    faults_heal_network(w);
     for (size_t i = 0; i < w->server_count; i++) {
         if (core[i])
             heal_server(w->servers[i]);
