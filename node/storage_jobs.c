@@ -1,0 +1,182 @@
+/* What takes long, while the loop goes on: saving and loading, pieces of
+ * snapshots. See storage.h. */
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "base/err.h"
+#include "base/mutant.h"
+#include "base/note.h"
+#include "node/evidence.h"
+#include "node/storage_core.h"
+
+/* A snapshot, until it is whole. */
+#define ARRIVING "arriving" STORE_SNAPSHOT_UNFINISHED
+/* What arrives is flushed so often: one flush of all of it, at its end, would
+ * make those of the log wait, on the same disk. */
+#define SYNC_BYTES ((uint64_t)8 * PX_MIB)
+
+void storage_cancel(struct storage *s)
+{
+    atomic_store(&s->is_cancelled, true);
+}
+
+static bool is_cancelled(void *ctx)
+{
+    struct storage *s = ctx;
+
+    return atomic_load(&s->is_cancelled);
+}
+
+static int save(struct storage *s, struct replica_snapshot_job *job)
+{
+    const struct store_snapshot_save_options options = {
+        .disk = s->options.snapshot_disk,
+        .stamp = s->options.cluster,
+        .config = job->info.config,
+        .is_cancelled = is_cancelled,
+        .ctx = s,
+    };
+    int rc = storage_remove_old(s); /* what adopting left */
+
+    if (rc == 0)
+        rc = store_snapshot_save(s->state, &options, &job->info);
+    if (rc < 0)
+        px_note(PX_NOTE_WARN, "snapshot: not made: %s", px_strerror(rc));
+    else
+        px_note(PX_NOTE_INFO, "snapshot: made: index=%llu bytes=%llu",
+                (unsigned long long)job->info.pos.index,
+                (unsigned long long)job->info.bytes);
+    return rc;
+}
+
+static int read_piece(struct storage *s, struct replica_snapshot_job *job)
+{
+    struct store_disk *d = s->options.snapshot_disk;
+    struct px_buf *buf = px_buf_new(job->size);
+    char name[STORE_SNAPSHOT_NAME_BYTES];
+    ssize_t n;
+    int file;
+
+    if (buf == NULL)
+        return -ENOMEM;
+    job->data = px_slice_of(buf, 0, job->size);
+    store_snapshot_name(job->info.pos.index, name);
+    file = d->open(d, name, STORE_DISK_READ);
+    if (file < 0)
+        return file; /* replaced by a newer one */
+    n = d->read(d, file, buf->data, job->size, job->offset);
+    d->close(d, file);
+    if (n < 0)
+        return (int)n;
+    return (size_t)n == job->size ? 0 : -PX_ECORRUPT;
+}
+
+/* Does a piece that ends here make the file longer by another step? */
+static bool is_sync_due(const struct replica_snapshot_job *job)
+{
+    uint64_t end = job->offset + job->data.size;
+
+    return job->offset / SYNC_BYTES != end / SYNC_BYTES ||
+           end == job->info.bytes;
+}
+
+static int write_piece(struct store_disk *d,
+                       const struct replica_snapshot_job *job)
+{
+    struct iovec iov = {(void *)(uintptr_t)job->data.data, job->data.size};
+    unsigned how = STORE_DISK_WRITE;
+    int file;
+    int rc;
+
+    if (job->offset == 0)
+        how |= STORE_DISK_CREATE;
+    file = d->open(d, ARRIVING, how);
+    if (file < 0)
+        return file;
+    rc = d->write(d, file, &iov, 1, job->offset);
+    if (rc == 0 && is_sync_due(job) && !px_mutant(SNAPSHOT_REPLY_EARLY))
+        rc = d->sync(d, file);
+    d->close(d, file);
+    return rc;
+}
+
+/* Whole: checked as a whole, and named. */
+static int finish_piece(struct store_disk *d, uint64_t cluster,
+                        struct replica_snapshot_job *job)
+{
+    char name[STORE_SNAPSHOT_NAME_BYTES];
+    struct store_snapshot_info info;
+    char why[256];
+    int rc =
+        store_snapshot_verify(d, ARRIVING, cluster, &info, why, sizeof why);
+
+    if (rc == 0 &&
+        (info.pos.index != job->info.pos.index ||
+         info.pos.term != job->info.pos.term || info.bytes != job->info.bytes))
+        rc = storage_say(why, sizeof why, "not the one that was offered",
+                         -PX_ECORRUPT);
+    if (px_mutant(SNAPSHOT_UNCHECKED)) {
+        info = job->info;
+        rc = 0;
+    }
+    if (rc < 0) {
+        px_note(PX_NOTE_WARN, "snapshot: arrived damaged: %s", why);
+        return rc;
+    }
+    job->info = info;
+    store_snapshot_name(info.pos.index, name);
+    rc = d->rename(d, ARRIVING, name);
+    return rc < 0 || px_mutant(RENAME_NOT_SYNCED) ? rc : d->sync_dir(d);
+}
+
+static int store_piece(struct storage *s, struct replica_snapshot_job *job)
+{
+    struct store_disk *d = s->options.snapshot_disk;
+    bool is_last = job->offset + job->data.size == job->info.bytes;
+    int rc = write_piece(d, job);
+
+    if (rc < 0) {
+        px_note(PX_NOTE_WARN, "snapshot: can't be kept: %s", px_strerror(rc));
+        return rc;
+    }
+    return is_last ? finish_piece(d, s->options.cluster, job) : 0;
+}
+
+static int load(struct storage *s, struct replica_snapshot_job *job)
+{
+    char why[256] = "";
+    int rc;
+
+    rc = storage_build(s, job->info.pos, why, sizeof why);
+    if (rc < 0 && rc != -ENOSPC) /* then it is waited for */
+        px_note(PX_NOTE_ERROR, "snapshot: can't be loaded: %s", why);
+    return rc;
+}
+
+static int mark(struct storage *s, const struct replica_snapshot_job *job)
+{
+    int rc = evidence_mark(s->options.state_dir, &job->divergence);
+
+    s->divergence = job->divergence;
+    if (rc < 0)
+        px_note(PX_NOTE_WARN, "store: a wrong state can't be marked: %s",
+                px_strerror(rc));
+    return rc;
+}
+
+int storage_do(struct storage *s, struct replica_snapshot_job *job)
+{
+    switch (job->what) {
+    case REPLICA_SAVE:
+        return save(s, job);
+    case REPLICA_READ:
+        return read_piece(s, job);
+    case REPLICA_STORE:
+        return store_piece(s, job);
+    case REPLICA_LOAD:
+        return load(s, job);
+    case REPLICA_MARK:
+        return mark(s, job);
+    }
+    return -EINVAL; /* there are no others */
+}
