@@ -86,9 +86,9 @@ struct fs_port {
     /* The text of a file under .phalanx/, in malloc-ed memory that fs frees;
      * answered without a majority. Bytes, or -errno. */
     ssize_t (*status)(void *ctx, enum fs_status_file file, char **text_out);
-    /* Is there a leader to ask? Where there is none, the root's attributes are
-     * shown as they are here: the kernel asks for them on the way to
-     * .phalanx/, which answers without a majority. NULL: always. */
+    /* Is there a leader to ask, and does our own disk get on? Otherwise the
+     * root's attributes are shown as they are here: the kernel asks for them on
+     * the way to .phalanx/, which answers without either. NULL: always. */
     bool (*is_ready)(void *ctx);
     /* An inode has no names any more, and is not open here: may it be opened
      * all the same, and will it then stay? So it is while fs_is_shown, when

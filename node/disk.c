@@ -472,6 +472,15 @@ void disk_stop(struct node *n)
     stop_snapshots(&n->piece_worker);
 }
 
+bool disk_is_stuck(const struct node *n)
+{
+    px_ns patience = n->config.election_ticks * n->config.tick / 2;
+    px_ns begun = atomic_load(&n->flush_begun);
+
+    return atomic_load(&n->full_waits) > 0 ||
+           (begun != 0 && node_now() >= begun + patience);
+}
+
 void disk_get_counters(const struct node *n, struct disk_counters *out)
 {
     out->log_syncs = atomic_load_explicit(&n->sync_count, memory_order_relaxed);

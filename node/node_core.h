@@ -94,6 +94,8 @@ void disk_snapshot(void *ctx, struct replica_snapshot_job *job);
 uint64_t disk_log_bytes(void *ctx);
 void disk_cut_log(void *ctx, raft_index index);
 void disk_recovered(void *ctx);
+/* Something waits for room, or a flush has taken half an election timeout. */
+bool disk_is_stuck(const struct node *n);
 void disk_get_counters(const struct node *n, struct disk_counters *out);
 
 /* port.c: what fs asks, what replica asks, what net tells. */

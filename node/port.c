@@ -75,7 +75,7 @@ static bool fs_is_ready(void *ctx)
 {
     struct node *n = ctx;
 
-    return replica_is_ready(n->replica);
+    return replica_is_ready(n->replica) && !disk_is_stuck(n);
 }
 
 static bool fs_may_open_orphan(void *ctx, uint64_t inode)

@@ -89,25 +89,23 @@ static uint64_t free_bytes(const char *folder)
     return statvfs(folder, &st) == 0 ? (uint64_t)st.f_bavail * st.f_frsize : 0;
 }
 
-/* Is it the disk that this node waits for? Then it says so in @text. */
-static bool waits_for_disk(const struct node *n, struct px_text *text)
+static void add_disk(const struct node *n, struct px_text *text)
 {
-    px_ns election = n->config.election_ticks * n->config.tick;
-    px_ns now = node_now();
     struct disk_counters d;
+    px_ns now;
 
     disk_get_counters(n, &d);
-    if (d.full_waits > 0) {
+    now = node_now(); /* after what it is compared with */
+    if (d.full_waits > 0)
         px_text_add(text, "room: disk full: %llu bytes free at %s",
                     (unsigned long long)free_bytes(n->config.data_dir),
                     n->config.data_dir);
-        return true;
-    }
-    if (d.flush_begun == 0 || now < d.flush_begun + election / 2)
-        return false;
-    px_text_add(text, "its disk: a flush has taken %llu ms so far",
-                (unsigned long long)((now - d.flush_begun) / PX_NS_PER_MS));
-    return true;
+    else
+        px_text_add(
+            text, "its disk: a flush has taken %llu ms so far",
+            d.flush_begun == 0
+                ? 0ull
+                : (unsigned long long)((now - d.flush_begun) / PX_NS_PER_MS));
 }
 
 /* What is wrong with the state here; empty when nothing is known to be. */
@@ -136,15 +134,18 @@ static struct wait_text waits_for(const struct node *n)
     struct wait_text wait = {""};
     struct raft_status status;
     struct px_text text;
+    bool is_stuck;
 
     replica_get_status(n->replica, &status);
     px_text_init(&text, wait.text, sizeof wait.text);
-    if (waits_for_disk(n, &text) ||
-        (replica_is_ready(n->replica) && !status.is_faulty))
+    is_stuck = disk_is_stuck(n);
+    if (!is_stuck && replica_is_ready(n->replica) && !status.is_faulty)
         return wait;
     if (replica_is_quarantined(n->replica))
         return wait; /* that is worse, and is said apart */
-    if (status.is_faulty)
+    if (is_stuck)
+        add_disk(n, &text);
+    else if (status.is_faulty)
         add_fault(n, &status, &text);
     else if (status.is_installing)
         px_text_add(&text, "the leader's snapshot: has %d%%",

@@ -119,6 +119,13 @@ static void wait_health(const struct cluster *c, int i, const char *word)
              strstr(text, word) == NULL);
 }
 
+/* And so does its mount, which answers that much. */
+static void check_mount_says(const struct cluster *c, int i, const char *word)
+{
+    run_ok(RUN_MS_MAX, "sh", "-c", "grep -q \"$1\" $0/.phalanx/health",
+           cluster_mount(c, i), word, NULL);
+}
+
 /* A cluster in which node @i has a disk of its own. */
 static struct cluster *start(int i)
 {
@@ -215,6 +222,7 @@ static void a_followers_full_disk_holds_up_nobody_else(void **state)
     fill(c, full);
     write_bulk(c, 1);
     wait_health(c, full, "disk full: ");
+    check_mount_says(c, full, "disk full: ");
     load_wait_writes(l, 500);
     load_check_so_far(l);
     leader = cluster_leader(c);
@@ -240,6 +248,7 @@ static void a_leaders_full_disk_makes_it_give_way(void **state)
     fill(c, full);
     write_bulk(c, 1);
     wait_health(c, full, "disk full: ");
+    check_mount_says(c, full, "disk full: ");
     assert_int_not_equal(cluster_leader(c), full);
     load_wait_writes(l, 500);
     load_check_so_far(l);
@@ -260,6 +269,7 @@ static void a_leader_whose_disk_hangs_is_replaced(void **state)
     load_down(l, old);
     hang(c, old);
     wait_health(c, old, "a flush has taken ");
+    check_mount_says(c, old, "a flush has taken ");
     load_wait_writes(l, 500);
     load_check_so_far(l);
     assert_int_not_equal(cluster_leader(c), old);
