@@ -173,6 +173,8 @@ static void check_entries(const struct server *s)
 {
     const struct record *r = record_of(s);
     const struct store_log_info *info = &s->storage.found;
+    /* What is left of a damaged log is one that it was once. */
+    raft_index kept = info->fault == NULL ? r->kept : 0;
     size_t run = 0;
 
     for (raft_index i = info->first; i <= info->last; i++) {
@@ -181,8 +183,8 @@ static void check_entries(const struct server *s)
         while (run + 1 < info->run_count && info->runs[run + 1].first <= i)
             run++;
         term = info->runs[run].term;
-        if (i <= r->kept ? term != r->durable.terms[i]
-                         : !is_known(s->world->check, i, term))
+        if (i <= kept ? term != r->durable.terms[i]
+                      : !is_known(s->world->check, i, term))
             world_fail(s->world,
                        "%s: its disk has %" PRIu64 "/%" PRIu64
                        ", which nobody wrote",

@@ -50,6 +50,15 @@ static void check_covered(struct server *s, const struct raft_msg *msg)
                    s->name, msg->to, msg->term);
 }
 
+/* Who may lack entries that it has acknowledged has no say in who leads. */
+static void check_sound(struct server *s, const struct raft_msg *msg)
+{
+    if (raft_of(s)->fault.is_faulty)
+        world_fail(s->world,
+                   "%s votes in term %" PRIu64 ", and has lost entries",
+                   s->name, msg->term);
+}
+
 /* No term grows but with a majority's leave (9.6), or a leader's. */
 static void check_pre_votes(struct server *s, const struct raft_msg *msg)
 {
@@ -68,9 +77,11 @@ void check_vote_sent(struct server *s, const struct raft_msg *msg)
 
     s->world->counts[COUNT_TIMEOUT_NOWS] += msg->type == RAFT_MSG_TIMEOUT_NOW;
     if (msg->type == RAFT_MSG_PRE_VOTE_REPLY && msg->vote_reply.is_granted) {
+        check_sound(s, msg);
         check_election(c, msg->term)->pre_votes[msg->to - 1] |=
             (uint8_t)(1u << s->number);
     } else if (msg->type == RAFT_MSG_VOTE_REPLY && msg->vote_reply.is_granted) {
+        check_sound(s, msg);
         check_vote(s, msg->term, msg->to);
         check_covered(s, msg);
     } else if (msg->type == RAFT_MSG_VOTE) {
