@@ -169,7 +169,8 @@ static int find_and_adopt(struct fs_handle *h)
 /* Why a publication was not proposed, or did it fail otherwise? */
 static bool is_without_effect(int rc)
 {
-    return rc == -EAGAIN || rc == -EINTR || rc == -ENOMEM || rc == -ENOSPC;
+    return rc == -EAGAIN || rc == -EINTR || rc == -ENOMEM || rc == -ENOSPC ||
+           rc == -EIO;
 }
 
 /* The outcome of a publication, alone or with a write. *@error_out: why it

@@ -113,7 +113,7 @@ void replica_propose(struct replica *r, struct fs_wait *w, struct command *c)
     px_list_init(&w->link);
     c->time = r->io.wall_time(r->io.ctx);
     r->counters.commands++;
-    if (r->is_stopping || w->deadline <= replica_now(r)) {
+    if (r->is_stopping || r->has_failed || w->deadline <= replica_now(r)) {
         rc = -EAGAIN;
     } else if (replica_is_quarantined(r)) {
         rc = -EIO;

@@ -305,22 +305,6 @@ static void step_back(void)
     (void)setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE); /* a kindness only */
 }
 
-/* A state that can't be built has to be: its log is gone. What else finds no
- * room is given up, and tried again later by who asked for it. */
-static int do_patiently(struct node *n, struct replica_snapshot_job *job)
-{
-    bool is_full = false;
-    int rc;
-
-    while ((rc = storage_do(&n->storage, job)) == -ENOSPC &&
-           job->what == REPLICA_LOAD) {
-        if (!wait_for_room(n, &n->snapshot_worker, "snapshot", &is_full))
-            return -ECANCELED;
-    }
-    end_wait(n, "snapshot", is_full);
-    return rc;
-}
-
 static void snapshot_work(void *ctx, struct px_list *jobs)
 {
     struct node *n = ctx;
@@ -330,7 +314,7 @@ static void snapshot_work(void *ctx, struct px_list *jobs)
         struct replica_snapshot_job *job =
             px_list_entry(it, struct replica_snapshot_job, link);
 
-        job->rc = do_patiently(n, job);
+        job->rc = storage_do(&n->storage, job);
     }
 }
 
@@ -349,12 +333,12 @@ static void snapshot_done(void *ctx, struct px_list *jobs)
 void disk_snapshot(void *ctx, struct replica_snapshot_job *job)
 {
     struct node *n = ctx;
-    bool is_piece = job->what == REPLICA_READ || job->what == REPLICA_STORE;
+    bool is_long = job->what == REPLICA_SAVE || job->what == REPLICA_LOAD;
     struct px_list jobs;
 
     px_list_init(&jobs);
     px_list_push_back(&jobs, &job->link);
-    worker_give(is_piece ? &n->piece_worker : &n->snapshot_worker, &jobs);
+    worker_give(is_long ? &n->snapshot_worker : &n->piece_worker, &jobs);
 }
 
 static void drop_snapshot_jobs(struct px_list *jobs)

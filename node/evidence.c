@@ -121,12 +121,16 @@ int evidence_keep(const char *state_dir, const char *folder, raft_index index)
     char mark[PATH_BYTES];
     char kept[PATH_BYTES];
     char beside[PATH_BYTES + sizeof MARK];
+    int rc;
 
     (void)snprintf(mark, sizeof mark, "%s/" MARK, state_dir); /* always fits */
     (void)snprintf(kept, sizeof kept, "%s/" KEPT "%llu", state_dir,
                    (unsigned long long)index);               /* likewise */
     (void)snprintf(beside, sizeof beside, "%s/" MARK, kept); /* likewise */
-    if (rename(folder, kept) < 0 && errno != ENOTEMPTY && errno != EEXIST)
+    rc = drop_kept(state_dir); /* of an earlier mark, or made by hand */
+    if (rc < 0)
+        return rc;
+    if (rename(folder, kept) < 0)
         return -errno;
     return rename(mark, beside) < 0 && errno != ENOENT ? -errno : 0;
 }

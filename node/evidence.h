@@ -20,8 +20,8 @@ int evidence_mark(const char *state_dir, const struct replica_divergence *d);
  * mark still: index 1. -errno. */
 int evidence_read(const char *state_dir, struct replica_divergence *d_out);
 /* The state in @folder is kept, and its mark goes with it: what comes in its
- * place is good. If one is kept already, of the same mark, that one is the
- * evidence. -errno. */
+ * place is good. What was kept before goes: of an earlier mark, or left by a
+ * crash in here, or where the mark was made by hand. -errno. */
 int evidence_keep(const char *state_dir, const char *folder, raft_index index);
 
 #endif

@@ -25,6 +25,11 @@ bool replica_is_quarantined(const struct replica *r)
     return r->quarantine.of.index != 0;
 }
 
+bool replica_is_healing(const struct replica *r)
+{
+    return r->applied < r->quarantine.let_go;
+}
+
 void replica_get_divergence(const struct replica *r,
                             struct replica_divergence *out)
 {
@@ -51,10 +56,15 @@ void quarantine_on_marked(struct replica *r)
     r->quarantine.is_marking = false; /* an error has been noted */
 }
 
+static bool is_to_be_passive(const struct replica *r)
+{
+    return replica_is_quarantined(r) || replica_is_healing(r);
+}
+
 static void tell_raft(struct replica *r)
 {
     struct raft_in in = {.type = RAFT_IN_PASSIVE,
-                         .is_passive = replica_is_quarantined(r)};
+                         .is_passive = is_to_be_passive(r)};
 
     r->quarantine.is_passive = in.is_passive;
     (void)replica_step(r, &in); /* always taken */
@@ -136,8 +146,8 @@ void quarantine_turn(struct replica *r, px_ns now)
 {
     struct quarantine *q = &r->quarantine;
 
-    if (q->is_passive != replica_is_quarantined(r))
-        tell_raft(r); /* the state was marked at the start */
+    if (q->is_passive != is_to_be_passive(r))
+        tell_raft(r); /* the state was marked at the start; or is whole again */
     if (!replica_is_quarantined(r))
         return;
     let_go_of_log(r);
@@ -171,6 +181,7 @@ void quarantine_leave(struct replica *r)
                          .compacted = r->snapshots.newest.pos.index};
 
     let_go_of_log(r);
+    r->quarantine.let_go = r->status.applied;
     if (in.compacted > r->status.base.index)
         (void)replica_step(r, &in); /* it has no error to report */
     tell_raft(r);

@@ -29,7 +29,7 @@ int replica_try_read(struct replica *r)
 
 void replica_read(struct replica *r, struct fs_wait *w)
 {
-    if (r->is_stopping || w->deadline <= replica_now(r)) {
+    if (r->is_stopping || r->has_failed || w->deadline <= replica_now(r)) {
         w->done(w, -EAGAIN, NULL);
         return;
     }

@@ -482,7 +482,7 @@ void replica_get_counters(const struct replica *r, struct replica_counters *out)
 bool replica_is_ready(const struct replica *r)
 {
     if (r->commands.session == 0 || r->status.is_installing ||
-        replica_is_quarantined(r))
+        replica_is_quarantined(r) || replica_is_healing(r))
         return false;
     if (r->status.role == RAFT_LEADER)
         return r->status.can_serve;

@@ -240,6 +240,8 @@ void replica_get_counters(const struct replica *r,
 bool replica_is_ready(const struct replica *r);
 /* Its state is wrong, and is about to be replaced: nothing of it is served. */
 bool replica_is_quarantined(const struct replica *r);
+/* It was; its new state has yet to be given what the log holds behind it. */
+bool replica_is_healing(const struct replica *r);
 void replica_get_divergence(const struct replica *r,
                             struct replica_divergence *out);
 /* Of the snapshot that is coming in, while raft_status says is_installing. */

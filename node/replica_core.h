@@ -184,6 +184,8 @@ struct quarantine {
     struct replica_divergence of; /* index 0: none */
     bool is_passive;              /* what raft has been told */
     bool is_marking;
+    raft_index let_go; /* what raft takes for applied, up to here, is
+                                     to be applied to the new state first */
     px_ns ask_at;
 };
 

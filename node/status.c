@@ -150,6 +150,8 @@ static struct wait_text waits_for(const struct node *n)
     else if (status.is_installing)
         px_text_add(&text, "the leader's snapshot: has %d%%",
                     replica_percent_installed(n->replica));
+    else if (replica_is_healing(n->replica))
+        px_text_add(&text, "its new state, behind which the log is applied");
     else if (status.leader == 0)
         px_text_add(&text, "a leader: reaches %zu of %zu voters, needs %zu",
                     reached(n), n->config.peer_count,
