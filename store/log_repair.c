@@ -317,7 +317,7 @@ int store_log_recovered(struct store_log *log)
     rc = d->remove(d, NOTE_NAME);
     if (rc < 0 && rc != -ENOENT)
         return rc;
-    log->failed = d->sync_dir(d);
+    log->failed = segment_unknown(d->sync_dir(d));
     if (log->failed < 0)
         return log->failed;
     log->is_faulty = false;

@@ -238,6 +238,24 @@ static void a_repaired_log_is_faulty_until_it_is_recovered(void **state)
     fixture_expect(&s->f, &s->f.model);
 }
 
+/* The fault: the log kept saying that there was no room, which its caller waits
+ * out, long after there was some. */
+static void
+a_note_that_may_still_be_there_is_an_error_and_no_want_of_room(void **state)
+{
+    const struct memdisk_plan plan = {.fail_at = 2, .error = ENOSPC};
+    struct sample *s = *state;
+    struct model rest = sample_before(s, 2, IN_SECOND);
+    struct raft_hard_state hard = {.term = 9};
+
+    fixture_close(&s->f);
+    sample_flip(s, 2, IN_SECOND);
+    sample_repair(s, &rest);
+    memdisk_go_on(s->disk, &plan);
+    assert_int_equal(store_log_recovered(s->f.log), -EIO); /* not synced */
+    assert_int_equal(store_log_write(s->f.log, &hard, NULL, 0), -EIO);
+}
+
 /* Behind the damage lies a record that cut some of what lies before. */
 static void what_was_cut_may_be_back(void **state)
 {
@@ -537,6 +555,7 @@ int main(void)
         TEST(two_votes_in_one_term_are_refused),
         TEST(the_term_of_another_node_is_refused),
         TEST(a_repaired_log_is_faulty_until_it_is_recovered),
+        TEST(a_note_that_may_still_be_there_is_an_error_and_no_want_of_room),
         TEST(what_was_cut_may_be_back),
         TEST(a_log_that_ends_before_what_was_applied_is_faulty),
         TEST(a_missing_segment_is_repaired),
