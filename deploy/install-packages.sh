@@ -20,8 +20,8 @@ test=(libcmocka-dev bash dash busybox procps coreutils diffutils findutils tar
     curl python3 iproute2 nftables strace e2fsprogs mount)
 # To measure beside a peer. Starts an etcd of its own where systemd runs.
 bench=(etcd-server)
-# To check the style.
-lint=(clang clang-format shellcheck)
+# To check the style, and what the tests reach.
+lint=(clang clang-format shellcheck gcovr)
 
 fail() {
     echo "install-packages: $*" >&2
