@@ -59,6 +59,7 @@
     X(FAULT_MATCH_KEPT, "a leader counts on what a peer says it has lost") \
     X(FAULT_BARRIER_SKIPPED, "who has lost entries is whole as soon as it is answered") \
     X(FAULT_OLD_ANSWER, "an answer to an earlier question says when one is whole") \
+    X(SOUND_WITH_ENTRIES, "who has lost entries is whole because the cluster was new") \
     X(FAULT_TERM_KEPT, "the answer of an older term's leader goes on to count") \
     X(FAULT_NOTED_LATE, "a damaged log is cut before it is noted that it was") \
     X(TERM_KEPT_ONCE, "term and vote are in the log alone") \

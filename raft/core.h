@@ -127,7 +127,8 @@ struct raft {
     px_ns election;
     px_ns heartbeat;
     px_ns lease;       /* how long one lasts: E (1 - rho) / (1 + rho) */
-    px_ns quiet_until; /* restarted: no vote and no campaign before it */
+    px_ns quiet_until; /* restarted: no vote and no campaign before it. 0 once
+                          it is known that nothing was promised (fault.c) */
 
     /* Who the members are: as the newest configuration of the log says. */
     struct raft_configs configs;
@@ -306,6 +307,7 @@ void raft_on_lost(struct raft *r, struct raft_peer *p,
                   const struct raft_msg *m);
 void raft_on_lost_reply(struct raft *r, const struct raft_msg *m);
 /* At the end of a step: are we whole again? */
+void raft_on_sound(struct raft *r);
 void raft_fault_settle(struct raft *r);
 
 /* ---- commit.c ---- */

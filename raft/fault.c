@@ -137,6 +137,20 @@ void raft_on_lost_reply(struct raft *r, const struct raft_msg *m)
         r->fault.barrier = l->index;
 }
 
+/* Nothing was ever committed, so there is nothing that our vote could betray,
+ * whatever we may have lost. With no term here either, nobody counts on an
+ * earlier promise of ours. */
+void raft_on_sound(struct raft *r)
+{
+    if (!r->fault.is_faulty ||
+        (r->log.last > 0 && !px_mutant(SOUND_WITH_ENTRIES)))
+        return;
+    r->fault = (struct raft_fault){0};
+    if (r->hard.term == 0)
+        r->quiet_until = 0;
+    raft_election_restart(r);
+}
+
 void raft_fault_settle(struct raft *r)
 {
     struct raft_fault *f = &r->fault;

@@ -59,6 +59,11 @@
  * is_faulty. A replica that is faulty serves reads and forwards like any
  * follower, but neither votes nor campaigns: a sole voter stays so for ever.
  *
+ * One that begins with an empty disk in a cluster that it did not see begin may
+ * be an old member whose disk was emptied: it starts as faulty, too. RAFT_IN_SOUND
+ * tells it that the cluster is as new as its log is: that so many of the other
+ * voters have empty logs that no majority with us in it can hold anything.
+ *
  * Source: Ongaro's dissertation ("Raft"), section numbers as there.
  * Thread: one, the loop. */
 #ifndef RAFT_RAFT_H
@@ -174,6 +179,8 @@ enum raft_in_type {
     RAFT_IN_PASSIVE,   /* the state here is not to be served, or is again: in
                               between the replica neither leads nor campaigns;
                               its log is sound, and it votes and acknowledges */
+    RAFT_IN_SOUND, /* faulty, with an empty log: nothing was ever committed in
+                      this cluster. Else it is ignored */
 };
 
 struct raft_in {
@@ -284,6 +291,8 @@ struct raft_status {
     raft_index durable;
     raft_index commit;
     raft_index applied;
+    raft_index config; /* where the configuration in force is from; committed
+                          or not */
     px_ns lease_end; /* leader with a lease: when it ends, PX_NS_NEVER for a
                          sole voter; else 0 */
     bool can_serve;  /* leader: has committed in its own term */

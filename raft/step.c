@@ -360,6 +360,9 @@ static int on_input(struct raft *r, const struct raft_in *in)
     case RAFT_IN_PASSIVE:
         raft_on_passive(r, in->is_passive);
         return 0;
+    case RAFT_IN_SOUND:
+        raft_on_sound(r);
+        return 0;
     }
     px_assert_failed("a known input", __FILE__, __LINE__);
 }

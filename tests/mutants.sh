@@ -48,7 +48,7 @@ tests=() # in this order: the quick ones first
 targets() {
     local name
     for name in log progress elect commit disk lease read follow lead fault \
-        passive step new text cluster; do
+        passive member transfer install snapshot step new text cluster; do
         tests+=("tests/unit/raft/test_raft_$name")
     done
     for name in session apply apply_write apply_rename orphan room check view \

@@ -211,6 +211,11 @@ void rig_installed_as(struct rig *g, struct raft_pos pos,
                              .installed = {.pos = pos, .config = config}});
 }
 
+void rig_sound(struct rig *g)
+{
+    step(g, (struct raft_in){.type = RAFT_IN_SOUND});
+}
+
 void rig_passive(struct rig *g, bool is_passive)
 {
     step(g,

@@ -413,6 +413,62 @@ static void who_does_not_lead_heeds_no_loss(void **s)
     assert_false(g->out.is_recovered);
 }
 
+/* ---- An empty disk in a cluster that may be new ---- */
+
+static void faulty_and_empty(struct rig *g)
+{
+    rig_init(g, 3);
+    g->options.is_first_boot = false;
+    g->options.is_faulty = true;
+    rig_open(g);
+}
+
+static void an_empty_disk_votes_once_the_cluster_is_known_to_be_new(void **s)
+{
+    struct rig *g = *s;
+
+    rig_msg(g, rig_vote(2, 1, POS(0, 0)));
+    assert_false(rig_any(g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+    rig_sound(g);
+    assert_false(rig_status(g).is_faulty);
+    assert_false(g->out.is_recovered); /* whoever said so knows */
+    rig_msg(g, rig_vote(2, 1, POS(0, 0)));
+    assert_true(rig_after(g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+}
+
+static void and_campaigns_without_the_quiet_after_a_restart(void **s)
+{
+    struct rig *g = *s;
+
+    rig_sound(g);
+    rig_pass(g, 2 * RIG_E);
+    assert_int_equal(rig_status(g).role, RAFT_PRE_CANDIDATE);
+}
+
+/* Term 3 came from somebody, who may count on a promise. */
+static void but_keeps_it_if_it_has_ever_known_a_term(void **s)
+{
+    struct rig *g = *s;
+
+    g->options.hard.term = 3;
+    rig_close(g);
+    rig_open(g);
+    rig_sound(g);
+    rig_msg(g, rig_vote(2, 4, POS(0, 0)));
+    assert_false(rig_any(g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+    rig_pass(g, 2 * RIG_E);
+    rig_msg(g, rig_vote(2, 4, POS(0, 0)));
+    assert_true(rig_any(g, 2, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+}
+
+static void a_log_with_entries_is_not_made_whole_by_a_word(void **s)
+{
+    struct rig *g = *s;
+
+    rig_sound(g);
+    assert_true(rig_status(g).is_faulty);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +498,12 @@ int main(void)
         rig_unit(who_lost_what_is_gone_here_is_sent_a_snapshot, leading),
         rig_unit(a_loss_that_cannot_be_is_refused, leading),
         rig_unit(who_does_not_lead_heeds_no_loss, rig_three),
+        rig_unit(an_empty_disk_votes_once_the_cluster_is_known_to_be_new,
+                 faulty_and_empty),
+        rig_unit(and_campaigns_without_the_quiet_after_a_restart,
+                 faulty_and_empty),
+        rig_unit(but_keeps_it_if_it_has_ever_known_a_term, faulty_and_empty),
+        rig_unit(a_log_with_entries_is_not_made_whole_by_a_word, faulty),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
