@@ -25,6 +25,7 @@
 #include "base/mutant.h"
 #include "base/note.h"
 #include "node/replica_core.h"
+#include "raft/config.h"
 
 /* ---- Points ---- */
 
@@ -56,28 +57,29 @@ static struct hash_point *point_at(struct replica *r, raft_index index)
 
 static bool is_voter(const struct replica *r, raft_id id)
 {
-    for (size_t i = 0; i < r->config.count; i++) {
-        if (r->config.members[i].id == id)
-            return r->config.members[i].role == RAFT_VOTER;
-    }
-    return false;
+    int i = raft_config_find(&r->config, id);
+
+    return i >= 0 && r->config.members[i].role == RAFT_VOTER;
 }
 
-static size_t voter_count(const struct replica *r)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < r->config.count; i++)
-        count += r->config.members[i].role == RAFT_VOTER;
-    return count;
-}
-
-static size_t count_of(const struct hash_point *p, uint64_t hash)
+/* Of those who are voters now: members may have come and gone since. */
+static size_t claims_by_voters(const struct replica *r,
+                               const struct hash_point *p)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < p->claim_count; i++)
-        count += p->claims[i].hash == hash;
+        count += is_voter(r, p->claims[i].voter);
+    return count;
+}
+
+static size_t count_of(const struct replica *r, const struct hash_point *p,
+                       uint64_t hash)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < p->claim_count; i++)
+        count += p->claims[i].hash == hash && is_voter(r, p->claims[i].voter);
     return count;
 }
 
@@ -85,12 +87,12 @@ static size_t count_of(const struct hash_point *p, uint64_t hash)
 static bool find_common(const struct replica *r, const struct hash_point *p,
                         uint64_t *common_out)
 {
-    size_t needed = voter_count(r) / 2 + 1;
+    size_t needed = raft_config_voters(&r->config) / 2 + 1;
 
     if (px_mutant(DIVERGENCE_BY_ONE))
         needed = 1;
     for (size_t i = 0; i < p->claim_count; i++) {
-        if (count_of(p, p->claims[i].hash) >= needed) {
+        if (count_of(r, p, p->claims[i].hash) >= needed) {
             *common_out = p->claims[i].hash;
             return true;
         }
@@ -102,7 +104,7 @@ static bool find_common(const struct replica *r, const struct hash_point *p,
 static void note_undecided(struct replica *r, struct hash_point *p)
 {
     if (p->is_settled || p->is_noted || !p->has_own ||
-        count_of(p, p->own) == p->claim_count)
+        count_of(r, p, p->own) == claims_by_voters(r, p))
         return;
     p->is_noted = true;
     r->counters.hashes_undecided++;
@@ -110,7 +112,7 @@ static void note_undecided(struct replica *r, struct hash_point *p)
             "node: states differ, and no majority says which is right: "
             "index=%llu own=%016llx claims=%zu",
             (unsigned long long)p->index, (unsigned long long)p->own,
-            p->claim_count);
+            claims_by_voters(r, p));
 }
 
 static void judge(struct replica *r, struct hash_point *p)
@@ -120,7 +122,7 @@ static void judge(struct replica *r, struct hash_point *p)
     if (!p->has_own || p->is_settled)
         return;
     if (!find_common(r, p, &common)) {
-        if (p->claim_count == voter_count(r))
+        if (claims_by_voters(r, p) == raft_config_voters(&r->config))
             note_undecided(r, p);
         return;
     }

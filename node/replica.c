@@ -65,8 +65,8 @@ static void send_message(struct replica *r, const struct raft_msg *msg)
         if (r->missed[i] == msg->to)
             return;
     }
-    px_assert(r->missed_count < RAFT_MEMBERS_MAX);
-    r->missed[r->missed_count++] = msg->to;
+    if (r->missed_count < RAFT_MEMBERS_MAX) /* else raft notices it later */
+        r->missed[r->missed_count++] = msg->to;
 }
 
 /* The write of @out as one job, listed for the end of the turn. */
@@ -189,6 +189,7 @@ int replica_step(struct replica *r, struct raft_in *in)
     rc = raft_step(r->raft, in, &out);
     carry_out(r, &out);
     raft_get_status(r->raft, &r->status);
+    changes_look(r);
     if (r->status.role == RAFT_LEADER && role != RAFT_LEADER)
         r->counters.elections++;
     if (r->status.term != term || r->status.leader != leader)
@@ -350,6 +351,7 @@ void replica_turn(struct replica *r)
     transfer_out_turn(r, now);
     snapshots_turn(r, now);
     quarantine_turn(r, now);
+    changes_turn(r, now);
     do {
         reads_on_applied(r);
         orphans_turn(r, now);
@@ -375,6 +377,7 @@ px_ns replica_deadline(const struct replica *r)
     deadline = min_ns(deadline, transfer_in_deadline(r));
     deadline = min_ns(deadline, quota_deadline(r));
     deadline = min_ns(deadline, quarantine_deadline(r));
+    deadline = min_ns(deadline, changes_deadline(r));
     return min_ns(deadline, orphans_deadline(r));
 }
 
@@ -393,10 +396,10 @@ int replica_open(const struct replica_options *options,
     r->io = *io;
     px_list_init(&r->writes);
     px_list_init(&r->under_way);
+    px_list_init(&r->changes);
     px_text_init(&name, r->node, sizeof r->node);
     px_text_add(&name, "%s", options->node);
     r->id = raft.id;
-    r->config = raft.config;
     r->incarnation = options->incarnation;
     r->start = options->start;
     r->election = raft.election;
@@ -425,6 +428,8 @@ int replica_open(const struct replica_options *options,
     if (rc < 0)
         goto fail;
     raft_get_status(r->raft, &r->status);
+    r->config_at = UINT64_MAX; /* not looked at yet */
+    changes_look(r);
     r->raft_deadline = raft.now; /* the first tick says when to come again */
     *replica_out = r;
     return 0;
@@ -438,6 +443,7 @@ void replica_stop(struct replica *r)
     r->is_stopping = true;
     commands_stop(r);
     reads_stop(r);
+    changes_stop(r);
 }
 
 void replica_close(struct replica *r)

@@ -137,8 +137,20 @@ struct replica_io {
     /* One that is not: may an open of it be under way? Asked again later. NULL:
      * never. */
     bool (*is_shown)(void *ctx, uint64_t inode);
+    /* Other members are in force than when this was last said, or the same
+     * ones as something else. NULL: nobody minds. */
+    void (*on_config)(void *ctx);
     /* This node can't go on: the process ends, with @why in a note. */
     void (*fail)(void *ctx, const char *why, int rc);
+};
+
+/* A change of members, or a hand-over, until its outcome is known. */
+struct replica_change_wait {
+    struct px_list link; /* the replica's, as are the last two */
+    px_ns deadline;      /* the caller's: answered then at the latest */
+    void (*done)(struct replica_change_wait *w, int rc);
+    raft_index index; /* of the entry; 0: a hand-over */
+    raft_term term;
 };
 
 struct replica_options {
@@ -212,6 +224,23 @@ void replica_on_snapshot(struct replica *r, struct replica_snapshot_job *job,
  * -PX_ENOTLEADER; -EAGAIN: nobody is there to take over. */
 int replica_hand_over(struct replica *r);
 
+/* The same for @to, or with 0 for whoever lacks least; w->done is told, perhaps
+ * before this returns: 0: another one leads. -PX_ENOTLEADER, -EINVAL, -EBUSY;
+ * -EAGAIN: it can't be reached, or has not taken over in time: we lead on.
+ * -PX_EUNKNOWN: nobody was known to lead by the deadline. */
+void replica_transfer(struct replica *r, struct replica_change_wait *w,
+                      raft_id to);
+
+/* A member comes, goes, or gets a vote (raft.h: RAFT_IN_CHANGE says when that is
+ * refused, and with what); w->done is told, perhaps before this returns:
+ * 0: it is committed. -PX_EUNKNOWN: we don't lead any more, or the deadline has
+ * come: it may yet be. */
+void replica_change(struct replica *r, struct replica_change_wait *w,
+                    const struct raft_change *c);
+
+/* Nothing was ever committed in this cluster: raft.h, RAFT_IN_SOUND. */
+void replica_sound(struct replica *r);
+
 /* A snapshot is to be made soon, whatever the log's size. */
 void replica_want_snapshot(struct replica *r);
 
@@ -236,6 +265,10 @@ size_t replica_get_peers(const struct replica *r,
                          struct raft_peer_status *peers, size_t max);
 void replica_get_counters(const struct replica *r,
                           struct replica_counters *out);
+/* The members in force, and whether that is committed. */
+bool replica_get_config(const struct replica *r, struct raft_config *out);
+/* Nothing is in the log, durably, nor was there ever: a disk as good as new. */
+bool replica_is_log_empty(const struct replica *r);
 /* Has a leader, a session, a state of its own, and so serves. */
 bool replica_is_ready(const struct replica *r);
 /* Its state is wrong, and is about to be replaced: nothing of it is served. */

@@ -195,7 +195,10 @@ struct replica {
     struct raft_status status; /* after the last step */
     char node[PX_NODE_ID_BYTES_MAX + 1];
     raft_id id;
-    struct raft_config config; /* who the members are */
+    struct raft_config config; /* who the members are: in force at config_at */
+    raft_index config_at;
+    bool is_config_told;    /* by io.on_config */
+    struct px_list changes; /* of replica_change_wait: see changes.c */
     uint64_t incarnation;
     uint64_t start;
     px_ns election;
@@ -281,6 +284,8 @@ px_ns snapshots_deadline(const struct replica *r);
 
 /* transfer_out.c */
 void transfer_out_start(struct replica *r, raft_id peer);
+/* What is on its way to somebody who is no member any more ends. */
+void transfer_out_on_config(struct replica *r);
 void transfer_out_on_want(struct replica *r, const struct net_snapshot *s);
 void transfer_out_on_end(struct replica *r, const struct net_snapshot *s);
 void transfer_out_on_ask(struct replica *r, const struct net_snapshot *s);
@@ -320,6 +325,13 @@ raft_index hashes_limit(const struct replica *r);
 void hashes_on_applied(struct replica *r, const struct replica_apply *job);
 void hashes_on_adopted(struct replica *r);
 void hashes_turn(struct replica *r, px_ns now);
+
+/* changes.c */
+/* After a step: are other members in force? */
+void changes_look(struct replica *r);
+void changes_turn(struct replica *r, px_ns now);
+px_ns changes_deadline(const struct replica *r);
+void changes_stop(struct replica *r);
 
 /* quarantine.c */
 /* Of a state that is marked, if it is. */

@@ -55,6 +55,15 @@ void commands_refuse_forwards(struct replica *r, int rc)
     cs->forward_bytes = 0;
 }
 
+/* A session tells others that this node has been here. So it is opened once
+ * something has been kept here that says the same after a restart: else a crash
+ * now would make us look like a node whose disk was emptied. */
+static bool is_opening_due(const struct replica *r)
+{
+    return r->commands.session == 0 && !r->commands.opening_sent &&
+           r->status.durable > 0;
+}
+
 struct batch {
     struct raft_proposal list[PX_BATCH_ENTRIES_MAX];
     size_t count;
@@ -84,7 +93,7 @@ static void batch_fill(struct replica *r, struct batch *b, uint64_t *sent_out,
 
     b->count = 0;
     b->bytes = 0;
-    if (cs->session == 0 && !cs->opening_sent)
+    if (is_opening_due(r))
         batch_add(b, cs->opening, r->id);
     for (; sequence < cs->next_sequence && batch_has_room(b); sequence++) {
         struct fs_wait *w = *commands_slot(cs, sequence);
@@ -103,7 +112,8 @@ static void batch_sent(struct replica *r, uint64_t sent, size_t forwards)
 {
     struct commands *cs = &r->commands;
 
-    cs->opening_sent = true;
+    if (is_opening_due(r))
+        cs->opening_sent = true;
     for (uint64_t s = cs->send_next; s < sent; s++) {
         struct fs_wait *w = *commands_slot(cs, s);
 
@@ -166,7 +176,7 @@ static void forward_all(struct replica *r)
 {
     struct commands *cs = &r->commands;
 
-    if (cs->session == 0 && !cs->opening_sent)
+    if (is_opening_due(r))
         cs->opening_sent = forward_one(r, 0, cs->nonce, cs->opening) == 0;
     for (; cs->send_next < cs->next_sequence; cs->send_next++) {
         struct fs_wait *w = *commands_slot(cs, cs->send_next);

@@ -28,6 +28,7 @@
 
 #include "base/assert.h"
 #include "node/replica_core.h"
+#include "raft/config.h"
 
 #define AHEAD_BYTES (NET_SNAPSHOT_PIECES_AHEAD * NET_SNAPSHOT_PIECE_BYTES_MAX)
 /* Election timeouts without a word. */
@@ -98,6 +99,16 @@ void transfer_out_start(struct replica *r, raft_id peer)
         .peer = peer, .info = r->snapshots.newest, .moved_at = replica_now(r)};
 }
 
+void transfer_out_on_config(struct replica *r)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        struct transfer_out *t = &r->out[i];
+
+        if (t->peer != 0 && raft_config_find(&r->config, t->peer) < 0)
+            *t = (struct transfer_out){0};
+    }
+}
+
 /* A peer's own state is not good, though its log may be: raft knows nothing of
  * this transfer. If what there is lies before what it can use, one is made; it
  * asks again. */
@@ -105,7 +116,8 @@ void transfer_out_on_ask(struct replica *r, const struct net_snapshot *s)
 {
     const struct transfer_out *t = find(r, s->from);
 
-    if (r->status.role != RAFT_LEADER)
+    if (r->status.role != RAFT_LEADER ||
+        raft_config_find(&r->config, s->from) < 0)
         return;
     if ((t != NULL ? t->info : r->snapshots.newest).pos.index >= s->pos.index)
         transfer_out_start(r, s->from);

@@ -57,7 +57,7 @@ targets() {
         snapshot snapshot_damage; do
         tests+=("tests/unit/store/test_$name")
     done
-    for name in snapshots transfer_in transfer_out storage hashes quarantine \
+    for name in snapshots transfer_in transfer_out storage hashes quarantine changes \
         replica; do
         tests+=("tests/unit/node/test_node_$name")
     done

@@ -12,11 +12,13 @@
 #include <cmocka.h>
 
 #include "base/assert.h"
+#include "raft/config.h"
 #include "tests/unit/node/world_disk.h"
 
 #define ELECTION (240 * PX_NS_PER_MS)
 #define HEARTBEAT (60 * PX_NS_PER_MS)
 #define REQUEST_TIMEOUT (5 * PX_NS_PER_S)
+#define CONFIGS_MAX 64
 #define TURN_NS (50 * PX_NS_PER_US)
 
 /* ---- The world as a replica sees it ---- */
@@ -180,6 +182,11 @@ static bool io_is_shown(void *ctx, uint64_t inode)
     return inode != 0 && ((struct world_node *)ctx)->shown_inode == inode;
 }
 
+static void io_on_config(void *ctx)
+{
+    ((struct world_node *)ctx)->configs_told++;
+}
+
 static void io_fail(void *ctx, const char *why, int rc)
 {
     (void)rc;
@@ -199,9 +206,26 @@ static size_t log_runs(const struct world_node *n, struct raft_term_run *runs)
     return count;
 }
 
+static size_t log_configs(const struct world_node *n,
+                          struct raft_config_at configs[CONFIGS_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = (size_t)n->base.index; i < n->count; i++) {
+        if (n->log[i].kind != RAFT_ENTRY_CONFIG)
+            continue;
+        assert_true(count < CONFIGS_MAX);
+        configs[count].index = i + 1;
+        assert_true(
+            raft_config_decode(n->log[i].data, &configs[count++].config) > 0);
+    }
+    return count;
+}
+
 void world_start(struct world *w, size_t number)
 {
     static struct raft_term_run runs[WORLD_LOG_MAX];
+    struct raft_config_at configs[CONFIGS_MAX];
     struct world_node *n = &w->nodes[number];
     char name[16];
     struct replica_options options = {.node = name,
@@ -229,6 +253,7 @@ void world_start(struct world *w, size_t number)
         .adopt = io_adopt,
         .is_open = io_is_open,
         .is_shown = io_is_shown,
+        .on_config = io_on_config,
         .fail = io_fail,
     };
 
@@ -236,10 +261,12 @@ void world_start(struct world *w, size_t number)
     world_disk_start(n, &options);
     options.raft.id = number + 1;
     options.raft.seed = px_rand_next(&w->rand);
-    options.raft.config.count = w->node_count;
-    for (size_t i = 0; i < w->node_count; i++)
+    options.raft.config.count = number < w->voter_count ? w->voter_count : 0;
+    for (size_t i = 0; i < options.raft.config.count; i++)
         options.raft.config.members[i] =
             (struct raft_member){i + 1, RAFT_VOTER};
+    options.raft.configs = configs;
+    options.raft.config_count = log_configs(n, configs);
     options.raft.election = ELECTION;
     options.raft.heartbeat = HEARTBEAT;
     options.raft.clock_drift_ppm = 10000;
@@ -271,13 +298,8 @@ static void open_node(struct world *w, size_t number)
     assert_non_null(n->log);
 }
 
-struct world *world_open(size_t node_count, uint64_t seed)
-{
-    return world_open_comparing(node_count, seed, 0);
-}
-
-struct world *world_open_comparing(size_t node_count, uint64_t seed,
-                                   raft_index every)
+static struct world *open_world(size_t node_count, size_t voter_count,
+                                uint64_t seed, raft_index every)
 {
     struct world *w = calloc(1, sizeof *w);
 
@@ -287,12 +309,30 @@ struct world *world_open_comparing(size_t node_count, uint64_t seed,
     w->now = PX_NS_PER_S;
     w->request_timeout = REQUEST_TIMEOUT;
     w->node_count = node_count;
+    w->voter_count = voter_count;
     w->hash_every = every;
     for (size_t i = 0; i < node_count; i++) {
         open_node(w, i);
         world_start(w, i);
     }
     return w;
+}
+
+struct world *world_open(size_t node_count, uint64_t seed)
+{
+    return open_world(node_count, node_count, seed, 0);
+}
+
+struct world *world_open_voters(size_t node_count, size_t voter_count,
+                                uint64_t seed)
+{
+    return open_world(node_count, voter_count, seed, 0);
+}
+
+struct world *world_open_comparing(size_t node_count, uint64_t seed,
+                                   raft_index every)
+{
+    return open_world(node_count, node_count, seed, every);
 }
 
 void world_kill(struct world *w, size_t number)

@@ -45,11 +45,12 @@ struct world_node {
     struct replica_fetch *fetches[WORLD_NODES_MAX]; /* under way */
     size_t fetch_count;
     bool is_disk_stuck;
-    bool is_unreachable;  /* forwards don't leave: its connections are down */
-    uint64_t open_inode;  /* through its mount; 0: none */
-    uint64_t shown_inode; /* to its kernel; 0: none */
-    const char *failed;   /* why io.fail was called */
-    bool is_faulty;       /* its disk notes that entries were lost */
+    bool is_unreachable;   /* forwards don't leave: its connections are down */
+    uint64_t open_inode;   /* through its mount; 0: none */
+    uint64_t shown_inode;  /* to its kernel; 0: none */
+    const char *failed;    /* why io.fail was called */
+    bool is_faulty;        /* its disk notes that entries were lost */
+    unsigned configs_told; /* by io.on_config */
 };
 
 struct world_msg {
@@ -66,6 +67,7 @@ struct world_msg {
 
 struct world {
     size_t node_count;
+    size_t voter_count; /* the first of them; the others are told by a leader */
     struct world_node nodes[WORLD_NODES_MAX];
     struct px_list wire; /* of world_msg */
     px_ns now;
@@ -90,6 +92,9 @@ struct world_request {
 };
 
 struct world *world_open(size_t node_count, uint64_t seed);
+/* Only the first @voter_count are members. */
+struct world *world_open_voters(size_t node_count, size_t voter_count,
+                                uint64_t seed);
 /* Its nodes compare their states at the indexes that @every divides. */
 struct world *world_open_comparing(size_t node_count, uint64_t seed,
                                    raft_index every);
