@@ -245,12 +245,35 @@ static int note_start(struct node *n, char *why, size_t why_size)
     return rc;
 }
 
+/* A new one is of the cluster that the settings name. */
+static int open_folder(struct node *n, bool *is_new_out, char *why,
+                       size_t why_size)
+{
+    const struct config *c = &n->config;
+    const struct store_folder_options options = {.dir = c->data_dir,
+                                                 .node = c->node,
+                                                 .cluster_name =
+                                                     c->cluster_name,
+                                                 .cluster = c->cluster};
+    int rc = store_folder_open(&options, &n->folder, &n->identity, is_new_out,
+                               why, why_size);
+
+    if (rc < 0 || !*is_new_out)
+        return rc;
+    n->identity.is_begun = true;
+    n->identity.voter_count = c->peer_count;
+    for (size_t i = 0; i < c->peer_count; i++)
+        (void)strcpy(n->identity.voters[i], c->peers[i].name); /* it fits */
+    rc = store_folder_begin(n->folder, &n->identity);
+    if (rc < 0)
+        open_why(why, why_size, c->data_dir, rc);
+    return rc;
+}
+
 static int open_store(struct node *n, bool *is_new_out, char *why,
                       size_t why_size)
 {
-    const struct config *c = &n->config;
-    int rc = store_folder_open(c->data_dir, c->node, c->cluster, &n->folder,
-                               &n->identity, is_new_out, why, why_size);
+    int rc = open_folder(n, is_new_out, why, why_size);
 
     if (rc == 0)
         rc = open_storage(n, why, why_size);

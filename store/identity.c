@@ -1,7 +1,8 @@
 /* The data folder is made in an order that leaves no doubt after a crash:
  *
- *   folder ─▶ lock, taken ─▶ log/, state/ ─▶ identity ─▶ the log's first
- *                                             segment ─▶ has_log
+ *   folder ─▶ lock, taken ─▶ log/, state/, snapshot/ ─▶ (whatever time it
+ *   takes to learn of the cluster) ─▶ identity ─▶ the log's first segment
+ *   ─▶ has_log
  *
  * So where there is an identity there is a log/, and where there is none, log/
  * and state/ are empty: anything else is a folder that has lost a part, and is
@@ -22,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/err.h"
 #include "store/identity_file.h"
 #include "store/say.h"
@@ -30,6 +32,7 @@ struct store_folder {
     int fd;
     int lock_fd;
     struct store_disk *disk; /* the same folder, for the identity */
+    bool has_identity;
     char *path;
     char *log;
     char *state;
@@ -173,22 +176,49 @@ static int check_log(const struct store_folder *f,
                      f->path);
 }
 
-/* A folder with an identity: it has to be ours, and complete. */
-static int check_ours(const struct store_folder *f,
-                      const struct store_identity *id, const char *node,
-                      uint64_t cluster, struct px_text *why)
+/* The name says more than the id, which is a hash of it and of the voters. */
+static int check_cluster(const struct store_folder *f,
+                         const struct store_identity *id,
+                         const struct store_folder_options *o,
+                         struct px_text *why)
 {
-    if (strcmp(id->node, node) != 0)
+    if (strcmp(id->cluster_name, o->cluster_name) != 0)
         return store_say(why, -PX_ECLUSTER,
-                         "the data folder %s belongs to node %s, this is "
-                         "node %s",
-                         f->path, id->node, node);
-    if (id->cluster != cluster)
+                         "the data folder %s belongs to the cluster called "
+                         "%s, but CLUSTER is %s: write the name that it was, "
+                         "or use an empty folder and a new node id",
+                         f->path, id->cluster_name, o->cluster_name);
+    if (o->cluster != 0 && id->cluster != o->cluster)
         return store_say(why, -PX_ECLUSTER,
                          "the data folder %s belongs to cluster %016" PRIx64
                          ", this node is of cluster %016" PRIx64
                          ": are PEERS or CLUSTER not what they were?",
-                         f->path, id->cluster, cluster);
+                         f->path, id->cluster, o->cluster);
+    return 0;
+}
+
+/* A folder with an identity: it has to be ours, and complete. */
+static int check_ours(const struct store_folder *f,
+                      const struct store_identity *id,
+                      const struct store_folder_options *o, struct px_text *why)
+{
+    int rc;
+
+    if (strcmp(id->node, o->node) != 0)
+        return store_say(why, -PX_ECLUSTER,
+                         "the data folder %s belongs to node %s, this is "
+                         "node %s",
+                         f->path, id->node, o->node);
+    rc = check_cluster(f, id, o, why);
+    if (rc < 0)
+        return rc;
+    if (id->is_removed)
+        return store_say(why, -PX_ECLUSTER,
+                         "node %s has been removed from its cluster: it can't "
+                         "come back under this id; to add this machine again, "
+                         "start it with an empty data folder in place of %s "
+                         "and a new NODE_ID",
+                         id->node, f->path);
     return check_log(f, id, why);
 }
 
@@ -197,6 +227,12 @@ static int read_identity(const struct store_folder *f,
 {
     int rc = identity_read(f->disk, id);
 
+    if (rc == -PX_EFORMAT && id->format < STORE_FORMAT_VERSION)
+        return store_say(why, rc,
+                         "the data folder %s is in format %u, of an older "
+                         "program, which this one does not read: use that "
+                         "program, or an empty folder and a new node id",
+                         f->path, id->format);
     if (rc == -PX_EFORMAT)
         return store_say(why, rc,
                          "the data folder %s is in a newer format than this "
@@ -212,36 +248,44 @@ static int read_identity(const struct store_folder *f,
     return rc;
 }
 
+/* Those of the options, which fit. */
+static struct store_identity draft(const struct store_folder_options *o)
+{
+    struct store_identity id = {.format = STORE_FORMAT_VERSION,
+                                .cluster = o->cluster};
+
+    (void)strcpy(id.node, o->node);
+    (void)strcpy(id.cluster_name, o->cluster_name);
+    return id;
+}
+
 /* Reads what is there, checks it, and fills in this start's identity. */
-static int learn_identity(const struct store_folder *f, const char *node,
-                          uint64_t cluster, struct store_identity *id,
-                          bool *is_new, struct px_text *why)
+static int learn_identity(struct store_folder *f,
+                          const struct store_folder_options *o,
+                          struct store_identity *id, struct px_text *why)
 {
     int rc = read_identity(f, id, why);
 
-    *is_new = rc == -ENOENT;
-    if (*is_new) {
-        *id = (struct store_identity){.format = STORE_FORMAT_VERSION,
-                                      .cluster = cluster};
-        (void)snprintf(id->node, sizeof id->node, "%s", node); /* it fits */
-        rc = check_empty(f, why);
-    } else if (rc == 0) {
-        rc = check_ours(f, id, node, cluster, why);
+    f->has_identity = rc != -ENOENT;
+    if (!f->has_identity) {
+        *id = draft(o);
+        return check_empty(f, why);
     }
+    if (rc == 0)
+        rc = check_ours(f, id, o, why);
     if (rc == 0)
         id->incarnation++;
     return rc;
 }
 
 static int write_folder(const struct store_folder *f,
-                        const struct store_identity *id, bool is_new,
-                        struct px_text *why)
+                        const struct store_identity *id, struct px_text *why)
 {
     int rc = 0;
 
     /* A start that was cut short may have made the folder and no more. Where
      * its parent may not be read, it was there before us. */
-    if (is_new) {
+    if (!f->has_identity) {
         rc = sync_parent(f->path);
         if (rc == -EACCES)
             rc = 0;
@@ -252,7 +296,7 @@ static int write_folder(const struct store_folder *f,
         rc = make_folder(f->state);
     if (rc == 0)
         rc = make_folder(f->snapshot);
-    if (rc == 0)
+    if (rc == 0 && f->has_identity)
         rc = identity_write(f->disk, id);
     return rc < 0 ? say_errno(why, f->path, rc) : 0;
 }
@@ -310,7 +354,23 @@ fail:
     return NULL;
 }
 
-int store_folder_open(const char *dir, const char *node, uint64_t cluster,
+static bool is_name(const char *name)
+{
+    return *name != '\0' && strlen(name) <= PX_NODE_ID_BYTES_MAX;
+}
+
+static int check_options(const struct store_folder_options *o,
+                         struct px_text *why)
+{
+    if (*o->dir != '\0' && is_name(o->node) && is_name(o->cluster_name))
+        return 0;
+    return store_say(why, -EINVAL,
+                     "a data folder needs a path, and a node id and a "
+                     "cluster's name of 1 to %u bytes",
+                     PX_NODE_ID_BYTES_MAX);
+}
+
+int store_folder_open(const struct store_folder_options *options,
                       struct store_folder **folder_out,
                       struct store_identity *identity_out, bool *is_new_out,
                       char *why, size_t why_size)
@@ -318,39 +378,52 @@ int store_folder_open(const char *dir, const char *node, uint64_t cluster,
     struct store_folder *f = NULL;
     struct store_identity id;
     struct px_text text;
-    bool is_new;
     int rc;
 
     px_text_init(&text, why, why_size);
-    if (*dir == '\0' || *node == '\0' || strlen(node) > PX_NODE_ID_BYTES_MAX)
-        return store_say(&text, -EINVAL,
-                         "a data folder needs a path, and a node id of 1 to "
-                         "%u bytes",
-                         PX_NODE_ID_BYTES_MAX);
-    f = folder_new(dir);
+    rc = check_options(options, &text);
+    if (rc < 0)
+        return rc;
+    f = folder_new(options->dir);
     if (f == NULL)
         return store_say(&text, -ENOMEM, "out of memory");
     rc = open_locked(f, &text);
     if (rc < 0)
         goto fail;
-    rc = learn_identity(f, node, cluster, &id, &is_new, &text);
+    rc = learn_identity(f, options, &id, &text);
     if (rc < 0)
         goto fail;
-    rc = write_folder(f, &id, is_new, &text);
+    rc = write_folder(f, &id, &text);
     if (rc < 0)
         goto fail;
     *folder_out = f;
     *identity_out = id;
-    *is_new_out = is_new;
+    *is_new_out = !f->has_identity;
     return 0;
 fail:
     store_folder_close(f);
     return rc;
 }
 
+int store_folder_begin(struct store_folder *f, struct store_identity *identity)
+{
+    struct store_identity id = *identity;
+    int rc;
+
+    px_assert(!f->has_identity);
+    id.incarnation = 1;
+    rc = identity_write(f->disk, &id);
+    if (rc < 0)
+        return rc;
+    f->has_identity = true;
+    *identity = id;
+    return 0;
+}
+
 int store_folder_update(struct store_folder *f,
                         const struct store_identity *identity)
 {
+    px_assert(f->has_identity);
     return identity_write(f->disk, identity);
 }
 

@@ -47,8 +47,10 @@ static int open_identity(struct server *s, bool *is_new)
     *is_new = rc == -ENOENT;
     if (*is_new) {
         *id = (struct store_identity){.format = STORE_FORMAT_VERSION,
-                                      .cluster = CLUSTER};
+                                      .cluster = CLUSTER,
+                                      .is_begun = true};
         (void)strcpy(id->node, s->name);
+        (void)strcpy(id->cluster_name, "sim");
     }
     if (has_lost_a_part(s, *is_new))
         return -PX_ECORRUPT;

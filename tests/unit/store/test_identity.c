@@ -20,6 +20,7 @@
 #include "base/err.h"
 
 #define CLUSTER UINT64_C(0x00c0ffee00c0ffee)
+#define NAME "phalanx"
 
 struct folder_test {
     char root[64];
@@ -62,21 +63,37 @@ static int teardown(void **state)
     return 0;
 }
 
-static int try_open(struct folder_test *t, const char *node, uint64_t cluster)
+static int try_named(struct folder_test *t, const char *node, const char *name,
+                     uint64_t cluster)
 {
-    int rc = store_folder_open(t->dir, node, cluster, &t->folder, &t->id,
-                               &t->is_new, t->why, sizeof t->why);
+    const struct store_folder_options options = {
+        .dir = t->dir, .node = node, .cluster_name = name, .cluster = cluster};
+    int rc = store_folder_open(&options, &t->folder, &t->id, &t->is_new, t->why,
+                               sizeof t->why);
 
     assert_true((rc == 0) == (t->why[0] == '\0'));
     return rc;
 }
 
-static void open_ours(struct folder_test *t)
+static int try_open(struct folder_test *t, const char *node, uint64_t cluster)
+{
+    return try_named(t, node, NAME, cluster);
+}
+
+static void open_only(struct folder_test *t)
 {
     int rc = try_open(t, "node-1", CLUSTER);
 
     if (rc != 0)
         fail_msg("%s", t->why);
+}
+
+/* As a server does that knows its cluster. */
+static void open_ours(struct folder_test *t)
+{
+    open_only(t);
+    if (t->is_new)
+        assert_int_equal(store_folder_begin(t->folder, &t->id), 0);
 }
 
 static void close_ours(struct folder_test *t)
@@ -136,6 +153,82 @@ static void a_new_folder_is_made_with_all_that_is_in_it(void **state)
     assert_true(S_ISDIR(st.st_mode));
 }
 
+/* Whatever it was told by then is forgotten: it may be told otherwise. */
+static void a_folder_that_was_not_begun_stays_new(void **state)
+{
+    struct folder_test *t = *state;
+    struct stat st;
+
+    assert_int_equal(try_named(t, "node-1", "other", 0), 0);
+    assert_true(t->is_new);
+    assert_int_equal(t->id.incarnation, 0);
+    assert_int_equal(t->id.cluster, 0);
+    close_ours(t);
+    open_only(t);
+    assert_true(t->is_new);
+    close_ours(t);
+    assert_int_equal(stat(t->dir, &st), 0);
+    open_ours(t);
+    assert_int_equal(t->id.incarnation, 1);
+}
+
+static void all_of_an_identity_is_kept(void **state)
+{
+    struct folder_test *t = *state;
+    struct store_identity id;
+
+    assert_int_equal(try_open(t, "node-1", 0), 0);
+    id = t->id;
+    id.cluster = CLUSTER;
+    id.voter_count = 3;
+    (void)strcpy(id.voters[0], "node-1");
+    memset(id.voters[1], 'x', PX_NODE_ID_BYTES_MAX);
+    (void)strcpy(id.voters[2], "\xc3\xa9");
+    id.is_begun = true;
+    id.promise = INT64_MAX;
+    id.gossip_reserve = UINT64_MAX - 1;
+    assert_int_equal(store_folder_begin(t->folder, &id), 0);
+    close_ours(t);
+    assert_int_equal(try_open(t, "node-1", 0), 0);
+    assert_false(t->is_new);
+    assert_int_equal(id.incarnation, 1);
+    id.incarnation = 2;
+    assert_int_equal(t->id.format, id.format);
+    assert_string_equal(t->id.node, "node-1");
+    assert_string_equal(t->id.cluster_name, NAME);
+    assert_int_equal(t->id.cluster, CLUSTER);
+    assert_int_equal(t->id.incarnation, 2);
+    assert_int_equal(t->id.voter_count, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_string_equal(t->id.voters[i], id.voters[i]);
+    assert_false(t->id.has_log);
+    assert_true(t->id.is_begun);
+    assert_false(t->id.is_removed);
+    assert_int_equal(t->id.promise, INT64_MAX);
+    assert_int_equal(t->id.gossip_reserve, UINT64_MAX - 1);
+}
+
+static void a_removed_node_is_told_at_each_start(void **state)
+{
+    struct folder_test *t = *state;
+    char before[4096];
+    char after[4096];
+    size_t size;
+
+    open_ours(t);
+    t->id.is_removed = true;
+    assert_int_equal(store_folder_update(t->folder, &t->id), 0);
+    close_ours(t);
+    size = load(t, before, sizeof before);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(try_open(t, "node-1", CLUSTER), -PX_ECLUSTER);
+        assert_non_null(strstr(t->why, "node node-1 has been removed"));
+        assert_non_null(strstr(t->why, "new NODE_ID"));
+    }
+    assert_int_equal(load(t, after, sizeof after), size);
+    assert_memory_equal(before, after, size);
+}
+
 static void each_start_is_one_incarnation_more(void **state)
 {
     struct folder_test *t = *state;
@@ -157,8 +250,10 @@ static void a_second_open_is_busy(void **state)
     int rc;
 
     open_ours(t);
-    rc = store_folder_open(t->dir, "node-1", CLUSTER, &second, &id, &is_new,
-                           t->why, sizeof t->why);
+    rc = store_folder_open(&(struct store_folder_options){.dir = t->dir,
+                                                          .node = "node-1",
+                                                          .cluster_name = NAME},
+                           &second, &id, &is_new, t->why, sizeof t->why);
     assert_int_equal(rc, -EBUSY);
     assert_non_null(strstr(t->why, t->dir));
     close_ours(t);
@@ -174,15 +269,8 @@ static void a_killed_process_leaves_no_lock(void **state)
     int status;
 
     if (child == 0) {
-        struct store_folder *folder;
-        struct store_identity id;
-        bool is_new;
-        char why[512];
-
-        if (store_folder_open(t->dir, "node-1", CLUSTER, &folder, &id, &is_new,
-                              why, sizeof why) == 0)
-            _exit(0);
-        _exit(1);
+        open_ours(t);
+        _exit(0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
@@ -203,6 +291,9 @@ static void another_cluster_or_node_is_refused(void **state)
     assert_int_equal(try_open(t, "node-1", CLUSTER + 1), -PX_ECLUSTER);
     assert_non_null(strstr(t->why, "00c0ffee00c0ffee"));
     assert_non_null(strstr(t->why, "00c0ffee00c0ffef"));
+    assert_int_equal(try_named(t, "node-1", "hoplite", 0), -PX_ECLUSTER);
+    assert_non_null(strstr(t->why, "hoplite"));
+    assert_non_null(strstr(t->why, NAME));
     assert_int_equal(try_open(t, "node-2", CLUSTER), -PX_ECLUSTER);
     assert_non_null(strstr(t->why, "node-1"));
     assert_non_null(strstr(t->why, "node-2"));
@@ -212,7 +303,7 @@ static void another_cluster_or_node_is_refused(void **state)
 
 static void a_newer_format_is_refused(void **state)
 {
-    static const char newer[] = "{\"format\":2,\"anything\":\"else\"}";
+    static const char newer[] = "{\"format\":3,\"anything\":\"else\"}";
     struct folder_test *t = *state;
 
     open_ours(t);
@@ -222,13 +313,31 @@ static void a_newer_format_is_refused(void **state)
     assert_non_null(strstr(t->why, "newer"));
 }
 
+static void an_older_format_is_refused(void **state)
+{
+    static const char older[] =
+        "{\"checksum\":\"5f1d6b4d0e6c7a11\",\"cluster\":"
+        "\"00c0ffee00c0ffee\",\"format\":1}";
+    struct folder_test *t = *state;
+
+    open_ours(t);
+    close_ours(t);
+    store(t, "identity", older, strlen(older));
+    assert_int_equal(try_open(t, "node-1", CLUSTER), -PX_EFORMAT);
+    assert_non_null(strstr(t->why, "format 1, of an older program"));
+}
+
 static void any_damaged_byte_of_the_identity_is_refused(void **state)
 {
     struct folder_test *t = *state;
     char text[4096];
     size_t size;
 
-    open_ours(t);
+    open_only(t);
+    t->id.voter_count = 2;
+    (void)strcpy(t->id.voters[0], "node-1");
+    (void)strcpy(t->id.voters[1], "node-2");
+    assert_int_equal(store_folder_begin(t->folder, &t->id), 0);
     close_ours(t);
     size = load(t, text, sizeof text);
     for (size_t i = 0; i < size; i++) {
@@ -237,7 +346,7 @@ static void any_damaged_byte_of_the_identity_is_refused(void **state)
         text[i] ^= 4;
         store(t, "identity", text, size);
         rc = try_open(t, "node-1", CLUSTER);
-        /* "format":1 with that bit is 5: newer, as far as one can tell. */
+        /* "format":2 with that bit is 6: newer, as far as one can tell. */
         assert_true(rc == -PX_ECORRUPT || rc == -PX_EFORMAT);
         text[i] ^= 4;
         store(t, "identity", text, i); /* and cut off here */
@@ -318,6 +427,8 @@ static void nonsense_is_refused(void **state)
     long_name[sizeof long_name - 1] = '\0';
     assert_int_equal(try_open(t, "", CLUSTER), -EINVAL);
     assert_int_equal(try_open(t, long_name, CLUSTER), -EINVAL);
+    assert_int_equal(try_named(t, "node-1", "", CLUSTER), -EINVAL);
+    assert_int_equal(try_named(t, "node-1", long_name, CLUSTER), -EINVAL);
     t->dir[0] = '\0';
     assert_int_equal(try_open(t, "node-1", CLUSTER), -EINVAL);
 }
@@ -339,11 +450,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_new_folder_is_made_with_all_that_is_in_it),
+        TEST(a_folder_that_was_not_begun_stays_new),
+        TEST(all_of_an_identity_is_kept),
+        TEST(a_removed_node_is_told_at_each_start),
         TEST(each_start_is_one_incarnation_more),
         TEST(a_second_open_is_busy),
         TEST(a_killed_process_leaves_no_lock),
         TEST(another_cluster_or_node_is_refused),
         TEST(a_newer_format_is_refused),
+        TEST(an_older_format_is_refused),
         TEST(any_damaged_byte_of_the_identity_is_refused),
         TEST(data_without_an_identity_is_not_adopted),
         TEST(an_identity_without_a_log_is_refused),
