@@ -247,8 +247,16 @@ void storage_close(struct storage *s)
     *s = (struct storage){0};
 }
 
+/* The configuration at the log's base is that of the newest snapshot, which is
+ * at the base or behind it: one that came into force between the two is still
+ * in the log, and comes with the others; a cut never brings back the one before,
+ * because what a snapshot covers is committed. */
 void storage_to_raft(const struct storage *s, struct raft_options *raft)
 {
+    if (has_snapshot(s))
+        raft->config = s->snapshot.config;
+    raft->configs = s->found.configs;
+    raft->config_count = s->found.config_count;
     raft->hard = s->found.hard;
     raft->base = s->found.base;
     raft->runs = s->found.runs;

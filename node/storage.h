@@ -74,7 +74,9 @@ int storage_open(struct storage *s, const struct storage_options *options,
 /* All views have been freed. */
 void storage_close(struct storage *s);
 
-/* What raft begins with. */
+/* What raft begins with. raft->config is the initial configuration, by what the
+ * caller knows of it; where there is a snapshot, its configuration replaces
+ * it. */
 void storage_to_raft(const struct storage *s, struct raft_options *raft);
 
 /* Does @job, and fills in what it asks for. Errors: of the disk, -PX_ECORRUPT

@@ -378,6 +378,8 @@ static int note_found(struct store_log *log)
     log->found.hard = log->hard;
     log->found.runs = log->found_runs;
     log->found.run_count = x->run_count;
+    log->found.configs = log->configs.list;
+    log->found.config_count = log->configs.count;
     log->found.base = x->base;
     log->found.first = x->base.index + 1;
     log->found.last = x->last;
@@ -514,6 +516,7 @@ void log_forget(struct store_log *log)
         log->disk->close(log->disk, log->file); /* nothing was written to it */
     log->file = -1;
     log_index_fini(&log->index);
+    log->configs.count = 0;
     log->segments.count = 0;
     log->hard = (struct raft_hard_state){0};
     log->sequence = 0;
@@ -546,6 +549,7 @@ void store_log_close(struct store_log *log)
     log_index_fini(&log->index);
     free(log->segments.list);
     free(log->found_runs);
+    free(log->configs.list);
     free(log->batch);
     free(log->dir);
     free(log);

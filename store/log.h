@@ -31,6 +31,9 @@
  * (store_log_reset). Either may be interrupted at any point; the next open
  * finishes it.
  *
+ * Who the members are is in the log, too: open gathers the configurations that
+ * it holds, because raft begins with the newest.
+ *
  * Thread: what changes the log belongs to one thread, the log thread; read, to
  * any. */
 #ifndef STORE_LOG_H
@@ -68,7 +71,8 @@ struct store_log_options {
                          opens no other way */
 };
 
-/* What open found. Runs belong to the log, good until it is closed. */
+/* What open found. Runs and configurations belong to the log, good until it is
+ * closed. */
 struct store_log_info {
     struct raft_hard_state hard;
     const struct raft_term_run *runs;
@@ -78,9 +82,13 @@ struct store_log_info {
                              the first may be of its term */
     raft_index first;     /* base.index + 1 */
     raft_index last;      /* base.index: empty */
-    uint64_t bytes;       /* of live records */
-    uint64_t torn_bytes;  /* cut from the tail at open */
-    const char *fault;    /* entries that were durable here may be missing: one
+    /* Those that the entries behind the base hold, ascending. What holds at the
+     * base itself the snapshot says. */
+    const struct raft_config_at *configs;
+    size_t config_count;
+    uint64_t bytes;      /* of live records */
+    uint64_t torn_bytes; /* cut from the tail at open */
+    const char *fault;   /* entries that were durable here may be missing: one
                              sentence says where damage was found, now or at an
                              earlier open. NULL: none are */
 };

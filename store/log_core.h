@@ -5,7 +5,7 @@
  *   log_index.c    what is in memory of entries   log_scan.c  a walk through
  *   recover.c      what the files say at open                 one file
  *   log_head.c     what leaves it: cut_head, reset   log_term.c  term, vote
- *   log_repair.c   damage: cut, noted, put aside
+ *   log_repair.c   damage: cut, noted, put aside   log_config.c   members
  *
  * Invariants:
  *   L1  head <= durable <= end <= zeroed <= segment_size
@@ -63,6 +63,19 @@ void log_index_clear(struct log_index *x, struct raft_pos pos);
  * when the record contradicts the ones before, and nothing is changed. */
 const char *log_index_apply(struct log_index *x, const struct log_record *r);
 
+/* The configurations among the entries, ascending: log_config.c. */
+struct log_configs {
+    struct raft_config_at *list;
+    size_t count;
+    size_t capacity;
+};
+
+/* Takes in an entry or a cut; any other record changes nothing. -ENOMEM; -PX_ECORRUPT: what should be a configuration isn't one. */
+int log_configs_take(struct log_configs *c, const struct log_record *r,
+                     const uint8_t *body);
+/* Keeps those behind @base, up to @last. */
+void log_configs_limit(struct log_configs *c, raft_index base, raft_index last);
+
 /* A segment that there is. */
 struct log_segment {
     uint32_t sequence;
@@ -98,6 +111,7 @@ struct store_log {
     bool is_begun;
     struct store_log_info found;
     struct raft_term_run *found_runs;
+    struct log_configs configs; /* as open found them */
 
     /* The log thread's. */
     int file;              /* the current segment */

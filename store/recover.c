@@ -223,8 +223,10 @@ static int check_joint(struct recovery *r, uint32_t before, uint64_t stop,
     return 0;
 }
 
-/* Reads the record at r->stop; r->flaw says whether it is sound. */
-static int read_record(struct recovery *r, struct log_record *record)
+/* Reads the record at r->stop; r->flaw says whether it is sound. The body is
+ * good until the scan moves on. */
+static int read_record(struct recovery *r, struct log_record *record,
+                       const uint8_t **body_out)
 {
     const struct store_log *log = r->log;
     const uint8_t *bytes;
@@ -246,23 +248,45 @@ static int read_record(struct recovery *r, struct log_record *record)
                      &bytes);
     if (rc < 0 || bytes == NULL)
         return rc;
-    r->flaw = log_record_check_body(record, bytes + LOG_HEAD_BYTES);
+    *body_out = bytes + LOG_HEAD_BYTES;
+    r->flaw = log_record_check_body(record, *body_out);
     return 0;
+}
+
+/* Takes in a sound record, which ends at @next. */
+static int take_record(struct recovery *r, const struct log_record *record,
+                       const uint8_t *body, uint64_t next)
+{
+    struct store_log *log = r->log;
+    const char *wrong;
+    int rc = log_index_reserve(&log->index, 1);
+
+    if (rc == 0)
+        rc = log_configs_take(&log->configs, record, body);
+    if (rc == -PX_ECORRUPT)
+        return say_corrupt(r, r->sequence, r->stop,
+                           "the entry should be a configuration, and isn't");
+    if (rc < 0)
+        return say_failed(r, r->sequence, rc);
+    wrong = next + LOG_HEAD_BYTES > r->head.bytes
+                ? "the record leaves no room for the end record"
+                : log_take(log, record);
+    return wrong != NULL ? say_corrupt(r, r->sequence, r->stop, wrong) : 0;
 }
 
 /* Takes in record after record, up to the first that isn't sound. */
 static int walk(struct recovery *r)
 {
     struct log_record record;
+    const uint8_t *body = NULL;
     int rc;
 
     r->stop = LOG_BLOCK_BYTES;
     r->has_end = false;
     for (;;) {
-        const char *wrong;
         uint64_t next;
 
-        rc = read_record(r, &record);
+        rc = read_record(r, &record, &body);
         if (rc < 0)
             return say_failed(r, r->sequence, rc);
         if (r->flaw == LOG_BAD_CONTENT) /* no tear leaves a right checksum */
@@ -272,15 +296,10 @@ static int walk(struct recovery *r)
         r->has_end = record.type == LOG_END;
         if (r->has_end)
             return 0;
-        rc = log_index_reserve(&r->log->index, 1);
-        if (rc < 0)
-            return say_failed(r, r->sequence, rc);
         next = r->stop + log_record_bytes(record.body_size);
-        wrong = next + LOG_HEAD_BYTES > r->head.bytes
-                    ? "the record leaves no room for the end record"
-                    : log_take(r->log, &record);
-        if (wrong != NULL)
-            return say_corrupt(r, r->sequence, r->stop, wrong);
+        rc = take_record(r, &record, body, next);
+        if (rc < 0)
+            return rc;
         r->stop = next;
     }
 }
@@ -545,6 +564,9 @@ static int take_all(struct recovery *r, struct row *row)
         rc = remove_rest(r, row);
     if (rc == 0)
         rc = meet_snapshot(r);
+    if (rc == 0) /* as the index was */
+        log_configs_limit(&r->log->configs, r->log->index.base.index,
+                          r->log->index.last);
     return rc;
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "node/storage.h"
+#include "raft/config.h"
 #include "tests/lib/memdisk.h"
 
 #define CLUSTER UINT64_C(0x77)
@@ -510,6 +511,85 @@ static void a_log_that_is_gone_is_not_taken_for_an_empty_one(void **state)
     assert_true(why[0] != '\0');
 }
 
+/* ---- What raft begins with ---- */
+
+/* The id of the only member by which raft goes, if it begins with what @s has;
+ * 7 is what the caller takes for the initial one. */
+static raft_id begin_raft(const struct storage *s)
+{
+    struct raft_options options = {
+        .id = 1,
+        .config = {.count = 1, .members = {{7, RAFT_VOTER}}},
+        .election = PX_NS_PER_S,
+        .heartbeat = PX_NS_PER_S / 10,
+        .now = 1,
+    };
+    struct raft_config_at at;
+    struct raft *r;
+
+    storage_to_raft(s, &options);
+    assert_int_equal(raft_new(&options, &r), 0);
+    raft_get_config(r, &at);
+    raft_check(r);
+    raft_free(r);
+    assert_int_equal(at.config.count, 1);
+    return at.config.members[0].id;
+}
+
+/* An entry with a configuration of @id alone; durable, not applied. */
+static void write_config(struct storage *s, raft_index index, raft_id id)
+{
+    const struct raft_config c = {.count = 1, .members = {{id, RAFT_VOTER}}};
+    uint8_t bytes[RAFT_CONFIG_BYTES_MAX];
+    const struct raft_entry e = {
+        .kind = RAFT_ENTRY_CONFIG,
+        .pos = {TERM, index},
+        .data = {.data = bytes, .size = raft_config_encode(&c, bytes)}};
+
+    assert_int_equal(store_log_write(s->log, NULL, &e, 1), 0);
+    assert_int_equal(store_log_sync(s->log), 0);
+}
+
+static void raft_begins_with_the_newest_configuration_in_the_log(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+
+    open_it(f, &s, "one");
+    assert_int_equal(begin_raft(&s), 7);
+    write_config(&s, HELD + 1, 20);
+    write_config(&s, HELD + 2, 30);
+    drop(&s);
+    open_it(f, &s, "one");
+    assert_int_equal(begin_raft(&s), 30);
+    write_config(&s, HELD + 2, 40); /* in its place */
+    drop(&s);
+    open_it(f, &s, "one");
+    assert_int_equal(begin_raft(&s), 40);
+    drop(&s);
+}
+
+/* A member that was sent one: its log holds nothing, and what it was started
+ * with is long out of date. */
+static void raft_begins_with_the_configuration_of_the_snapshot(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+    bool is_kept;
+
+    open_it(f, &s, "one");
+    write_config(&s, HELD + 1, 20);
+    assert_int_equal(install(&s, &is_kept), 0);
+    drop(&s);
+    open_it(f, &s, "one");
+    assert_int_equal(begin_raft(&s), 1);
+    write_config(&s, pos.index + 1, 50);
+    drop(&s);
+    open_it(f, &s, "one");
+    assert_int_equal(begin_raft(&s), 50);
+    drop(&s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -529,6 +609,8 @@ int main(void)
         TEST(a_state_that_is_distrusted_does_not_begin_at_nothing),
         TEST(a_state_of_another_history_than_the_log_is_refused),
         TEST(a_log_that_is_gone_is_not_taken_for_an_empty_one),
+        TEST(raft_begins_with_the_newest_configuration_in_the_log),
+        TEST(raft_begins_with_the_configuration_of_the_snapshot),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
