@@ -475,6 +475,30 @@ static int agree_on_hard(struct store_log *log, struct px_text *why)
     return rc < 0 ? store_say(why, rc, "%s: %s", log->dir, px_strerror(rc)) : 0;
 }
 
+/* Says once more, in a record like any other, that all before it is durable:
+ * from now on damage to the last batch can't be taken for a torn write. */
+static int seal(struct store_log *log)
+{
+    struct raft_hard_state hard = log->hard;
+    int rc = store_log_write(log, &hard, NULL, 0);
+
+    return rc < 0 ? rc : store_log_sync(log);
+}
+
+/* What a crash has left is as good as sealed by a close from now on. Without
+ * room for it, the next batch does the same. */
+static int seal_found(struct store_log *log, struct px_text *why)
+{
+    int rc;
+
+    if (log->hard.term == 0)
+        return 0; /* no entry either */
+    rc = seal(log);
+    if (rc == 0 || rc == -ENOSPC)
+        return 0;
+    return store_say(why, rc, "%s: %s", log->dir, px_strerror(rc));
+}
+
 int store_log_open(const struct store_log_options *options,
                    struct store_log **log_out, char *why, size_t why_size)
 {
@@ -495,6 +519,8 @@ int store_log_open(const struct store_log_options *options,
         rc = log_recover_or_repair(log, options->is_repaired, &text);
     if (rc == 0)
         rc = agree_on_hard(log, &text);
+    if (rc == 0)
+        rc = seal_found(log, &text);
     if (rc < 0)
         goto fail;
     rc = note_found(log);
@@ -525,24 +551,12 @@ void log_forget(struct store_log *log)
     log->chain = 0;
 }
 
-/* Says once more, in a record like any other, that all before it is durable:
- * from now on damage to the last batch can't be taken for a torn write. */
-static void seal(struct store_log *log)
-{
-    struct raft_hard_state hard = log->hard;
-
-    if (!log->is_written || store_log_sync(log) < 0)
-        return;
-    if (store_log_write(log, &hard, NULL, 0) == 0)
-        (void)store_log_sync(log); /* without it, no more is lost than told */
-}
-
 void store_log_close(struct store_log *log)
 {
     if (log == NULL)
         return;
-    if (log->file >= 0)
-        seal(log);
+    if (log->file >= 0 && log->is_written && store_log_sync(log) == 0)
+        (void)seal(log); /* without it, no more is lost than told */
     if (log->file >= 0)
         log->disk->close(log->disk, log->file); /* flushed, or has failed */
     (void)pthread_mutex_destroy(&log->lock);    /* nobody holds it */

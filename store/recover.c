@@ -46,8 +46,8 @@
  * What remains. Damage to the very last batch, with nothing behind it, looks
  * like a tear, and is cut although it was acknowledged; here the other members
  * have to make good what one disk has lost. The time this can happen in is
- * narrow: the next batch ends it, and so does a clean close, which writes a
- * last record for the purpose. A disk that tears within a sector can do the
+ * narrow: the next batch ends it, and so do a clean close and the next open,
+ * which write a last record for the purpose. A disk that tears within a sector can do the
  * same to the last records before a batch, if they share the sector with its
  * beginning. And when the newest segment is lost together with the end record
  * that speaks of it, nothing here says that it ever was.

@@ -173,7 +173,8 @@ static void flip(struct world *w, struct server *s)
 {
     enum server_disk disk = world_chance(w, 80) ? SERVER_LOG : SERVER_SNAPSHOTS;
 
-    if (!w->is_flaky[s->number] || !sim_disk_flip(s->disks[disk]))
+    if (!w->is_flaky[s->number] || (disk == SERVER_LOG && s->is_log_unsealed) ||
+        !sim_disk_flip(s->disks[disk]))
         return;
     s->has_flips = true;
     world_trace(w, s, "has a bit flipped in its %s",

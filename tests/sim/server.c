@@ -254,6 +254,7 @@ void server_start(struct server *s)
     s->pieces_busy_until = 0;
     w->counts[COUNT_STARTS]++;
     rc = server_open(s, why, sizeof why);
+    s->is_log_unsealed = rc < 0;
     if (rc == 0) {
         world_trace(w, s, "up, incarnation %" PRIu64, s->identity.incarnation);
         wire_on_start(s);

@@ -47,14 +47,16 @@ struct server {
     char name[16];
     char dir[128]; /* of the state's folders: LMDB has real files */
     struct sim_disk *disks[SERVER_DISKS];
-    uint64_t life;       /* counts starts and ends: events know theirs */
-    uint64_t boot;       /* of the machine */
-    bool has_flips;      /* some of what was durable is damaged */
-    const char *failed;  /* why it can't go on; NULL: it can */
-    px_ns stopped_until; /* SIGSTOP */
-    unsigned lag_after;  /* calls of replica_io, then a pause; 0: none */
-    px_ns lag_next;      /* how long that pause is */
-    px_ns lag;           /* how late this event is by now */
+    uint64_t life;        /* counts starts and ends: events know theirs */
+    uint64_t boot;        /* of the machine */
+    bool has_flips;       /* some of what was durable is damaged */
+    bool is_log_unsealed; /* its last start was interrupted: damage to its last
+                             batch can't be told from a torn write */
+    const char *failed;   /* why it can't go on; NULL: it can */
+    px_ns stopped_until;  /* SIGSTOP */
+    unsigned lag_after;   /* calls of replica_io, then a pause; 0: none */
+    px_ns lag_next;       /* how long that pause is */
+    px_ns lag;            /* how late this event is by now */
     struct server_clock clock;
     px_ns now_seen; /* the latest that this process was shown */
     int64_t wall_offset;
