@@ -66,8 +66,10 @@ void raft_on_heartbeat_reply(struct raft *r, struct raft_peer *p,
         r->refused++; /* we never sent that */
         return;
     }
-    if (h->round > p->round)
+    if (h->round > p->round) {
         p->round = h->round;
+        p->is_faulty = h->is_faulty;
+    }
     if (h->stamp > p->stamp) {
         p->stamp = px_mutant(LEASE_AT_RECEIPT) ? r->now : h->stamp;
         raft_lease_recount(r);

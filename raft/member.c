@@ -21,6 +21,11 @@
  * A learner is sent the log and counts nowhere. It is promoted when it lacks at
  * most PROMOTE_LAG entries: else the majority might have to wait for it.
  *
+ * Voters come and go only if a majority of those that there are then is heard
+ * of and has votes to give (who is faulty has none: fault.c). Else nothing
+ * could be committed any more, nor could a change that would help; and if we
+ * fell, nobody else would be elected.
+ *
  * A leader does not remove itself: it hands leadership over first. So whoever
  * leads is a voter of its own configuration. */
 #include <errno.h>
@@ -202,10 +207,30 @@ void raft_get_config(const struct raft *r, struct raft_config_at *config_out)
 
 /* ---- Changes ---- */
 
+static bool can_vote(const struct raft *r, const struct raft_peer *p)
+{
+    return p->heard != 0 && r->now - p->heard <= r->election && !p->is_faulty;
+}
+
+/* It has said in this term that it is whole, too: a joiner is faulty at first.*/
 static bool has_caught_up(const struct raft *r, const struct raft_peer *p)
 {
     return p->state == RAFT_STREAM && p->match + PROMOTE_LAG >= r->log.last &&
-           r->now - p->heard <= r->election;
+           p->round > 0 && can_vote(r, p);
+}
+
+static bool has_majority(const struct raft *r, const struct raft_config *config)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < config->count; i++) {
+        const struct raft_member *m = &config->members[i];
+
+        count += m->role == RAFT_VOTER &&
+                 (m->id == r->id ||
+                  can_vote(r, &r->peers[raft_member_find(r, m->id)]));
+    }
+    return count > raft_config_voters(config) / 2;
 }
 
 static int add(struct raft_config *config, raft_id id)
@@ -230,19 +255,22 @@ static int promote(const struct raft *r, struct raft_config *config, raft_id id)
     if (!has_caught_up(r, &r->peers[i]))
         return -EAGAIN;
     config->members[i].role = RAFT_VOTER;
-    return 0;
+    return has_majority(r, config) ? 0 : -EAGAIN;
 }
 
-static int remove_member(struct raft_config *config, raft_id id)
+static int remove_member(const struct raft *r, struct raft_config *config,
+                         raft_id id)
 {
     int i = raft_config_find(config, id);
+    bool was_voter;
 
     if (i < 0)
         return -ENOENT;
+    was_voter = config->members[i].role == RAFT_VOTER;
     config->count--;
     memmove(&config->members[i], &config->members[i + 1],
             (config->count - (size_t)i) * sizeof config->members[0]);
-    return 0;
+    return was_voter && !has_majority(r, config) ? -EAGAIN : 0;
 }
 
 static int make(const struct raft *r, const struct raft_change *change,
@@ -257,7 +285,7 @@ static int make(const struct raft *r, const struct raft_change *change,
     case RAFT_PROMOTE:
         return promote(r, config, change->id);
     case RAFT_REMOVE:
-        return remove_member(config, change->id);
+        return remove_member(r, config, change->id);
     }
     return -EINVAL;
 }

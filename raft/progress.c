@@ -19,6 +19,7 @@ void raft_progress_reset(struct raft_peer *p, raft_index next)
     p->heard = 0;
     p->stamp = 0;
     p->round = 0;
+    p->is_faulty = false;
     p->read_waiting = 0;
     p->read_asked = 0;
 }

@@ -58,6 +58,7 @@ struct raft_peer {
     px_ns heard; /* the last time, in this term; 0: never */
     px_ns stamp; /* the newest of ours that it echoed in this term; 0: none */
     uint64_t round; /* likewise */
+    bool is_faulty; /* it has said so with that */
 
     uint64_t read_waiting; /* its newest READ, not in a round yet; 0: none */
     uint64_t read_asked;   /* its READ that the round under way is for */

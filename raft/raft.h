@@ -293,9 +293,9 @@ struct raft_status {
     raft_index applied;
     raft_index config; /* where the configuration in force is from; committed
                           or not */
-    px_ns lease_end; /* leader with a lease: when it ends, PX_NS_NEVER for a
+    px_ns lease_end;   /* leader with a lease: when it ends, PX_NS_NEVER for a
                          sole voter; else 0 */
-    bool can_serve;  /* leader: has committed in its own term */
+    bool can_serve;    /* leader: has committed in its own term */
     bool is_installing;
     bool is_faulty;
     raft_index recovered_at; /* faulty: it is whole once it holds, durably, what
@@ -330,8 +330,9 @@ void raft_free(struct raft *r);
  *                          write has come back for half an election timeout;
  *                          TRANSFER: the target hasn't been heard of within E;
  *                          CHANGE: nothing is committed in this term yet,
- *                          leadership is handed over, or the learner lacks too
- *                          much to be promoted.
+ *                          leadership is handed over, the learner lacks too
+ *                          much to be promoted, or of the voters that there
+ *                          would be no majority is heard of, and whole.
  *          -ENOMEM         for a proposal; or for a message, which is then as
  *                          good as lost.
  *          -EBUSY          INSTALLING reached a leader, of that term or a later

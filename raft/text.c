@@ -91,8 +91,9 @@ void raft_msg_text(const struct raft_msg *m, struct px_text *text)
                     m->heartbeat.commit, m->heartbeat.round);
         return;
     case RAFT_MSG_HEARTBEAT_REPLY:
-        px_text_add(text, " round=%" PRIu64 " last=%" PRIu64,
-                    m->heartbeat_reply.round, m->heartbeat_reply.last);
+        px_text_add(text, " round=%" PRIu64 " last=%" PRIu64 "%s",
+                    m->heartbeat_reply.round, m->heartbeat_reply.last,
+                    m->heartbeat_reply.is_faulty ? " faulty" : "");
         return;
     case RAFT_MSG_READ:
         px_text_add(text, " id=%" PRIu64, m->read.id);

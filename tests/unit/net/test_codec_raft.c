@@ -100,6 +100,8 @@ static void round_trips(struct raft_msg msg)
         assert_true(back.heartbeat_reply.stamp == msg.heartbeat_reply.stamp);
         assert_true(back.heartbeat_reply.round == msg.heartbeat_reply.round);
         assert_true(back.heartbeat_reply.last == msg.heartbeat_reply.last);
+        assert_true(back.heartbeat_reply.is_faulty ==
+                    msg.heartbeat_reply.is_faulty);
         break;
     case RAFT_MSG_READ:
         assert_true(back.read.id == msg.read.id);
@@ -144,6 +146,8 @@ static void every_type_round_trips(void **state)
     round_trips(MSG(RAFT_MSG_APPEND_REPLY, .append_reply = {true, 4, {5, 6}}));
     round_trips(MSG(RAFT_MSG_HEARTBEAT, .heartbeat = {{4, 5}, 6, 7, 8}));
     round_trips(MSG(RAFT_MSG_HEARTBEAT_REPLY, .heartbeat_reply = {4, 5, 6}));
+    round_trips(
+        MSG(RAFT_MSG_HEARTBEAT_REPLY, .heartbeat_reply = {4, 5, 6, true}));
     round_trips(MSG(RAFT_MSG_READ, .read = {4}));
     round_trips(MSG(RAFT_MSG_READ_REPLY, .read_reply = {4, 5}));
     round_trips(MSG(RAFT_MSG_TIMEOUT_NOW, .read = {0}));

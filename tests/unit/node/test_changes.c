@@ -102,6 +102,7 @@ static void a_node_comes_learns_and_votes(void **state)
     world_mkdir(w, 3, "by-the-learner", &q);
     assert_true(world_wait(w, &q));
     assert_int_equal(q.rc, 0);
+    world_settle(w, PX_NS_PER_S); /* the leader hears that it is whole */
     assert_int_equal(change(w, RAFT_PROMOTE, 4), 0);
     world_settle(w, PX_NS_PER_S);
     for (size_t i = 0; i < 4; i++) {

@@ -166,6 +166,74 @@ static void a_learner_that_was_not_heard_of_is_not_promoted(void **s)
     assert_int_equal(g->rc, -EAGAIN);
 }
 
+static void beat_as_faulty(struct rig *g, raft_id id)
+{
+    const struct raft_msg *m;
+    struct raft_msg reply;
+
+    rig_pass(g, RIG_H);
+    m = rig_now(g, id, RAFT_MSG_HEARTBEAT);
+    assert_non_null(m);
+    reply = rig_heartbeat_reply(id, 1, m->heartbeat.stamp, m->heartbeat.round,
+                                rig_status(g).last.index);
+    reply.heartbeat_reply.is_faulty = true;
+    rig_msg(g, reply);
+}
+
+/* With two voters, the cluster would be lost with us. */
+static void a_learner_that_is_faulty_is_not_promoted(void **s)
+{
+    struct rig *g = *s;
+
+    beat_as_faulty(g, 4);
+    change(g, RAFT_PROMOTE, 4);
+    assert_int_equal(g->rc, -EAGAIN);
+    rig_pass(g, RIG_H);
+    rig_beat(g, 4, rig_status(g).last.index);
+    change(g, RAFT_PROMOTE, 4);
+    assert_int_equal(g->rc, 0);
+}
+
+static void a_learner_that_has_not_said_whether_it_is_faulty_waits(void **s)
+{
+    struct rig *g = *s;
+
+    change(g, RAFT_ADD, 4);
+    settle(g);
+    rig_accept(g, 4, rig_status(g).last.index);
+    change(g, RAFT_PROMOTE, 4);
+    assert_int_equal(g->rc, -EAGAIN);
+    rig_pass(g, RIG_H);
+    rig_beat(g, 4, rig_status(g).last.index);
+    change(g, RAFT_PROMOTE, 4);
+    assert_int_equal(g->rc, 0);
+}
+
+static void no_voter_goes_if_the_others_are_faulty(void **s)
+{
+    struct rig *g = *s;
+
+    beat_as_faulty(g, 2);
+    change(g, RAFT_REMOVE, 3);
+    assert_int_equal(g->rc, -EAGAIN);
+    change(g, RAFT_REMOVE, 2); /* but that one may */
+    assert_int_equal(g->rc, 0);
+}
+
+static void no_voter_goes_if_the_others_are_not_heard_of(void **s)
+{
+    struct rig *g = *s;
+
+    for (int i = 0; i < 11; i++) {
+        rig_pass(g, RIG_H);
+        rig_beat(g, 3, rig_status(g).last.index);
+    }
+    change(g, RAFT_REMOVE, 3);
+    assert_int_equal(g->rc, -EAGAIN);
+    change(g, RAFT_REMOVE, 2);
+    assert_int_equal(g->rc, 0);
+}
+
 static void a_voter_that_was_removed_counts_no_more(void **s)
 {
     struct rig *g = *s;
@@ -471,6 +539,11 @@ int main(void)
                  lead_with_a_learner),
         rig_unit(a_learner_that_was_not_heard_of_is_not_promoted,
                  lead_with_a_learner),
+        rig_unit(a_learner_that_is_faulty_is_not_promoted, lead_with_a_learner),
+        rig_unit(a_learner_that_has_not_said_whether_it_is_faulty_waits,
+                 lead_in_peace),
+        rig_unit(no_voter_goes_if_the_others_are_faulty, lead_in_peace),
+        rig_unit(no_voter_goes_if_the_others_are_not_heard_of, lead_in_peace),
         rig_unit(a_voter_that_was_removed_counts_no_more, lead_in_peace),
         rig_unit(no_change_before_the_first_commit_of_the_term, rig_three),
         rig_unit(no_change_while_another_is_under_way, lead_in_peace),
