@@ -184,6 +184,12 @@ int storage_remove_old(struct storage *s)
     return each_folder(s, remove_if_old);
 }
 
+/* Of the kernel's calls and LMDB's, which don't go through a disk of ours. */
+static int full_err(const struct storage *s, int rc)
+{
+    return store_disk_full_err(s->options.snapshot_disk, rc);
+}
+
 int storage_build(struct storage *s, struct raft_pos pos, char *why,
                   size_t why_size)
 {
@@ -199,7 +205,7 @@ int storage_build(struct storage *s, struct raft_pos pos, char *why,
     store_snapshot_name(pos.index, name);
     state_path(s, BUILDING, path);
     if (mkdir(path, 0700) < 0)
-        return storage_say(why, why_size, path, -errno);
+        return storage_say(why, why_size, path, full_err(s, -errno));
     rc = store_snapshot_load(s->options.snapshot_disk, name, s->options.cluster,
                              path, s->options.boot_id, note_progress, &noted,
                              why, why_size);
@@ -208,7 +214,7 @@ int storage_build(struct storage *s, struct raft_pos pos, char *why,
             open_at(s, path, STORAGE_TRUST, &s->loaded, &origin, why, why_size);
     if (rc == 0)
         px_assert(store_state_applied(s->loaded).index == pos.index);
-    return rc;
+    return full_err(s, rc);
 }
 
 /* Nothing is synced: a machine that goes down now trusts neither folder. */

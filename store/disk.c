@@ -27,6 +27,13 @@ static int dir_of(const struct store_disk *d)
     return ((const struct kernel_disk *)d)->dir_fd;
 }
 
+/* What the last call failed with. A user's quota that is used up is a full disk,
+ * for all who have to do with one: here, so that nobody else need know both. */
+static int failure(void)
+{
+    return errno == EDQUOT ? -ENOSPC : -errno;
+}
+
 /* ---- Files ---- */
 
 static int disk_open(struct store_disk *d, const char *name, unsigned how)
@@ -44,7 +51,7 @@ static int disk_open(struct store_disk *d, const char *name, unsigned how)
     if ((how & STORE_DISK_UNCACHED) != 0)
         flags |= O_DIRECT;
     fd = openat(dir_of(d), name, flags, 0600);
-    return fd < 0 ? -errno : fd;
+    return fd < 0 ? failure() : fd;
 }
 
 static void disk_close(struct store_disk *d, int file)
@@ -119,7 +126,7 @@ static int disk_write(struct store_disk *d, int file, struct iovec *iov,
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return n < 0 ? -errno : -EIO;
+            return n < 0 ? failure() : -EIO;
         offset += (uint64_t)n;
         iov_advance(&iov, &count, (size_t)n);
     }
@@ -134,14 +141,15 @@ static int disk_allocate(struct store_disk *d, int file, uint64_t bytes)
     do {
         rc = posix_fallocate(file, 0, (off_t)bytes);
     } while (rc == EINTR);
-    return -rc;
+    errno = rc; /* which it does not set */
+    return rc == 0 ? 0 : failure();
 }
 
 /* The data, and of the rest what is needed to read it back: the length. */
 static int disk_sync(struct store_disk *d, int file)
 {
     (void)d;
-    return fdatasync(file) < 0 ? -errno : 0;
+    return fdatasync(file) < 0 ? failure() : 0;
 }
 
 /* ---- Names ---- */
@@ -150,7 +158,7 @@ static int disk_rename(struct store_disk *d, const char *from, const char *to)
 {
     int dir = dir_of(d);
 
-    return renameat(dir, from, dir, to) < 0 ? -errno : 0;
+    return renameat(dir, from, dir, to) < 0 ? failure() : 0;
 }
 
 static int disk_remove(struct store_disk *d, const char *name)
@@ -211,7 +219,7 @@ static int disk_list(struct store_disk *d,
 
 static int disk_sync_dir(struct store_disk *d)
 {
-    return fsync(dir_of(d)) < 0 ? -errno : 0;
+    return fsync(dir_of(d)) < 0 ? failure() : 0;
 }
 
 static int disk_room(struct store_disk *d, uint64_t *bytes_out)

@@ -13,7 +13,8 @@
  * Whatever else was done since may be there or not after a crash of the
  * machine, in part and in any order. A crash of the process loses nothing.
  *
- * All return 0 (or a count, or a file) or -errno. Files are small numbers,
+ * All return 0 (or a count, or a file) or -errno, of which -ENOSPC is any lack of
+ * room, a quota's too: nobody else looks for -EDQUOT. Files are small numbers,
  * valid until closed.
  * Thread: any; one file is written by one thread at a time. */
 #ifndef STORE_DISK_H

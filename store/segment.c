@@ -130,7 +130,7 @@ int segment_create(struct store_disk *d, const struct log_segment_head *head)
     file = d->open(d, SEGMENT_NEW,
                    STORE_DISK_READ | STORE_DISK_WRITE | STORE_DISK_CREATE);
     if (file < 0)
-        return file == -EDQUOT ? -ENOSPC : file;
+        return file;
     rc = fill_new(d, file, head);
     if (rc < 0)
         goto fail;
@@ -145,7 +145,7 @@ fail:
     /* Best effort: what stays is removed at the next open, or made anew. */
     (void)d->remove(d, SEGMENT_NEW);
     d->close(d, file);
-    return rc == -EDQUOT ? -ENOSPC : rc;
+    return rc;
 }
 
 int segment_open(struct store_disk *d, uint32_t sequence, unsigned how)

@@ -40,7 +40,7 @@ int segment_open(struct store_disk *d, uint32_t sequence, unsigned how);
  * some filesystems don't keep what they allocate. */
 static inline int segment_unknown(int rc)
 {
-    return rc == -ENOSPC || rc == -EDQUOT ? -EIO : rc;
+    return rc == -ENOSPC ? -EIO : rc;
 }
 
 int segment_write(struct store_disk *d, int file, const void *data, size_t size,

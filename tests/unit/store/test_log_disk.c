@@ -164,6 +164,42 @@ static void a_full_disk_at_a_new_segment_leaves_nothing_behind(void **state)
     fixture_expect(f, &f->model);
 }
 
+static void a_quota_that_is_used_up_is_a_full_disk_to_every_call(void **state)
+{
+    struct fixture *f = *state;
+    char byte[] = "x";
+    struct iovec iov = {byte, 1};
+    struct store_disk *d;
+    int file;
+
+    fixture_new_dir(f);
+    assert_int_equal(store_disk_open(f->dir, &d), 0);
+    file = d->open(d, "a", STORE_DISK_WRITE | STORE_DISK_CREATE);
+    assert_true(file >= 0);
+    for (enum disk_call call = 0; call < DISK_UNLINKAT; call++) {
+        struct disk_plan plan = {.error = EDQUOT};
+
+        plan.fail_at[call] = 1;
+        disk_start(&plan);
+        if (call == DISK_OPENAT)
+            assert_int_equal(
+                d->open(d, "b", STORE_DISK_WRITE | STORE_DISK_CREATE), -ENOSPC);
+        else if (call == DISK_FALLOCATE)
+            assert_int_equal(d->allocate(d, file, 4096), -ENOSPC);
+        else if (call == DISK_PWRITEV)
+            assert_int_equal(d->write(d, file, &iov, 1, 0), -ENOSPC);
+        else if (call == DISK_FDATASYNC)
+            assert_int_equal(d->sync(d, file), -ENOSPC);
+        else if (call == DISK_FSYNC)
+            assert_int_equal(d->sync_dir(d), -ENOSPC);
+        else
+            assert_int_equal(d->rename(d, "a", "b"), -ENOSPC);
+        disk_stop();
+    }
+    d->close(d, file);
+    store_disk_close(d);
+}
+
 /* The calls by which a segment is made, each of them out of room: for what is
  * thrown away again, a flush and a rename are no other than the rest. */
 static const struct {
@@ -413,6 +449,7 @@ int main(void)
         TEST(short_and_interrupted_writes_go_on),
         TEST(a_write_that_finds_no_room_ends_the_log),
         TEST(a_full_disk_at_a_new_segment_leaves_nothing_behind),
+        TEST(a_quota_that_is_used_up_is_a_full_disk_to_every_call),
         TEST(when_there_is_room_the_same_batch_is_written),
         TEST(a_batch_that_found_room_for_a_part_is_written_whole),
         TEST(a_folder_that_can_not_be_flushed_ends_the_log),
