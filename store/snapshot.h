@@ -75,7 +75,8 @@ int store_snapshot_save(struct store_state *s,
  * still forget, when the log begins behind it. What an interrupted save or
  * transfer left is removed. -ENOENT: there is none. @why says what is wrong
  * with those that were passed over, or is empty; none is for a read that fails,
- * or for want of memory or files: then the error is returned. */
+ * or for want of memory or files, nor one of a format that is not known here
+ * (-PX_EFORMAT): then the error is returned, and @why says of which file. */
 int store_snapshot_find(struct store_disk *disk, uint64_t stamp,
                         struct store_snapshot_info *info_out, char *why,
                         size_t why_size);

@@ -116,12 +116,12 @@ static int try_open(struct store_disk *disk, raft_index index, uint64_t stamp,
     return 0;
 }
 
-/* What is wrong with the file itself. With another error the file may be good,
- * and the log rest on it: without it, what is left of the log would count as
- * damaged, and be cut away. */
-static bool is_of_the_file(int rc)
+/* Nobody can make a snapshot of it. With another error the file may be good, be
+ * it that another program has to read it, and the log rest on it: without it,
+ * what is left of the log would count as damaged, and be cut away. */
+static bool is_worthless(int rc)
 {
-    return rc == -PX_ECORRUPT || rc == -PX_EFORMAT || rc == -PX_ECLUSTER;
+    return rc == -PX_ECORRUPT || rc == -PX_ECLUSTER;
 }
 
 int store_snapshot_find(struct store_disk *disk, uint64_t stamp,
@@ -142,7 +142,7 @@ int store_snapshot_find(struct store_disk *disk, uint64_t stamp,
         rc = try_open(disk, s.best, stamp, info_out, &text);
         if (rc == 0)
             return disk->sync_dir(disk); /* its maker may have died before it */
-        if (!is_of_the_file(rc))
+        if (!is_worthless(rc))
             return rc;
         rc = 0;
     }

@@ -20,6 +20,9 @@
  *   64       members, 16 bytes each: u64 id, u32 role, u32 zeros
  *            zeros
  *
+ * Every version of the file keeps the first 24 bytes as they are here, and the
+ * checksum over 512: so that a newer one is told from a damaged one.
+ *
  * A block: a head, then records, compressed with zstd as one frame.
  *
  *    0  u64  checksum of bytes 8 .. the block's end

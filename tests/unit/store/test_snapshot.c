@@ -1,6 +1,7 @@
 /* store/snapshot*.c: what is loaded is what was saved, and what fails leaves
  * whole snapshots and no half of a state. */
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "store/snapshot_format.h"
 #include "tests/unit/store/snapshot_fixture.h"
@@ -189,6 +190,47 @@ static void one_that_cannot_be_read_is_not_passed_over(void **state)
     assert_true(n > 3);
 }
 
+/* As a program of another version would have written it. */
+static void set_head(struct memory_file *f, size_t offset, uint32_t value)
+{
+    uint64_t checksum;
+
+    memcpy(f->data + offset, &value, sizeof value);
+    checksum =
+        XXH3_64bits_withSeed(f->data + sizeof checksum,
+                             SNAPSHOT_HEAD_BYTES - sizeof checksum, STAMP);
+    memcpy(f->data, &checksum, sizeof checksum);
+}
+
+/* The log begins behind it: with an older one, what is left would be cut. */
+static void one_of_another_format_is_not_passed_over(void **state)
+{
+    static const struct {
+        size_t offset; /* as snapshot_format.h draws it */
+        uint32_t own;
+    } formats[] = {{16, SNAPSHOT_FORMAT_VERSION}, {20, STORE_STATE_FORMAT}};
+    struct world *w = *state;
+    struct memory_file *f, *older;
+    char name[STORE_SNAPSHOT_NAME_BYTES];
+    raft_index found, first;
+
+    first = save(w).pos.index;
+    f = file_of(w, first);
+    older = memory_disk_put(&w->m, "copy", f->data, f->size);
+    (void)do_create(w->fx, ROOT, "more");
+    f = file_of(w, save(w).pos.index);
+    store_snapshot_name(first, name);
+    (void)memory_disk_put(&w->m, name, older->data, older->size);
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        set_head(f, formats[i].offset, formats[i].own + 1);
+        assert_int_equal(find(w, &found), -PX_EFORMAT);
+        assert_non_null(strstr(w->why, f->name));
+        set_head(f, formats[i].offset, formats[i].own);
+        assert_int_equal(find(w, &found), 0);
+        assert_true(found > first);
+    }
+}
+
 static void another_clusters_snapshot_is_refused(void **state)
 {
     struct world *w = *state;
@@ -340,6 +382,7 @@ int main(void)
         T(damaged_ends_are_passed_over_and_said),
         T(what_is_found_stays),
         T(one_that_cannot_be_read_is_not_passed_over),
+        T(one_of_another_format_is_not_passed_over),
         T(another_clusters_snapshot_is_refused),
         T(a_load_into_a_folder_with_anything_is_refused),
         T(a_half_loaded_state_has_no_note_and_is_not_believed),
