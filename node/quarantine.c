@@ -94,6 +94,8 @@ void quarantine_begin(struct replica *r, const struct replica_divergence *d)
     commands_refuse(r);
     reads_refuse(r);
     tell_raft(r);
+    snapshots_cancel(
+        r); /* of a state that is wrong; and its end is waited for */
     start_mark(r);
 }
 

@@ -94,6 +94,9 @@ struct replica_snapshot_job {
      */
     struct store_snapshot_info info;
     uint64_t offset;
+    /* SAVE, LOAD: it is to end soon, with -ECANCELED. Whoever gave the job may
+     * set it at any time until the job is back. */
+    _Atomic bool is_cancelled;
     size_t size;          /* READ */
     struct px_slice data; /* READ: filled in, referenced. STORE: held. */
     struct replica_divergence divergence; /* MARK */

@@ -102,7 +102,7 @@ struct snapshots {
     uint64_t grown;        /* the log, since the last one was begun; */
     uint64_t grown_before; /* until then, since the one before */
     bool is_wanted;
-    bool is_saving;
+    struct replica_snapshot_job *saving; /* the SAVE under way; NULL: none */
     px_ns save_after; /* not before: the last attempt failed; 0: at any time */
 };
 
@@ -279,6 +279,8 @@ void reads_stop(struct replica *r);
 void reads_refuse(struct replica *r);
 
 /* snapshots.c */
+/* A SAVE that is under way is of no use any more. */
+void snapshots_cancel(struct replica *r);
 void snapshots_turn(struct replica *r, px_ns now);
 px_ns snapshots_deadline(const struct replica *r);
 

@@ -12,6 +12,7 @@
  * replaced before it has arrived, again and again. A log that has grown by four
  * times as much goes first all the same. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/mutant.h"
@@ -62,7 +63,7 @@ static void start_save(struct replica *r)
         return; /* tried again then */
     job->what = REPLICA_SAVE;
     job->info.config = r->config;
-    r->snapshots.is_saving = true;
+    r->snapshots.saving = job;
     r->snapshots.grown_before = r->snapshots.grown;
     r->snapshots.grown = 0;
     if (px_mutant(LOG_CUT_EARLY))
@@ -94,7 +95,7 @@ static void on_saved(struct replica *r, const struct store_snapshot_info *info,
 {
     struct snapshots *s = &r->snapshots;
 
-    s->is_saving = false;
+    s->saving = NULL;
     if (rc < 0) { /* whoever saves has noted why; SAVE_RETRY later again */
         s->grown += s->grown_before;
         return;
@@ -160,6 +161,12 @@ void replica_want_snapshot(struct replica *r)
     r->snapshots.save_after = 0;
 }
 
+void snapshots_cancel(struct replica *r)
+{
+    if (r->snapshots.saving != NULL)
+        atomic_store(&r->snapshots.saving->is_cancelled, true);
+}
+
 void snapshots_turn(struct replica *r, px_ns now)
 {
     struct snapshots *s = &r->snapshots;
@@ -169,8 +176,8 @@ void snapshots_turn(struct replica *r, px_ns now)
     if (now >= s->save_after)
         s->save_after = 0;
     /* Of a state that is about to be replaced none is made. */
-    if (!s->is_saving && s->save_after == 0 && r->in.state == TRANSFER_IDLE &&
-        !replica_is_quarantined(r) && is_due(r))
+    if (s->saving == NULL && s->save_after == 0 &&
+        r->in.state == TRANSFER_IDLE && !replica_is_quarantined(r) && is_due(r))
         start_save(r);
 }
 
@@ -179,5 +186,6 @@ px_ns snapshots_deadline(const struct replica *r)
     const struct snapshots *s = &r->snapshots;
 
     /* Growth comes with turns of its own. */
-    return s->is_saving || s->save_after == 0 ? PX_NS_NEVER : s->save_after;
+    return s->saving != NULL || s->save_after == 0 ? PX_NS_NEVER
+                                                   : s->save_after;
 }

@@ -43,7 +43,7 @@ static int rebuild(struct storage *s, char *why, size_t why_size)
 
     if (rc < 0)
         return storage_say(why, why_size, s->options.state_dir, rc);
-    rc = storage_build(s, s->snapshot.pos, why, why_size);
+    rc = storage_build(s, s->snapshot.pos, NULL, why, why_size);
     s->is_snapshot_bad = rc == -PX_ECORRUPT;
     if (rc < 0)
         return rc;

@@ -87,7 +87,8 @@ int storage_do(struct storage *s, struct replica_snapshot_job *job);
  * the next start. Thread: log. Errors: -errno. */
 int storage_recovered(struct storage *s);
 
-/* A save that is under way ends soon, with -ECANCELED. Thread: any. */
+/* For good: a save or load that is under way, or is begun later, ends soon,
+ * with -ECANCELED. Thread: any. */
 void storage_cancel(struct storage *s);
 
 /* The state that was loaded last is the state from now on. Views of the old one

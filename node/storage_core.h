@@ -26,9 +26,9 @@ int storage_open_newest(struct storage *s, enum storage_trust trust,
 /* Opens the state in use again, as nothing is left of it. */
 int storage_open_empty(struct storage *s, char *why, size_t why_size);
 /* Builds the state of the snapshot at @pos in a folder beside, and opens it as
- * s->loaded. */
-int storage_build(struct storage *s, struct raft_pos pos, char *why,
-                  size_t why_size);
+ * s->loaded. @is_cancelled: that of the job, NULL without one. */
+int storage_build(struct storage *s, struct raft_pos pos,
+                  const _Atomic bool *is_cancelled, char *why, size_t why_size);
 /* s->loaded becomes s->state. */
 int storage_take_place(struct storage *s);
 /* The state in use has no worth any more, and the next may need its room. */

@@ -20,29 +20,36 @@ void storage_cancel(struct storage *s)
     atomic_store(&s->is_cancelled, true);
 }
 
+struct saving {
+    struct storage *s;
+    struct replica_snapshot_job *job;
+};
+
 static bool is_cancelled(void *ctx)
 {
-    struct storage *s = ctx;
+    const struct saving *saving = ctx;
 
-    return atomic_load(&s->is_cancelled);
+    return atomic_load(&saving->s->is_cancelled) ||
+           atomic_load(&saving->job->is_cancelled);
 }
 
 static int save(struct storage *s, struct replica_snapshot_job *job)
 {
+    struct saving saving = {s, job};
     const struct store_snapshot_save_options options = {
         .disk = s->options.snapshot_disk,
         .stamp = s->options.cluster,
         .config = job->info.config,
         .is_cancelled = is_cancelled,
-        .ctx = s,
+        .ctx = &saving,
     };
     int rc = storage_remove_old(s); /* what adopting left */
 
     if (rc == 0)
         rc = store_snapshot_save(s->state, &options, &job->info);
-    if (rc < 0)
+    if (rc < 0 && rc != -ECANCELED) /* nobody waits for it any more */
         px_note(PX_NOTE_WARN, "snapshot: not made: %s", px_strerror(rc));
-    else
+    if (rc == 0)
         px_note(PX_NOTE_INFO, "snapshot: made: index=%llu bytes=%llu",
                 (unsigned long long)job->info.pos.index,
                 (unsigned long long)job->info.bytes);
@@ -147,8 +154,8 @@ static int load(struct storage *s, struct replica_snapshot_job *job)
     char why[256] = "";
     int rc;
 
-    rc = storage_build(s, job->info.pos, why, sizeof why);
-    if (rc < 0 && rc != -ENOSPC) /* then it is waited for */
+    rc = storage_build(s, job->info.pos, &job->is_cancelled, why, sizeof why);
+    if (rc < 0 && rc != -ECANCELED)
         px_note(PX_NOTE_ERROR, "snapshot: can't be loaded: %s", why);
     return rc;
 }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,16 +166,26 @@ int storage_open_empty(struct storage *s, char *why, size_t why_size)
                    why_size);
 }
 
-static void note_progress(void *ctx, uint64_t done, uint64_t bytes)
+struct building {
+    const struct storage *s;
+    const _Atomic bool *is_cancelled; /* that of the job; NULL: there is none */
+    time_t noted;
+};
+
+static bool on_progress(void *ctx, uint64_t done, uint64_t bytes)
 {
-    time_t *noted = ctx;
+    struct building *b = ctx;
     time_t now = time(NULL);
 
-    if (now == *noted)
-        return;
-    *noted = now;
+    if (atomic_load(&b->s->is_cancelled) ||
+        (b->is_cancelled != NULL && atomic_load(b->is_cancelled)))
+        return false;
+    if (now == b->noted)
+        return true;
+    b->noted = now;
     px_note(PX_NOTE_INFO, "store: builds the state from a snapshot: %llu%%",
             (unsigned long long)(bytes > 0 ? 100 * done / bytes : 100));
+    return true;
 }
 
 int storage_remove_old(struct storage *s)
@@ -190,13 +201,13 @@ static int full_err(const struct storage *s, int rc)
     return store_disk_full_err(s->options.snapshot_disk, rc);
 }
 
-int storage_build(struct storage *s, struct raft_pos pos, char *why,
-                  size_t why_size)
+int storage_build(struct storage *s, struct raft_pos pos,
+                  const _Atomic bool *is_cancelled, char *why, size_t why_size)
 {
+    struct building building = {s, is_cancelled, time(NULL)};
     char name[STORE_SNAPSHOT_NAME_BYTES];
     char path[STATE_PATH_BYTES];
     enum store_state_origin origin;
-    time_t noted = time(NULL);
     int rc;
 
     rc = storage_remove_old(s);
@@ -207,7 +218,7 @@ int storage_build(struct storage *s, struct raft_pos pos, char *why,
     if (mkdir(path, 0700) < 0)
         return storage_say(why, why_size, path, full_err(s, -errno));
     rc = store_snapshot_load(s->options.snapshot_disk, name, s->options.cluster,
-                             path, s->options.boot_id, note_progress, &noted,
+                             path, s->options.boot_id, on_progress, &building,
                              why, why_size);
     if (rc == 0)
         rc =

@@ -350,7 +350,7 @@ void transfer_in_turn(struct replica *r, px_ns now)
     struct transfer_in *t = &r->in;
 
     if (t->state == TRANSFER_LOADED && !r->is_applying &&
-        !r->snapshots.is_saving && !r->quarantine.is_marking)
+        r->snapshots.saving == NULL && !r->quarantine.is_marking)
         install(r);
     if (t->state == TRANSFER_RECEIVING && !t->is_storing && !is_news(r))
         no_news(r);

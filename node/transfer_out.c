@@ -121,7 +121,7 @@ void transfer_out_on_ask(struct replica *r, const struct net_snapshot *s)
         return;
     if ((t != NULL ? t->info : r->snapshots.newest).pos.index >= s->pos.index)
         transfer_out_start(r, s->from);
-    else if (r->applied >= s->pos.index && !r->snapshots.is_saving)
+    else if (r->applied >= s->pos.index && r->snapshots.saving == NULL)
         replica_want_snapshot(r);
 }
 

@@ -45,7 +45,7 @@ struct store_snapshot_save_options {
     struct store_disk *disk; /* of the folder for snapshots */
     uint64_t stamp;          /* identity of the cluster: in the head */
     struct raft_config config;
-    /* Asked between blocks: true ends the save with -ECANCELED. */
+    /* Asked before each block: true ends the save with -ECANCELED. */
     bool (*is_cancelled)(void *ctx);
     void *ctx;
 };
@@ -94,7 +94,8 @@ int store_snapshot_verify(struct store_disk *disk, const char *name,
  * synced, and noted as clean, on return: store_state_open then opens it at the
  * snapshot's position. All checks of verify are made on the way. Memory: a
  * block, and what one transaction of a block's records dirties.
- * @progress, if any, is called after each block with bytes of the file.
+ * @progress, if any, is called after each block with bytes of the file: false
+ * ends the load with -ECANCELED.
  * Errors: those of verify; -ENOTEMPTY; -ENOSPC and others of LMDB and the disk.
  *         No database is in @dir then, but what else was written may be. Of a
  *         load that was interrupted, store_state_open finds a database without
@@ -103,7 +104,7 @@ int store_snapshot_verify(struct store_disk *disk, const char *name,
  *         returned 0. */
 int store_snapshot_load(struct store_disk *disk, const char *name,
                         uint64_t stamp, const char *dir, const char *boot_id,
-                        void (*progress)(void *ctx, uint64_t done,
+                        bool (*progress)(void *ctx, uint64_t done,
                                          uint64_t bytes),
                         void *ctx, char *why, size_t why_size);
 

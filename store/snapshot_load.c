@@ -91,7 +91,7 @@ static int note_clean(const char *dir, const char *boot_id)
 struct loading {
     struct snapshot_reader reader;
     struct store_env env;
-    void (*progress)(void *ctx, uint64_t done, uint64_t bytes);
+    bool (*progress)(void *ctx, uint64_t done, uint64_t bytes);
     void *ctx;
 };
 
@@ -110,8 +110,9 @@ static int fill(struct loading *l)
             rc = store_disk_full_err(r->disk, append_block(r, &l->env));
         if (rc < 0)
             return rc;
-        if (l->progress != NULL)
-            l->progress(l->ctx, r->offset, r->foot.bytes);
+        if (l->progress != NULL &&
+            !l->progress(l->ctx, r->offset, r->foot.bytes))
+            return -ECANCELED;
     }
 }
 
@@ -152,7 +153,7 @@ static int check_empty(const char *dir)
 
 int store_snapshot_load(struct store_disk *disk, const char *name,
                         uint64_t stamp, const char *dir, const char *boot_id,
-                        void (*progress)(void *ctx, uint64_t done,
+                        bool (*progress)(void *ctx, uint64_t done,
                                          uint64_t bytes),
                         void *ctx, char *why, size_t why_size)
 {

@@ -3,8 +3,9 @@
  *   view ─▶ records of a block ─▶ compress ─▶ write        for each block
  *   foot ─▶ end the view ─▶ sync ─▶ rename ─▶ sync_dir ─▶ remove older ones
  *
- * Between blocks, and only there, the save looks up: is it cancelled, has the
- * database grown too much because of it, does the applier wait for it? */
+ * Between blocks, and only there, the save looks up: is it cancelled (as it may
+ * be before it begins), has the database grown too much because of it, does the
+ * applier wait for it? */
 #include <errno.h>
 #include <stdlib.h>
 #include <zstd.h>
@@ -138,13 +139,19 @@ static uint64_t database_bytes(struct saving *s)
     return usage.file_bytes;
 }
 
+static bool is_cancelled(const struct saving *s)
+{
+    const struct store_snapshot_save_options *o = s->options;
+
+    return o->is_cancelled != NULL && o->is_cancelled(o->ctx);
+}
+
 /* -EAGAIN with s->restart: begin anew. */
 static int look_up(struct saving *s)
 {
-    const struct store_snapshot_save_options *o = s->options;
     uint64_t most = s->database_bytes / 4;
 
-    if (o->is_cancelled != NULL && o->is_cancelled(o->ctx))
+    if (is_cancelled(s))
         return -ECANCELED;
     if (most < GROWTH_BYTES_MIN)
         most = GROWTH_BYTES_MIN;
@@ -251,7 +258,7 @@ static int attempts(struct saving *s)
     do {
         s->may_restart = restarts < RESTARTS_MAX;
         s->restart = RESTART_NO;
-        rc = attempt(s);
+        rc = is_cancelled(s) ? -ECANCELED : attempt(s);
         restarts += s->restart == RESTART_GROWN ? 1 : 0;
     } while (s->restart != RESTART_NO);
     return rc;

@@ -207,6 +207,22 @@ static void one_that_is_ahead_of_what_is_known_waits(void **state)
     assert_int_equal(s->cut, 12);
 }
 
+static void one_of_a_state_that_is_wrong_is_cancelled(void **state)
+{
+    const struct replica_divergence wrong = {8, 1, 2};
+    struct solo *s = *state;
+
+    s->log_bytes = 2 * PX_MIB;
+    solo_turn(s);
+    assert_true(is_saving(s));
+    assert_false(solo_job(s)->is_cancelled);
+    quarantine_begin(s->r, &wrong);
+    assert_true(is_saving(s));
+    assert_true(solo_job(s)->is_cancelled);
+    solo_job_done(s, -ECANCELED);
+    assert_int_equal(base(s), 0);
+}
+
 /* It would be replaced before it has arrived, again and again. */
 static void
 none_is_made_while_one_travels_unless_the_log_is_very_long(void **state)
@@ -240,6 +256,7 @@ int main(void)
         TEST(one_that_was_wanted_is_tried_again_later),
         TEST(a_failure_that_is_no_matter_any_more_is_forgotten),
         TEST(one_that_is_ahead_of_what_is_known_waits),
+        TEST(one_of_a_state_that_is_wrong_is_cancelled),
         TEST(none_is_made_while_one_travels_unless_the_log_is_very_long),
     };
 

@@ -403,6 +403,32 @@ static void one_that_is_not_what_was_offered_is_not_kept(void **state)
     check_start(f, "one", false);
 }
 
+static void what_is_cancelled_ends_and_has_done_nothing(void **state)
+{
+    struct replica_snapshot_job save = {
+        .what = REPLICA_SAVE, .info.config = config, .is_cancelled = true};
+    struct replica_snapshot_job load = {
+        .what = REPLICA_LOAD, .info.pos = pos, .is_cancelled = true};
+    struct folder *f = *state;
+    struct storage s;
+    unsigned files;
+
+    open_it(f, &s, "one");
+    for (size_t i = 0; i < PIECES; i++)
+        assert_int_equal(do_job(&s, REPLICA_STORE, i), 0);
+    files = memdisk_file_count(f->snapshots);
+    assert_int_equal(storage_do(&s, &save), -ECANCELED);
+    assert_int_equal(memdisk_file_count(f->snapshots), files);
+    assert_int_equal(storage_do(&s, &load), -ECANCELED);
+    assert_null(s.loaded);
+    assert_int_equal(do_job(&s, REPLICA_LOAD, 0), 0); /* another is not */
+    storage_cancel(&s);
+    assert_int_equal(do_job(&s, REPLICA_LOAD, 0), -ECANCELED); /* but now */
+    assert_int_equal(do_job(&s, REPLICA_SAVE, 0), -ECANCELED);
+    drop(&s);
+    check_start(f, "one", true);
+}
+
 static void a_full_disk_takes_it_when_there_is_room(void **state)
 {
     const struct memdisk_plan full = {.bytes_max = file_bytes / 2}, none = {0};
@@ -602,6 +628,7 @@ int main(void)
         TEST(what_had_arrived_in_part_is_gone_after_a_start),
         TEST(a_damaged_snapshot_is_not_kept),
         TEST(one_that_is_not_what_was_offered_is_not_kept),
+        TEST(what_is_cancelled_ends_and_has_done_nothing),
         TEST(a_full_disk_takes_it_when_there_is_room),
         TEST(one_that_was_replaced_can_not_be_read),
         TEST(what_is_not_needed_any_more_goes_with_the_next_save),

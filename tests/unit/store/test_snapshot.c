@@ -265,7 +265,7 @@ struct half {
 };
 
 /* Looks when half of it is there: is there a note that someone could believe? */
-static void look(void *ctx, uint64_t done, uint64_t bytes)
+static bool look(void *ctx, uint64_t done, uint64_t bytes)
 {
     struct half *h = ctx;
     char path[128];
@@ -274,6 +274,7 @@ static void look(void *ctx, uint64_t done, uint64_t bytes)
     h->blocks++;
     (void)snprintf(path, sizeof path, "%s/boot", h->dir);
     h->has_note = h->has_note || access(path, F_OK) == 0;
+    return true;
 }
 
 static void a_half_loaded_state_has_no_note_and_is_not_believed(void **state)
