@@ -89,7 +89,8 @@ struct replica_snapshot_job {
     struct px_list link; /* of whoever does it */
     enum replica_snapshot_what what;
     raft_id peer; /* READ: whom it is for */
-    /* Which one. SAVE: only the configuration is given, the rest filled in.
+    /* Which one. SAVE: the configuration is given, and the bytes of the last
+     * one; the rest is filled in.
      * READ, LOAD: pos and bytes. STORE too; the last piece's fills in the rest.
      */
     struct store_snapshot_info info;

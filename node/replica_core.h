@@ -279,6 +279,9 @@ void reads_stop(struct replica *r);
 void reads_refuse(struct replica *r);
 
 /* snapshots.c */
+/* One is needed, whatever the log's size; but where the last attempt has just
+ * failed, not before it is time for the next. */
+void snapshots_want(struct replica *r);
 /* A SAVE that is under way is of no use any more. */
 void snapshots_cancel(struct replica *r);
 void snapshots_turn(struct replica *r, px_ns now);

@@ -63,6 +63,7 @@ static void start_save(struct replica *r)
         return; /* tried again then */
     job->what = REPLICA_SAVE;
     job->info.config = r->config;
+    job->info.bytes = r->snapshots.newest.bytes;
     r->snapshots.saving = job;
     r->snapshots.grown_before = r->snapshots.grown;
     r->snapshots.grown = 0;
@@ -157,8 +158,13 @@ void replica_on_transfer(struct replica *r, const struct net_snapshot *s)
 
 void replica_want_snapshot(struct replica *r)
 {
-    r->snapshots.is_wanted = true;
+    snapshots_want(r);
     r->snapshots.save_after = 0;
+}
+
+void snapshots_want(struct replica *r)
+{
+    r->snapshots.is_wanted = true;
 }
 
 void snapshots_cancel(struct replica *r)

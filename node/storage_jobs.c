@@ -33,6 +33,16 @@ static bool is_cancelled(void *ctx)
            atomic_load(&saving->job->is_cancelled);
 }
 
+/* The log stops for want of a segment's room at the latest: with as much, and
+ * a little for the state, nothing here waits for any. */
+static uint64_t reserve_bytes(const struct storage *s)
+{
+    uint64_t segment = s->options.segment_bytes > 0 ? s->options.segment_bytes
+                                                    : STORE_LOG_SEGMENT_BYTES;
+
+    return segment + STORE_DISK_FULL_BYTES;
+}
+
 static int save(struct storage *s, struct replica_snapshot_job *job)
 {
     struct saving saving = {s, job};
@@ -40,6 +50,8 @@ static int save(struct storage *s, struct replica_snapshot_job *job)
         .disk = s->options.snapshot_disk,
         .stamp = s->options.cluster,
         .config = job->info.config,
+        .reserve_bytes = reserve_bytes(s),
+        .likely_bytes = job->info.bytes,
         .is_cancelled = is_cancelled,
         .ctx = &saving,
     };

@@ -122,7 +122,7 @@ void transfer_out_on_ask(struct replica *r, const struct net_snapshot *s)
     if ((t != NULL ? t->info : r->snapshots.newest).pos.index >= s->pos.index)
         transfer_out_start(r, s->from);
     else if (r->applied >= s->pos.index && r->snapshots.saving == NULL)
-        replica_want_snapshot(r);
+        snapshots_want(r);
 }
 
 /* ---- Pieces ---- */
@@ -163,7 +163,7 @@ void transfer_out_on_read(struct replica *r, struct replica_snapshot_job *job,
     t->is_reading = false;
     if (rc < 0) {
         if (t->info.pos.index == r->snapshots.newest.pos.index)
-            replica_want_snapshot(r);
+            snapshots_want(r);
         end(r, t, false);
         return;
     }
@@ -198,7 +198,7 @@ void transfer_out_on_end(struct replica *r, const struct net_snapshot *s)
     if (t == NULL || !is_of(t, s))
         return;
     if (s->what == NET_SNAPSHOT_REFUSED && s->offset == s->bytes)
-        replica_want_snapshot(r);
+        snapshots_want(r);
     end(r, t, s->what == NET_SNAPSHOT_DONE);
 }
 

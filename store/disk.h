@@ -25,6 +25,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "base/limits.h"
+
 #define STORE_DISK_NAME_BYTES_MAX 63u
 
 enum store_disk_open {
@@ -70,6 +72,9 @@ struct store_disk {
 int store_disk_open(const char *dir, struct store_disk **disk_out);
 /* All files have been closed. NULL is accepted. */
 void store_disk_close(struct store_disk *d);
+
+/* With less room, a disk on which a write has failed is full. */
+#define STORE_DISK_FULL_BYTES (16u * PX_MIB)
 
 /* @rc of a write to @d by another way than through it, LMDB's: -ENOSPC if it
  * failed because the disk is full. LMDB says EIO of a write that was cut short,

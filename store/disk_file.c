@@ -9,16 +9,13 @@
 #include "base/mutant.h"
 #include "store/disk.h"
 
-/* With less, a disk on which a write has failed is full. */
-#define FULL_BYTES (16u * PX_MIB)
-
 int store_disk_full_err(struct store_disk *d, int rc)
 {
     uint64_t room;
 
     if (rc == -EDQUOT)
         return -ENOSPC;
-    if (rc == -EIO && d->room(d, &room) == 0 && room < FULL_BYTES)
+    if (rc == -EIO && d->room(d, &room) == 0 && room < STORE_DISK_FULL_BYTES)
         return -ENOSPC;
     return rc;
 }

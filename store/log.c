@@ -405,7 +405,7 @@ static int set_up(struct store_log *log,
                   const struct store_log_options *options, struct px_text *why)
 {
     uint64_t bytes = options->segment_bytes != 0 ? options->segment_bytes
-                                                 : LOG_SEGMENT_BYTES_DEFAULT;
+                                                 : STORE_LOG_SEGMENT_BYTES;
 
     if (bytes < LOG_SEGMENT_BYTES_MIN || bytes > LOG_SEGMENT_BYTES_MAX)
         return store_say(why, -EINVAL, "a segment has %u to %u bytes",

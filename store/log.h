@@ -43,13 +43,15 @@
 #include "raft/types.h"
 #include "store/disk.h"
 
+#define STORE_LOG_SEGMENT_BYTES (64u * PX_MIB) /* the default */
+
 struct store_log;
 
 struct store_log_options {
     struct store_disk *disk; /* of a folder that the log has for itself; the
                                 caller's, open until the log is closed */
     const char *dir;         /* that folder, for messages */
-    uint64_t segment_bytes;  /* 0: the default, 64 MiB */
+    uint64_t segment_bytes;  /* 0: the default */
     uint64_t stamp;          /* identity of cluster and node, in every segment's
                                header: a file of another one is refused */
     raft_index applied;   /* the state holds entries up to here, so all of them

@@ -27,7 +27,6 @@
 #include "store/log_format.h"
 #include "store/say.h"
 
-#define LOG_SEGMENT_BYTES_DEFAULT (64u * PX_MIB)
 #define LOG_SEGMENT_BYTES_MIN (2u * LOG_BLOCK_BYTES)
 
 /* Where an entry's record lies. */

@@ -45,6 +45,12 @@ struct store_snapshot_save_options {
     struct store_disk *disk; /* of the folder for snapshots */
     uint64_t stamp;          /* identity of the cluster: in the head */
     struct raft_config config;
+    /* Of the disk, for the log and the state: where there is as much, a save
+     * leaves it, and is not begun if it is likely to take more. Where there is
+     * less, something may be waiting for room already, which a snapshot makes,
+     * the log's head going behind it: then it is made by all means. 0: none. */
+    uint64_t reserve_bytes;
+    uint64_t likely_bytes; /* the last one's; 0: there was none */
     /* Asked before each block: true ends the save with -ECANCELED. */
     bool (*is_cancelled)(void *ctx);
     void *ctx;
@@ -60,7 +66,7 @@ struct store_snapshot_save_options {
  * anew, without being counted, when the applier waits for the read to end
  * because the map has to grow (env.h).
  *
- * Errors: -ECANCELED, -ENOSPC, -EIO and others of the disk, -ENOMEM, -EINVAL
+ * Errors: -ECANCELED, -ENOSPC (or the reserve would be touched), -EIO and others of the disk, -ENOMEM, -EINVAL
  *         (nothing has been applied yet), -PX_ECORRUPT (what LMDB holds is not
  *         what was written). The older snapshots are as they were. A new one
  *         can be there only if the last step failed, sync_dir or the removal:

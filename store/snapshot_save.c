@@ -46,6 +46,7 @@ struct saving {
 
     int file;
     bool may_restart; /* for RESTART_GROWN */
+    bool leaves_reserve;
     enum restart restart;
     uint64_t database_bytes; /* when the walk began */
     uint64_t synced;         /* offset up to which the file was flushed */
@@ -139,6 +140,33 @@ static uint64_t database_bytes(struct saving *s)
     return usage.file_bytes;
 }
 
+/* What can't be asked is not known to be full: writing will tell. */
+static uint64_t room_beyond_reserve(const struct saving *s)
+{
+    struct store_disk *d = s->options->disk;
+    uint64_t room;
+
+    if (d->room(d, &room) < 0)
+        return UINT64_MAX;
+    return room > s->options->reserve_bytes ? room - s->options->reserve_bytes
+                                            : 0;
+}
+
+/* Before anything is written. What the last one took is only a guess; one of a
+ * state that has shrunk takes no more than is used. */
+static int check_room(struct saving *s)
+{
+    uint64_t likely = s->options->likely_bytes;
+    uint64_t room = room_beyond_reserve(s);
+    struct store_usage usage;
+
+    store_view_usage(s->view, &usage);
+    if (likely > usage.used)
+        likely = usage.used;
+    s->leaves_reserve = room > 0;
+    return s->leaves_reserve && room < likely ? -ENOSPC : 0;
+}
+
 static bool is_cancelled(const struct saving *s)
 {
     const struct store_snapshot_save_options *o = s->options;
@@ -153,6 +181,8 @@ static int look_up(struct saving *s)
 
     if (is_cancelled(s))
         return -ECANCELED;
+    if (s->leaves_reserve && room_beyond_reserve(s) == 0)
+        return -ENOSPC;
     if (most < GROWTH_BYTES_MIN)
         most = GROWTH_BYTES_MIN;
     if (s->may_restart && database_bytes(s) > s->database_bytes + most)
@@ -224,7 +254,9 @@ static int write_all(struct saving *s)
     if (s->view->meta.applied_index == 0)
         return -EINVAL;
     store_view_state_hash(s->view, &ignored, &s->foot.state_hash);
-    rc = write_head(s);
+    rc = s->options->reserve_bytes > 0 ? check_room(s) : 0;
+    if (rc == 0)
+        rc = write_head(s);
     if (rc == 0)
         rc = walk(s);
     return rc < 0 ? rc : write_foot(s);

@@ -275,6 +275,22 @@ static void one_that_arrives_damaged_is_made_anew(void **state)
     assert_int_equal(solo_job(s)->what, REPLICA_SAVE);
 }
 
+/* Who asks does so again and again: that is no reason to fail as often. */
+static void one_that_is_asked_for_waits_for_the_next_attempt(void **state)
+{
+    struct solo *s = *state;
+    const struct raft_pos beyond = {.index = pos.index + 1};
+
+    s->r->snapshots.newest.pos.index = 0; /* it has none that would do */
+    s->r->applied = beyond.index;
+    solo_hear(s, 2, NET_SNAPSHOT_ASK, beyond, 0, 0, 0);
+    assert_int_equal(solo_job(s)->what, REPLICA_SAVE);
+    solo_job_done(s, -ENOSPC);
+    solo_hear(s, 2, NET_SNAPSHOT_ASK, beyond, 0, 0, 0);
+    assert_null(solo_job(s));
+    assert_true(s->r->snapshots.is_wanted);
+}
+
 static void one_that_finds_no_room_is_not_made_anew(void **state)
 {
     struct solo *s = *state;
@@ -320,6 +336,7 @@ int main(void)
         TEST(one_that_is_replaced_meanwhile_ends_the_transfer),
         TEST(one_that_can_not_be_read_is_made_anew),
         TEST(one_that_arrives_damaged_is_made_anew),
+        TEST(one_that_is_asked_for_waits_for_the_next_attempt),
         TEST(one_that_finds_no_room_is_not_made_anew),
         TEST(who_leads_no_more_sends_no_more),
     };

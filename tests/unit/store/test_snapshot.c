@@ -246,6 +246,76 @@ static void another_clusters_snapshot_is_refused(void **state)
                      -ENOENT);
 }
 
+/* ---- Room ---- */
+
+#define RESERVE (80 * PX_MIB)
+#define LIKELY (100 * PX_KIB)
+
+static uint64_t room_left;
+static unsigned room_falls_at; /* by one byte of the reserve; 0: never */
+
+static int fake_room(struct store_disk *d, uint64_t *bytes_out)
+{
+    (void)d;
+    if (room_falls_at > 0 && --room_falls_at == 0)
+        room_left = RESERVE - 1;
+    *bytes_out = room_left;
+    return 0;
+}
+
+static int save_with(struct world *w, uint64_t room, uint64_t likely)
+{
+    const struct store_snapshot_save_options options = {
+        .disk = &w->m.disk,
+        .stamp = STAMP,
+        .config = snapshot_config,
+        .reserve_bytes = RESERVE,
+        .likely_bytes = likely,
+    };
+    struct store_snapshot_info info;
+
+    w->m.disk.room = fake_room;
+    room_left = room;
+    return store_snapshot_save(w->fx->s, &options, &info);
+}
+
+static void a_save_leaves_room_for_the_log(void **state)
+{
+    struct world *w = *state;
+    raft_index found;
+
+    plant(w->fx, 3);
+    room_falls_at = 0;
+    assert_int_equal(save_with(w, RESERVE + LIKELY - 1, LIKELY), -ENOSPC);
+    assert_null(strchr(w->m.story, 'W')); /* nothing was even begun */
+    room_falls_at = 2;
+    assert_int_equal(save_with(w, RESERVE + LIKELY, LIKELY), -ENOSPC);
+    assert_null(memory_disk_find(&w->m, "snapshot.new"));
+    assert_int_equal(find(w, &found), -ENOENT);
+    room_falls_at = 0;
+    assert_int_equal(save_with(w, RESERVE + LIKELY, LIKELY), 0);
+}
+
+/* Or nothing would ever make room again. */
+static void where_the_disk_is_full_one_is_made_by_all_means(void **state)
+{
+    struct world *w = *state;
+
+    plant(w->fx, 3);
+    room_falls_at = 0;
+    assert_int_equal(save_with(w, RESERVE, LIKELY), 0);
+    assert_int_equal(save_with(w, 0, LIKELY), 0);
+}
+
+static void what_a_larger_state_took_is_not_asked_for_again(void **state)
+{
+    struct world *w = *state;
+
+    (void)do_create(w->fx, ROOT, "small");
+    room_falls_at = 0;
+    assert_int_equal(save_with(w, RESERVE + LIKELY, 1024 * PX_MIB), 0);
+}
+
 /* ---- Interrupted ---- */
 
 static void a_load_into_a_folder_with_anything_is_refused(void **state)
@@ -384,6 +454,9 @@ int main(void)
         T(what_is_found_stays),
         T(one_that_cannot_be_read_is_not_passed_over),
         T(one_of_another_format_is_not_passed_over),
+        T(a_save_leaves_room_for_the_log),
+        T(where_the_disk_is_full_one_is_made_by_all_means),
+        T(what_a_larger_state_took_is_not_asked_for_again),
         T(another_clusters_snapshot_is_refused),
         T(a_load_into_a_folder_with_anything_is_refused),
         T(a_half_loaded_state_has_no_note_and_is_not_believed),
