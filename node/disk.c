@@ -333,7 +333,8 @@ static void snapshot_done(void *ctx, struct px_list *jobs)
 void disk_snapshot(void *ctx, struct replica_snapshot_job *job)
 {
     struct node *n = ctx;
-    bool is_long = job->what == REPLICA_SAVE || job->what == REPLICA_LOAD;
+    bool is_long = job->what == REPLICA_SAVE || job->what == REPLICA_LOAD ||
+                   job->what == REPLICA_CLEAN;
     struct px_list jobs;
 
     px_list_init(&jobs);

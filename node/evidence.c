@@ -25,21 +25,22 @@ static int remove_one(const char *path, const struct stat *st, int type,
     (void)st; /* all go */
     (void)type;
     (void)place;
-    return remove(path) < 0 ? -errno : 0;
+    return remove(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 static int remove_below(const char *path)
 {
     int rc = nftw(path, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
 
-    return rc == -1 ? -errno : rc;
+    return rc == -1 && errno != ENOENT ? -errno : rc;
 }
 
-static int drop_kept(const char *state_dir)
+int evidence_drop(const char *state_dir)
 {
     DIR *dir = opendir(state_dir);
     const struct dirent *e;
     char path[PATH_BYTES];
+    bool was_there = false;
     int rc = 0;
 
     if (dir == NULL)
@@ -50,9 +51,10 @@ static int drop_kept(const char *state_dir)
         (void)snprintf(path, sizeof path, "%s/%s", state_dir,
                        e->d_name); /* cut: it is not found */
         rc = remove_below(path);
+        was_there = true;
     }
     (void)closedir(dir); /* only read */
-    return rc;
+    return rc < 0 ? rc : was_there;
 }
 
 /* ---- The mark ---- */
@@ -94,7 +96,9 @@ int evidence_mark(const char *state_dir, const struct replica_divergence *d)
     if (rc == 0 && fsync(dir) < 0)
         rc = -errno;
     (void)close(dir); /* only looked at */
-    return rc < 0 ? rc : drop_kept(state_dir);
+    if (rc == 0)
+        rc = evidence_drop(state_dir);
+    return rc < 0 ? rc : 0;
 }
 
 int evidence_read(const char *state_dir, struct replica_divergence *d_out)
@@ -121,15 +125,11 @@ int evidence_keep(const char *state_dir, const char *folder, raft_index index)
     char mark[PATH_BYTES];
     char kept[PATH_BYTES];
     char beside[PATH_BYTES + sizeof MARK];
-    int rc;
 
     (void)snprintf(mark, sizeof mark, "%s/" MARK, state_dir); /* always fits */
     (void)snprintf(kept, sizeof kept, "%s/" KEPT "%llu", state_dir,
                    (unsigned long long)index);               /* likewise */
     (void)snprintf(beside, sizeof beside, "%s/" MARK, kept); /* likewise */
-    rc = drop_kept(state_dir); /* of an earlier mark, or made by hand */
-    if (rc < 0)
-        return rc;
     if (rename(folder, kept) < 0)
         return -errno;
     return rename(mark, beside) < 0 && errno != ENOENT ? -errno : 0;

@@ -7,7 +7,9 @@
  *   state/diverged-N/   the newest that was replaced, wrong at index N, with
  *                       its mark
  *
- * Thread: any, one at a time. */
+ * What is kept is there for a look, and goes when its room is needed.
+ *
+ * Thread: any; what another one has removed meanwhile does no harm. */
 #ifndef NODE_EVIDENCE_H
 #define NODE_EVIDENCE_H
 
@@ -19,9 +21,12 @@ int evidence_mark(const char *state_dir, const struct replica_divergence *d);
 /* What the mark says; index 0: there is none. One that can't be understood is a
  * mark still: index 1. -errno. */
 int evidence_read(const char *state_dir, struct replica_divergence *d_out);
+/* Drops what is kept: of an earlier mark, or left by a crash in evidence_keep.
+ * 1 if there was something, 0, -errno. */
+int evidence_drop(const char *state_dir);
 /* The state in @folder is kept, and its mark goes with it: what comes in its
- * place is good. What was kept before goes: of an earlier mark, or left by a
- * crash in here, or where the mark was made by hand. -errno. */
+ * place is good. Nothing is removed, so it may be done on the loop: what was
+ * kept before has been dropped (-ENOTEMPTY). -errno. */
 int evidence_keep(const char *state_dir, const char *folder, raft_index index);
 
 #endif

@@ -75,6 +75,8 @@ enum replica_snapshot_what {
     REPLICA_STORE, /* a piece that the leader sent, into a file of its own */
     REPLICA_LOAD,  /* a snapshot that is all here, into a new state beside */
     REPLICA_MARK,  /* the state is wrong: so that every start knows it */
+    REPLICA_CLEAN, /* what a state that was replaced, or one that was loaded in
+                      vain, has left: folders, older snapshots */
 };
 
 /* Where the state here was found to differ from what a majority has. */
@@ -91,7 +93,7 @@ struct replica_snapshot_job {
     raft_id peer; /* READ: whom it is for */
     /* Which one. SAVE: the configuration is given, and the bytes of the last
      * one; the rest is filled in.
-     * READ, LOAD: pos and bytes. STORE too; the last piece's fills in the rest.
+     * READ, LOAD: pos and bytes. CLEAN: the newest, which stays. STORE too; the last piece's fills in the rest.
      */
     struct store_snapshot_info info;
     uint64_t offset;
@@ -100,7 +102,7 @@ struct replica_snapshot_job {
     _Atomic bool is_cancelled;
     size_t size;          /* READ */
     struct px_slice data; /* READ: filled in, referenced. STORE: held. */
-    struct replica_divergence divergence; /* MARK */
+    struct replica_divergence divergence; /* MARK; LOAD: of what it replaces */
     int rc;                               /* of whoever does it */
 };
 

@@ -127,6 +127,8 @@ void replica_on_snapshot(struct replica *r, struct replica_snapshot_job *job,
     case REPLICA_MARK:
         quarantine_on_marked(r);
         break;
+    case REPLICA_CLEAN:
+        break; /* an error has been noted; the next save tries again */
     }
     px_slice_unref(&job->data);
     free(job);

@@ -232,6 +232,7 @@ int storage_open(struct storage *s, const struct storage_options *options,
     }
     if (rc < 0)
         goto fail;
+    (void)storage_clean(s, s->snapshot.pos.index); /* has noted why, if not */
     return 0;
 fail:
     storage_close(s);

@@ -8,7 +8,8 @@
  *
  * A state lives in a numbered folder of its own, so that another can be built
  * beside it from a snapshot, and take its place by a higher number; it gets its
- * number when it is whole, and the lower ones are removed later. One that was
+ * number when it is whole, and the lower ones are removed in the background, with
+ * the snapshots before the one that it was built from; or by the next start. One that was
  * found to be wrong is marked, and kept when another takes its place
  * (evidence.h).
  *

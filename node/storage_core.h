@@ -36,5 +36,11 @@ int storage_drop_state(struct storage *s);
 /* One that was loaded in vain is closed; all folders but that of the state in
  * use go. */
 int storage_remove_old(struct storage *s);
+/* Likewise, and the snapshots before @newest, which is durable: a crash at any
+ * point leaves less of what is not needed. */
+int storage_clean(struct storage *s, raft_index newest);
+/* Something has found no room: what can be spared goes. False: there was
+ * nothing. */
+bool storage_make_room(struct storage *s);
 
 #endif

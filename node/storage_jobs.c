@@ -55,9 +55,11 @@ static int save(struct storage *s, struct replica_snapshot_job *job)
         .is_cancelled = is_cancelled,
         .ctx = &saving,
     };
-    int rc = storage_remove_old(s); /* what adopting left */
+    int rc = storage_remove_old(s); /* where CLEAN has failed */
 
     if (rc == 0)
+        rc = store_snapshot_save(s->state, &options, &job->info);
+    if (rc == -ENOSPC && storage_make_room(s))
         rc = store_snapshot_save(s->state, &options, &job->info);
     if (rc < 0 && rc != -ECANCELED) /* nobody waits for it any more */
         px_note(PX_NOTE_WARN, "snapshot: not made: %s", px_strerror(rc));
@@ -154,6 +156,8 @@ static int store_piece(struct storage *s, struct replica_snapshot_job *job)
     bool is_last = job->offset + job->data.size == job->info.bytes;
     int rc = write_piece(d, job);
 
+    if (rc == -ENOSPC && storage_make_room(s))
+        rc = write_piece(d, job);
     if (rc < 0) {
         px_note(PX_NOTE_WARN, "snapshot: can't be kept: %s", px_strerror(rc));
         return rc;
@@ -164,8 +168,13 @@ static int store_piece(struct storage *s, struct replica_snapshot_job *job)
 static int load(struct storage *s, struct replica_snapshot_job *job)
 {
     char why[256] = "";
-    int rc;
+    int rc = 0;
 
+    /* Here, for the loop is to remove nothing when it adopts. */
+    if (job->divergence.index > 0)
+        rc = evidence_drop(s->options.state_dir);
+    if (rc < 0)
+        return storage_say(why, sizeof why, s->options.state_dir, rc);
     rc = storage_build(s, job->info.pos, &job->is_cancelled, why, sizeof why);
     if (rc < 0 && rc != -ECANCELED)
         px_note(PX_NOTE_ERROR, "snapshot: can't be loaded: %s", why);
@@ -196,6 +205,8 @@ int storage_do(struct storage *s, struct replica_snapshot_job *job)
         return load(s, job);
     case REPLICA_MARK:
         return mark(s, job);
+    case REPLICA_CLEAN:
+        return storage_clean(s, job->info.pos.index);
     }
     return -EINVAL; /* there are no others */
 }

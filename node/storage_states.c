@@ -195,14 +195,37 @@ int storage_remove_old(struct storage *s)
     return each_folder(s, remove_if_old);
 }
 
+int storage_clean(struct storage *s, raft_index newest)
+{
+    int rc = storage_remove_old(s);
+
+    if (rc == 0)
+        rc = store_snapshot_remove_below(s->options.snapshot_disk, newest);
+    if (rc < 0)
+        px_note(PX_NOTE_WARN, "store: what was replaced is not removed: %s",
+                px_strerror(rc));
+    return rc;
+}
+
+bool storage_make_room(struct storage *s)
+{
+    int rc = evidence_drop(s->options.state_dir);
+
+    if (rc > 0)
+        px_note(PX_NOTE_WARN, "store: a wrong state that was kept is removed: "
+                              "there is no room");
+    return rc > 0;
+}
+
 /* Of the kernel's calls and LMDB's, which don't go through a disk of ours. */
 static int full_err(const struct storage *s, int rc)
 {
     return store_disk_full_err(s->options.snapshot_disk, rc);
 }
 
-int storage_build(struct storage *s, struct raft_pos pos,
-                  const _Atomic bool *is_cancelled, char *why, size_t why_size)
+static int try_build(struct storage *s, struct raft_pos pos,
+                     const _Atomic bool *is_cancelled, char *why,
+                     size_t why_size)
 {
     struct building building = {s, is_cancelled, time(NULL)};
     char name[STORE_SNAPSHOT_NAME_BYTES];
@@ -226,6 +249,16 @@ int storage_build(struct storage *s, struct raft_pos pos,
     if (rc == 0)
         px_assert(store_state_applied(s->loaded).index == pos.index);
     return full_err(s, rc);
+}
+
+int storage_build(struct storage *s, struct raft_pos pos,
+                  const _Atomic bool *is_cancelled, char *why, size_t why_size)
+{
+    int rc = try_build(s, pos, is_cancelled, why, why_size);
+
+    if (rc == -ENOSPC && storage_make_room(s))
+        rc = try_build(s, pos, is_cancelled, why, why_size);
+    return rc;
 }
 
 /* Nothing is synced: a machine that goes down now trusts neither folder. */
@@ -270,16 +303,9 @@ static int put_aside(struct storage *s)
     return evidence_keep(s->options.state_dir, path, index);
 }
 
-/* The snapshots of a state that was wrong may be as wrong as it was. */
 int storage_adopt(struct storage *s)
 {
-    bool was_wrong = s->divergence.index > 0;
     int rc = put_aside(s);
 
-    if (rc == 0)
-        rc = storage_take_place(s);
-    if (rc == 0 && was_wrong)
-        rc = store_snapshot_remove_below(s->options.snapshot_disk,
-                                         store_state_applied(s->state).index);
-    return rc;
+    return rc < 0 ? rc : storage_take_place(s);
 }

@@ -214,6 +214,7 @@ static void start_load(struct replica *r)
     }
     job->what = REPLICA_LOAD;
     job->info = t->info;
+    job->divergence = r->quarantine.of;
     t->state = TRANSFER_LOADING;
     r->io.snapshot(r->io.ctx, job);
 }
@@ -259,6 +260,18 @@ static bool is_news(const struct replica *r)
     return is_wanted(r, r->in.info.pos.index);
 }
 
+/* Of what was loaded, in place of what there was or in vain. */
+static void start_clean(struct replica *r)
+{
+    struct replica_snapshot_job *job = calloc(1, sizeof *job);
+
+    if (job == NULL)
+        return; /* the next save does it, or the next start */
+    job->what = REPLICA_CLEAN;
+    job->info.pos = r->snapshots.newest.pos;
+    r->io.snapshot(r->io.ctx, job);
+}
+
 static void no_news(struct replica *r)
 {
     const struct transfer_in *t = &r->in;
@@ -272,6 +285,7 @@ void transfer_in_on_loaded(struct replica *r, int rc)
 {
     if (rc < 0 && !is_news(r)) { /* perhaps it made room for a newer one */
         no_news(r);
+        start_clean(r);
         return;
     }
     if (rc < 0) {
@@ -302,6 +316,7 @@ static void install(struct replica *r)
     (void)set_installing(r, 0); /* always taken */
     if (was_quarantined && !replica_is_quarantined(r))
         quarantine_leave(r);
+    start_clean(r);
     say(r, t->from, NET_SNAPSHOT_DONE, t->info.pos, t->info.bytes,
         t->info.bytes);
 }

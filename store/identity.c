@@ -4,6 +4,9 @@
  *   takes to learn of the cluster) ─▶ identity ─▶ the log's first segment
  *   ─▶ has_log
  *
+ * What interrupted changes have left (leftovers.h) goes once the lock is taken and
+ * the folder known to be ours, before anything is written.
+ *
  * So where there is an identity there is a log/, and where there is none, log/
  * and state/ are empty: anything else is a folder that has lost a part, and is
  * refused rather than adopted.
@@ -26,6 +29,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "store/identity_file.h"
+#include "store/leftovers.h"
 #include "store/say.h"
 
 struct store_folder {
@@ -283,6 +287,7 @@ static int write_folder(const struct store_folder *f,
 {
     int rc = 0;
 
+    store_leftovers_remove(f->path); /* they may have all the room there is */
     /* A start that was cut short may have made the folder and no more. Where
      * its parent may not be read, it was there before us. */
     if (!f->has_identity) {

@@ -168,6 +168,8 @@ static void count_job(struct server *s, const struct replica_snapshot_job *job,
         [REPLICA_READ] = "reads a piece of",
         [REPLICA_STORE] = "stores a piece of",
         [REPLICA_LOAD] = "loads",
+        [REPLICA_MARK] = "marks its state as wrong, beside",
+        [REPLICA_CLEAN] = "keeps nothing older than",
     };
     uint64_t *counts = s->world->counts;
 

@@ -99,6 +99,7 @@ static void a_mark_made_by_hand_works_every_time(void **state)
         make_file("diverged");
         assert_int_equal(evidence_read(root, &d), 0);
         assert_int_equal(d.index, 1);
+        assert_int_equal(evidence_drop(root), i > 1);
         assert_int_equal(evidence_keep(root, path(name), d.index), 0);
         assert_false(exists(name));
         assert_false(exists("diverged"));
@@ -107,6 +108,33 @@ static void a_mark_made_by_hand_works_every_time(void **state)
         (void)snprintf(file, sizeof file, "diverged-1/data-%d", i - 1);
         assert_false(exists(file));
     }
+}
+
+/* It is done on the loop, and what there is may be large. */
+static void nothing_is_removed_when_one_is_kept(void **state)
+{
+    (void)state;
+    make_state("diverged-7", "diverged-7/before");
+    make_state("2", "2/data.mdb");
+    make_file("diverged");
+    assert_int_equal(evidence_keep(root, path("2"), 7), -ENOTEMPTY);
+    assert_true(exists("diverged-7/before"));
+    assert_true(exists("2/data.mdb"));
+    assert_true(exists("diverged"));
+}
+
+static void what_is_kept_is_dropped_and_the_mark_stays(void **state)
+{
+    (void)state;
+    assert_int_equal(evidence_drop(root), 0);
+    make_state("diverged-7", "diverged-7/data.mdb");
+    make_state("2", "2/data.mdb");
+    make_file("diverged");
+    assert_int_equal(evidence_drop(root), 1);
+    assert_false(exists("diverged-7"));
+    assert_true(exists("diverged"));
+    assert_true(exists("2/data.mdb"));
+    assert_int_equal(evidence_drop(root), 0);
 }
 
 static void only_the_newest_is_kept(void **state)
@@ -121,6 +149,7 @@ static void only_the_newest_is_kept(void **state)
     make_state("2", "2/data.mdb");
     make_file("diverged"); /* by hand */
     assert_int_equal(evidence_read(root, &d), 0);
+    assert_int_equal(evidence_drop(root), 1);
     assert_int_equal(evidence_keep(root, path("2"), d.index), 0);
     assert_true(exists("diverged-1/data.mdb"));
     assert_false(exists("diverged-4096"));
@@ -132,6 +161,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_wrong_state_is_kept_with_its_mark),
         T(a_mark_made_by_hand_works_every_time),
+        T(nothing_is_removed_when_one_is_kept),
+        T(what_is_kept_is_dropped_and_the_mark_stays),
         T(only_the_newest_is_kept),
     };
 

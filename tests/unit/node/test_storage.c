@@ -461,6 +461,119 @@ static void one_that_was_replaced_can_not_be_read(void **state)
 
 /* ---- Folders of states ---- */
 
+static int clean(struct storage *s)
+{
+    struct replica_snapshot_job job = {.what = REPLICA_CLEAN,
+                                       .info = {.pos = pos}};
+
+    return storage_do(s, &job);
+}
+
+static void what_was_replaced_goes_in_the_background(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+    unsigned files;
+    bool is_kept;
+
+    open_it(f, &s, "one");
+    assert_int_equal(do_job(&s, REPLICA_SAVE, 0), 0); /* before it */
+    files = memdisk_file_count(f->snapshots);
+    assert_int_equal(install(&s, &is_kept), 0);
+    assert_true(has_folder(f, "1"));
+    assert_int_equal(memdisk_file_count(f->snapshots), files + 1);
+    assert_int_equal(clean(&s), 0);
+    assert_false(has_folder(f, "1"));
+    assert_true(has_folder(f, "2"));
+    assert_int_equal(memdisk_file_count(f->snapshots), files);
+    drop(&s);
+    check_start(f, "one", true);
+}
+
+static void what_was_replaced_goes_at_a_start(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+    bool is_kept;
+
+    open_it(f, &s, "one");
+    assert_int_equal(do_job(&s, REPLICA_SAVE, 0), 0);
+    assert_int_equal(install(&s, &is_kept), 0);
+    drop(&s);
+    assert_true(has_folder(f, "1"));
+    check_start(f, "one", true);
+    assert_false(has_folder(f, "1"));
+    assert_int_equal(memdisk_file_count(f->snapshots), 1);
+}
+
+/* After each call of the disk of the snapshots, and with the folder of the old
+ * state gone in part, as its files may be in any order. */
+static void power_lost_while_it_goes_loses_nothing(void **state)
+{
+    static const char *const parts[] = {"data.mdb", "lock.mdb", "boot"};
+    const struct memdisk_plan none = {0};
+    struct px_rand rand;
+
+    px_rand_init(&rand, 1);
+    for (unsigned at = 1; at <= 4; at++) {
+        for (size_t part = 0; part < sizeof parts / sizeof parts[0]; part++) {
+            const struct memdisk_plan plan = {.dark_at = at};
+            struct folder f = folder_copy(*state);
+            char path[128];
+            struct storage s;
+            bool is_kept;
+
+            open_it(&f, &s, "one");
+            assert_int_equal(do_job(&s, REPLICA_SAVE, 0), 0);
+            assert_int_equal(install(&s, &is_kept), 0);
+            (void)snprintf(path, sizeof path, "%s/1/%s", f.state, parts[part]);
+            assert_int_equal(unlink(path), 0);
+            memdisk_go_on(f.snapshots, &plan);
+            (void)clean(&s);
+            drop(&s);
+            memdisk_go_on(f.snapshots, &none);
+            memdisk_crash(f.log, &rand);
+            memdisk_crash(f.snapshots, &rand);
+            check_start(&f, at % 2 == 0 ? "one" : "two", true);
+            folder_free(&f);
+        }
+    }
+}
+
+static void make_evidence(const struct folder *f)
+{
+    char path[128];
+    FILE *data;
+
+    (void)snprintf(path, sizeof path, "%s/diverged-7", f->state);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof path, "%s/diverged-7/data.mdb", f->state);
+    data = fopen(path, "we");
+    assert_non_null(data);
+    assert_int_equal(fclose(data), 0);
+}
+
+/* The disks here are not the one that it lies on: there is room no sooner. */
+static void what_was_kept_for_a_look_goes_where_room_is_needed(void **state)
+{
+    const struct memdisk_plan full = {.bytes_max = 1}, none = {0};
+    struct folder *f = *state;
+    struct storage s;
+
+    open_it(f, &s, "one");
+    make_evidence(f);
+    assert_int_equal(do_job(&s, REPLICA_SAVE, 0), 0);
+    assert_true(has_folder(f, "diverged-7")); /* there was room */
+    memdisk_go_on(f->snapshots, &full);
+    assert_int_equal(do_job(&s, REPLICA_SAVE, 0), -ENOSPC);
+    assert_false(has_folder(f, "diverged-7"));
+    make_evidence(f);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 0), -ENOSPC);
+    assert_false(has_folder(f, "diverged-7"));
+    memdisk_go_on(f->snapshots, &none);
+    drop(&s);
+}
+
 static void what_is_not_needed_any_more_goes_with_the_next_save(void **state)
 {
     struct folder *f = *state;
@@ -631,6 +744,10 @@ int main(void)
         TEST(what_is_cancelled_ends_and_has_done_nothing),
         TEST(a_full_disk_takes_it_when_there_is_room),
         TEST(one_that_was_replaced_can_not_be_read),
+        TEST(what_was_replaced_goes_in_the_background),
+        TEST(what_was_replaced_goes_at_a_start),
+        TEST(power_lost_while_it_goes_loses_nothing),
+        TEST(what_was_kept_for_a_look_goes_where_room_is_needed),
         TEST(what_is_not_needed_any_more_goes_with_the_next_save),
         TEST(a_state_that_is_distrusted_is_built_from_the_snapshot),
         TEST(a_state_that_is_distrusted_does_not_begin_at_nothing),

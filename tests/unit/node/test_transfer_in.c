@@ -355,7 +355,32 @@ static void one_that_was_installed_is_not_saved_at_once(void **state)
     solo_sync(s);
     assert_int_equal(s->r->applied, pos.index + 1);
     solo_turn(s);
+    solo_job_done(s, 0); /* CLEAN */
     assert_null(solo_job(s));
+}
+
+static void what_was_replaced_or_loaded_in_vain_is_removed(void **state)
+{
+    const struct raft_pos next = {TERM, pos.index + 1};
+    struct solo *s = *state;
+
+    receive(s);
+    solo_job_done(s, 0);
+    assert_int_equal(s->adopted, 1);
+    assert_int_equal(solo_job(s)->what, REPLICA_CLEAN);
+    assert_int_equal(solo_job(s)->info.pos.index, pos.index);
+    solo_job_done(s, -EIO); /* that is no matter */
+    assert_null(s->failed);
+    solo_sync(s);
+    solo_hear(s, 2, NET_SNAPSHOT_OFFER, next, 1000, 0, 0);
+    solo_hear(s, 2, NET_SNAPSHOT_PIECE, next, 1000, 0, 1000);
+    solo_job_done(s, 0);
+    solo_append(s, 2, TERM, pos, 1, next.index);
+    solo_sync(s);
+    solo_job_done(s, 0); /* LOAD */
+    assert_int_equal(s->r->counters.snapshots_installed, 1);
+    assert_int_equal(solo_job(s)->what, REPLICA_CLEAN);
+    assert_int_equal(solo_job(s)->info.pos.index, pos.index);
 }
 
 static void a_log_that_is_reset_is_not_cut(void **state)
@@ -546,6 +571,7 @@ int main(void)
         TEST(nothing_is_adopted_while_the_old_state_is_being_saved),
         TEST(no_state_is_saved_that_is_about_to_be_replaced),
         TEST(one_that_was_installed_is_not_saved_at_once),
+        TEST(what_was_replaced_or_loaded_in_vain_is_removed),
         TEST(a_log_that_is_reset_is_not_cut),
         TEST(a_log_that_holds_the_snapshot_is_cut),
         TEST(what_is_applied_already_is_no_news),
