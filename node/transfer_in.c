@@ -295,6 +295,17 @@ void transfer_in_on_loaded(struct replica *r, int rc)
     r->in.state = TRANSFER_LOADED;
 }
 
+/* N1: what raft has committed, but the disk here does not hold yet, is neither
+ * news to raft, nor may the state stand there: in quarantine, where the snapshot
+ * is to be adopted in any case, it waits for the log. */
+static bool is_between(const struct replica *r)
+{
+    raft_index index = r->in.info.pos.index;
+
+    return replica_is_quarantined(r) && index > r->commit &&
+           index <= r->status.commit;
+}
+
 /* N6: nothing is being applied, and no snapshot made of the old state. Whether
  * it is news is raft's to say: transfer_in_adopt is called from the step. */
 static void install(struct replica *r)
@@ -326,6 +337,7 @@ void transfer_in_adopt(struct replica *r, bool is_log_reset)
     struct transfer_in *t = &r->in;
 
     px_assert(t->state == TRANSFER_LOADED && !r->is_applying); /* N6 */
+    px_assert(t->info.pos.index <= r->commit);                 /* N1 */
     r->view = r->io.adopt(r->io.ctx);
     if (r->view == NULL) {
         r->has_failed = true; /* whoever adopts has said why */
@@ -365,7 +377,8 @@ void transfer_in_turn(struct replica *r, px_ns now)
     struct transfer_in *t = &r->in;
 
     if (t->state == TRANSFER_LOADED && !r->is_applying &&
-        r->snapshots.saving == NULL && !r->quarantine.is_marking)
+        r->snapshots.saving == NULL && !r->quarantine.is_marking &&
+        !is_between(r))
         install(r);
     if (t->state == TRANSFER_RECEIVING && !t->is_storing && !is_news(r))
         no_news(r);

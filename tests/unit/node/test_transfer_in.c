@@ -359,6 +359,34 @@ static void one_that_was_installed_is_not_saved_at_once(void **state)
     assert_null(solo_job(s));
 }
 
+/* Raft knows that it is committed, and the disk does not hold it yet. */
+static void in_quarantine_a_state_ahead_of_the_disk_waits(void **state)
+{
+    const struct replica_divergence wrong = {2, 1, 2};
+    const struct raft_pos ahead = {TERM, 5};
+    struct solo *s = *state;
+
+    solo_append(s, 2, TERM, (struct raft_pos){0, 0}, 3, 3);
+    solo_sync(s);
+    quarantine_begin(s->r, &wrong);
+    solo_job_done(s, 0); /* MARK */
+    solo_hear(s, 2, NET_SNAPSHOT_OFFER, ahead, 1000, 0, 0);
+    solo_append(s, 2, TERM, (struct raft_pos){TERM, 3}, 2, ahead.index);
+    solo_hear(s, 2, NET_SNAPSHOT_PIECE, ahead, 1000, 0, 1000);
+    solo_job_done(s, 0);
+    solo_job_done(s, 0);
+    assert_int_equal(s->r->in.state, TRANSFER_LOADED);
+    assert_int_equal(s->adopted, 0);
+    assert_true(replica_is_quarantined(s->r));
+    solo_sync(s);
+    assert_int_equal(s->adopted, 1);
+    assert_int_equal(s->r->applied, ahead.index);
+    assert_false(replica_is_quarantined(s->r));
+    solo_append(s, 2, TERM, ahead, 1, ahead.index + 1); /* and it goes on */
+    solo_sync(s);
+    assert_int_equal(s->r->applied, ahead.index + 1);
+}
+
 static void what_was_replaced_or_loaded_in_vain_is_removed(void **state)
 {
     const struct raft_pos next = {TERM, pos.index + 1};
@@ -571,6 +599,7 @@ int main(void)
         TEST(nothing_is_adopted_while_the_old_state_is_being_saved),
         TEST(no_state_is_saved_that_is_about_to_be_replaced),
         TEST(one_that_was_installed_is_not_saved_at_once),
+        TEST(in_quarantine_a_state_ahead_of_the_disk_waits),
         TEST(what_was_replaced_or_loaded_in_vain_is_removed),
         TEST(a_log_that_is_reset_is_not_cut),
         TEST(a_log_that_holds_the_snapshot_is_cut),
