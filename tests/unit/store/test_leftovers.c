@@ -121,10 +121,13 @@ static int open_folder(void)
     struct store_folder *f = NULL;
     struct store_identity id;
     char why[256];
-    bool is_new;
-    int rc =
-        store_folder_open(root, "node", 1, &f, &id, &is_new, why, sizeof why);
+    bool is_new = false;
+    const struct store_folder_options options = {
+        .dir = root, .node = "node", .cluster_name = "phalanx", .cluster = 1};
+    int rc = store_folder_open(&options, &f, &id, &is_new, why, sizeof why);
 
+    if (rc == 0 && is_new)
+        rc = store_folder_begin(f, &id);
     store_folder_close(f);
     return rc;
 }
