@@ -29,6 +29,8 @@ static_assert(EXTENTS_MAX + STORE_EXTENT_CHUNKS +
                       PX_FUSE_WRITE_BYTES_MAX / STORE_CHUNK_BYTES + 2 <
                   2 * WORK_MAX,
               "a cut, and a write behind it");
+static_assert((RAFT_MEMBERS_MAX + 1) * STORE_RESULT_SLOTS < 2 * WORK_MAX,
+              "the end of the sessions of all members, at a change of them");
 static_assert(2 * PX_REAP_CHUNKS_MAX + PX_RELEASE_INODES_MAX < 2 * WORK_MAX &&
                   STORE_RESULT_SLOTS < 2 * WORK_MAX,
               "a release, a reap, the end of a session");
@@ -179,6 +181,8 @@ static void apply_entry(struct store_state *s, const struct raft_entry *e,
     a->meta.applied_term = e->pos.term;
     a->index = e->pos.index;
     *r = (struct store_result){.index = e->pos.index};
+    if (e->kind == RAFT_ENTRY_CONFIG)
+        r->rc = store_apply_config(a, s->scratch, e->data);
     if (e->kind != RAFT_ENTRY_COMMAND)
         return;
     r->rc = command_decode(e->data, s->scratch, &c);

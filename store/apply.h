@@ -55,6 +55,8 @@ void store_session_keep(struct apply *a, const struct command *c,
                         const struct store_result *r);
 int store_session_open(struct apply *a, const struct command *c,
                        struct store_result *r);
+/* The node has been removed: its session, if it has one, ends. */
+void store_session_end_node(struct apply *a, struct command_name node);
 
 /* ---- data.c: chunks and extents ---- */
 
@@ -136,6 +138,19 @@ int store_apply_setattr(struct apply *a, const struct command *c,
 bool store_apply_lacks_room(struct apply *a, const struct command *c);
 int store_apply_set_quota(struct apply *a, const struct command *c,
                           struct store_result *r);
+
+/* ---- members.c ---- */
+
+/* The data of an entry of kind CONFIG. -PX_EFORMAT: it has no configuration,
+ * and nothing was changed. */
+int store_apply_config(struct apply *a, struct command_scratch *scratch,
+                       struct px_slice data);
+/* Was a member of this name removed? */
+bool store_members_has_removed(struct store_kv *kv, struct command_name node);
+/* The configuration that was applied last; false: none was. */
+bool store_config_load(struct store_kv *kv, struct raft_config_at *at_out);
+/* From the value of its record; false: it is none. */
+bool store_config_parse(const MDB_val *value, struct raft_config_at *at_out);
 
 /* ---- Times ---- */
 

@@ -13,11 +13,15 @@
  *   C9  meta counts what there is
  *   C10 a chunk begins with the hash of its bytes
  *   C11 meta has the sum of the hashes of all other records
- *   C12 and that of their costs */
+ *   C12 and that of their costs
+ *   C13 names and addresses are of members; the configuration was applied
+ *   C14 a removed name and a removed member say the same, and no session is of
+ *       one */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "raft/config.h"
 #include "store/hash.h"
 #include "store/room.h"
 #include "store/state_core.h"
@@ -36,6 +40,8 @@ struct check {
     struct seen_inode *seen; /* in order: the walk meets them so */
     size_t seen_count;
     size_t seen_capacity;
+    raft_index applied_index;
+    struct raft_config_at members; /* none: count 0 */
 };
 
 /* ---- Files ---- */
@@ -241,11 +247,58 @@ static void check_garbage(struct check *ck, uint64_t data, const MDB_val *value)
     ck->sums.garbage++;
 }
 
+static void check_session(struct check *ck, const MDB_val *value)
+{
+    struct command_name node = {
+        .data = (const char *)value->mv_data + sizeof(struct session_record),
+        .size = value->mv_size - sizeof(struct session_record)};
+
+    px_assert(!store_members_has_removed(ck->kv, node)); /* C14 */
+    ck->sums.sessions++;
+}
+
+/* The walk meets it before the members. */
+static void check_config(struct check *ck, const MDB_val *value)
+{
+    px_assert(store_config_parse(value, &ck->members)); /* C13 */
+    px_assert(ck->members.index <= ck->applied_index);  /* C13 */
+}
+
+static void check_removed(struct check *ck, const MDB_val *value)
+{
+    struct command_name name = {
+        .data = (const char *)value->mv_data + sizeof(struct removed_record),
+        .size = value->mv_size - sizeof(struct removed_record)};
+
+    if (name.size > 0)
+        px_assert(store_members_has_removed(ck->kv, name)); /* C14 */
+}
+
+static void check_removed_name(struct check *ck, const MDB_val *key,
+                               const MDB_val *value)
+{
+    size_t name_size = key->mv_size - 1;
+    struct store_key member;
+    MDB_val removed;
+    raft_id id;
+
+    px_assert(value->mv_size == sizeof id);
+    memcpy(&id, value->mv_data, sizeof id);
+    store_key_number(&member, STORE_TAG_REMOVED, id);
+    px_assert(store_kv_get(ck->kv, &member, &removed)); /* C14 */
+    px_assert(removed.mv_size == sizeof(struct removed_record) + name_size);
+    px_assert(
+        memcmp((const uint8_t *)removed.mv_data + sizeof(struct removed_record),
+               (const uint8_t *)key->mv_data + 1, name_size) == 0);
+}
+
 static void check_pair(struct check *ck, const MDB_val *key,
                        const MDB_val *value)
 {
     enum store_tag tag = ((const uint8_t *)key->mv_data)[0];
-    uint64_t number = tag == STORE_TAG_META ? 0 : store_key_first(key->mv_data);
+    uint64_t number = key->mv_size < STORE_KEY_NUMBER_BYTES
+                          ? 0
+                          : store_key_first(key->mv_data);
 
     ck->sums.hashes += store_record_hash(key, value);
     ck->sums.used += store_record_cost(key, value);
@@ -253,7 +306,7 @@ static void check_pair(struct check *ck, const MDB_val *key,
     case STORE_TAG_META:
         break;
     case STORE_TAG_SESSION:
-        ck->sums.sessions++;
+        check_session(ck, value);
         break;
     case STORE_TAG_RESULT:
         px_assert(exists(ck->kv, STORE_TAG_SESSION, number)); /* C8 */
@@ -279,6 +332,18 @@ static void check_pair(struct check *ck, const MDB_val *key,
         break;
     case STORE_TAG_GARBAGE:
         check_garbage(ck, number, value);
+        break;
+    case STORE_TAG_CONFIG:
+        check_config(ck, value);
+        break;
+    case STORE_TAG_MEMBER:
+        px_assert(raft_config_find(&ck->members.config, number) >= 0); /* C13 */
+        break;
+    case STORE_TAG_REMOVED:
+        check_removed(ck, value);
+        break;
+    case STORE_TAG_REMOVED_NAME:
+        check_removed_name(ck, key, value);
         break;
     }
 }
@@ -316,6 +381,7 @@ static void check_sums(const struct check *ck, const struct meta_record *meta)
 int store_view_check(struct store_view *v)
 {
     struct check ck = {.kv = &v->kv,
+                       .applied_index = v->meta.applied_index,
                        .inner = {.txn = v->kv.txn, .dbi = v->kv.dbi}};
     struct store_key from;
     MDB_val key, value;

@@ -17,75 +17,22 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <stdalign.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
 #include "store/command.pb-c.h"
 #include "store/key_format.h"
+#include "store/scratch.h"
 
 #define HEAD_SIZE_BYTES 4u
 
-/* Sound heads need a tenth of it: the message, two names, a list of inodes. A
- * head that needs more is refused as malformed, which it is. */
-#define SCRATCH_BYTES (64u * PX_KIB)
 static_assert(PX_RELEASE_INODES_MAX * sizeof(uint64_t) + 8 * PX_KIB <=
                   SCRATCH_BYTES,
               "the longest list of inodes fits in the scratch");
 static_assert(PX_RELEASE_INODES_MAX * sizeof(uint64_t) + 512 <=
                   PX_COMMAND_HEAD_BYTES_MAX - HEAD_SIZE_BYTES,
               "and in a head");
-
-struct command_scratch {
-    ProtobufCAllocator allocator;
-    size_t used;
-    alignas(max_align_t) uint8_t arena[SCRATCH_BYTES];
-};
-
-static void *scratch_alloc(void *ctx, size_t size)
-{
-    struct command_scratch *scratch = ctx;
-    size_t align = alignof(max_align_t);
-    void *p;
-
-    if (size > SCRATCH_BYTES)
-        return NULL;
-    size = (size + align - 1) / align * align;
-    if (size > SCRATCH_BYTES - scratch->used)
-        return NULL;
-    p = scratch->arena + scratch->used;
-    scratch->used += size;
-    return p;
-}
-
-/* The arena is emptied as a whole, by the next decode. */
-static void scratch_release(void *ctx, void *p)
-{
-    (void)ctx;
-    (void)p;
-}
-
-struct command_scratch *command_scratch_new(void)
-{
-    struct command_scratch *scratch = malloc(sizeof *scratch);
-
-    if (scratch == NULL)
-        return NULL;
-    scratch->allocator = (ProtobufCAllocator){
-        .alloc = scratch_alloc,
-        .free = scratch_release,
-        .allocator_data = scratch,
-    };
-    scratch->used = 0;
-    return scratch;
-}
-
-void command_scratch_free(struct command_scratch *scratch)
-{
-    free(scratch);
-}
 
 /* ---- What makes a command sound ---- */
 
@@ -331,6 +278,7 @@ static void command_fill(struct command *c, const Phalanx__Store__Command *head,
 int command_decode(struct px_slice bytes, struct command_scratch *scratch,
                    struct command *c)
 {
+    ProtobufCAllocator *allocator = command_scratch_begin(scratch);
     const Phalanx__Store__Command *head;
     struct command decoded;
     uint32_t size_le;
@@ -343,8 +291,7 @@ int command_decode(struct px_slice bytes, struct command_scratch *scratch,
     if (head_size > PX_COMMAND_HEAD_BYTES_MAX - HEAD_SIZE_BYTES ||
         head_size > bytes.size - HEAD_SIZE_BYTES)
         return -PX_EFORMAT;
-    scratch->used = 0;
-    head = phalanx__store__command__unpack(&scratch->allocator, head_size,
+    head = phalanx__store__command__unpack(allocator, head_size,
                                            bytes.data + HEAD_SIZE_BYTES);
     if (head == NULL || head->base.n_unknown_fields > 0)
         return -PX_EFORMAT;

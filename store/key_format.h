@@ -13,6 +13,11 @@
  *                                  1 .. STORE_CHUNK_BYTES bytes of a file
  *   09 inode:8                     numbers of the sessions that may hold it
  *   0a data:8                      garbage_record
+ *   0b                             config_record, then the configuration, as
+ *                                  its entry has it (raft/config.h)
+ *   0c member:8                    member_record, then its name and address
+ *   0d member:8                    removed_record, then its name
+ *   0e name:1..63                  number of the removed member: 8
  *
  * Numbers in keys are big-endian, so that a range scans in order; in values,
  * little-endian and without padding, so that a record is copied as it lies.
@@ -48,7 +53,7 @@
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
               "records are copied as they lie; elsewhere they need swaps");
 
-#define STORE_STATE_FORMAT 3u
+#define STORE_STATE_FORMAT 4u
 
 /* docs/decisions/0003-chunk-size.md */
 #define STORE_CHUNK_HASH_BYTES 8u
@@ -87,6 +92,10 @@ enum store_tag {
     STORE_TAG_CHUNK = 8,
     STORE_TAG_ORPHAN = 9,
     STORE_TAG_GARBAGE = 10,
+    STORE_TAG_CONFIG = 11,
+    STORE_TAG_MEMBER = 12,
+    STORE_TAG_REMOVED = 13,
+    STORE_TAG_REMOVED_NAME = 14,
 };
 
 struct meta_record {
@@ -177,6 +186,22 @@ struct garbage_record {
 };
 static_assert(sizeof(struct garbage_record) == 8, "no padding");
 
+struct config_record {
+    uint64_t index; /* of the entry */
+};
+static_assert(sizeof(struct config_record) == 8, "no padding");
+
+struct member_record {
+    uint16_t name_size;
+    uint16_t address_size;
+};
+static_assert(sizeof(struct member_record) == 4, "no padding");
+
+struct removed_record {
+    uint64_t index; /* of the entry that removed it */
+};
+static_assert(sizeof(struct removed_record) == 8, "no padding");
+
 /* ---- Keys ---- */
 
 #define STORE_KEY_BYTES_MAX (1 + 8 + PX_NAME_BYTES_MAX)
@@ -217,8 +242,8 @@ static inline void store_key_add64(struct store_key *k, uint64_t number)
     k->size += sizeof be;
 }
 
-/* A tag and one number: SESSION, INODE, ORPHAN, GARBAGE; and the prefix of all
- * families that begin so. */
+/* A tag and one number: SESSION, INODE, ORPHAN, GARBAGE, MEMBER, REMOVED; and the
+ * prefix of all families that begin so. */
 static inline void store_key_number(struct store_key *k, enum store_tag tag,
                                     uint64_t number)
 {

@@ -25,6 +25,10 @@ uint64_t store_record_cost(const MDB_val *key, const MDB_val *value)
     case STORE_TAG_EXTENT: /* has a chunk at least */
     case STORE_TAG_ORPHAN: /* has an inode */
     case STORE_TAG_GARBAGE:
+    case STORE_TAG_CONFIG:
+    case STORE_TAG_MEMBER:
+    case STORE_TAG_REMOVED:
+    case STORE_TAG_REMOVED_NAME:
         return 0;
     }
     return 0; /* no record of ours: whoever loads it refuses it */

@@ -9,7 +9,7 @@
  * The costs are what LMDB takes for such records, rounded up, in pages that are
  * half full; of a name, whatever its length, so that a rename is never refused.
  * Inodes without a name and garbage count until they are gone. Sessions and
- * their results are bounded, and don't.
+ * their results are bounded, and don't; nor do members, of which there are few.
  *
  * A command that would grow the state beyond its quota is refused, with
  * -ENOSPC, before it changes anything. One that grows nothing is applied at any

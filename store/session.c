@@ -1,12 +1,14 @@
 /* Exactly once: (session, sequence) -> result, part of the state.
  *
- *   SESSION_OPEN ─▶ living ─▶ the same node opens with a higher incarnation:
- *                             ended, its results and holds go
+ *   SESSION_OPEN ─▶ living ─▶ the same node opens with a higher incarnation,
+ *                             or is removed from the cluster: ended, its
+ *                             results and holds go
  *
  *   same incarnation, same nonce       the same session: the command was sent
  *                                      twice
  *   same incarnation, another nonce    -PX_ESESSION: another process
  *   a lower incarnation                -PX_ESESSION
+ *   the node was removed               -PX_ESESSION
  *
  * The nonce is SESSION_OPEN's sequence, drawn at random by each start of a
  * node. A node that came back with an incarnation it had used before (its disk
@@ -111,7 +113,7 @@ static void session_save(struct apply *a, const struct session *s)
     store_kv_put(&a->kv, &key, value, sizeof rec + s->node_size);
 }
 
-/* ---- Opening one ends the node's last ---- */
+/* ---- One ends when the node opens another, or is removed ---- */
 
 /* Its results go: at most STORE_RESULT_SLOTS. Its holds on orphans count no
  * more, because a holder counts only while its session lives. */
@@ -134,6 +136,16 @@ static void session_end(struct apply *a, struct session *s)
     memmove(s, s + 1, (a->sessions.count - place) * sizeof *s);
 }
 
+void store_session_end_node(struct apply *a, struct command_name node)
+{
+    struct session *s = session_of_node(a, node);
+
+    if (s == NULL)
+        return;
+    session_end(a, s);
+    a->meta.sessions = (uint32_t)a->sessions.count;
+}
+
 int store_session_open(struct apply *a, const struct command *c,
                        struct store_result *r)
 {
@@ -145,6 +157,8 @@ int store_session_open(struct apply *a, const struct command *c,
         return 0;
     }
     if (s != NULL && s->incarnation >= c->incarnation)
+        return -PX_ESESSION;
+    if (store_members_has_removed(&a->kv, c->name))
         return -PX_ESESSION;
     if (s == NULL && a->sessions.count == PX_SESSIONS_MAX)
         return -ENOSPC;

@@ -5,6 +5,7 @@
 #include <zstd.h>
 
 #include "base/err.h"
+#include "raft/config.h"
 #include "store/hash.h"
 
 #define HEAD_MAGIC UINT64_C(0x485350414e535850) /* "PXSNAPSH", as on disk */
@@ -303,6 +304,16 @@ static const struct shape shapes[] = {
     [STORE_TAG_ORPHAN] = {NUMBER, NUMBER, 0,
                           PX_SESSIONS_MAX * sizeof(uint64_t)},
     [STORE_TAG_GARBAGE] = SAME(NUMBER, sizeof(struct garbage_record)),
+    [STORE_TAG_CONFIG] = {1, 1, sizeof(struct config_record) + 1,
+                          sizeof(struct config_record) + RAFT_CONFIG_BYTES_MAX},
+    [STORE_TAG_MEMBER] = {NUMBER, NUMBER, sizeof(struct member_record) + 1,
+                          sizeof(struct member_record) + PX_NODE_ID_BYTES_MAX +
+                              PX_ADDRESS_BYTES_MAX},
+    [STORE_TAG_REMOVED] = {NUMBER, NUMBER, sizeof(struct removed_record),
+                           sizeof(struct removed_record) +
+                               PX_NODE_ID_BYTES_MAX},
+    [STORE_TAG_REMOVED_NAME] = {2, 1 + PX_NODE_ID_BYTES_MAX, sizeof(raft_id),
+                                sizeof(raft_id)},
 };
 
 bool snapshot_record_is_sound(const MDB_val *key, const MDB_val *value)

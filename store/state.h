@@ -1,5 +1,5 @@
-/* The state machine: inodes, names, data and sessions in LMDB, at one applied
- * index.
+/* The state machine: inodes, names, data, sessions and members (members.h) in
+ * LMDB, at one applied index.
  *
  *   store_state_open ─▶ store_state_applied ─▶ store_apply*   (one thread)
  *                                              store_view_*   (any thread)
@@ -99,7 +99,7 @@ struct store_claim {
  *   -PX_EFORMAT   the entry is no command
  *   -PX_ESESSION  the session never was, or has ended; SESSION_OPEN: a higher
  *                 incarnation of the node has opened one, or this incarnation
- *                 with another nonce
+ *                 with another nonce; or the node was removed (members.h)
  *   -EALREADY     the sequence is below the session's floor: its answer was
  *                 seen, nobody waits for this one
  *   -EINVAL       the sequence is beyond the floor + PX_SESSION_INFLIGHT_MAX;

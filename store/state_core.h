@@ -29,6 +29,14 @@ struct store_view {
     uint64_t reap_from; /* where the next scan of orphans goes on */
 };
 
+/* Each call of a view starts without the failure of the last one. */
+static inline struct store_kv *store_view_look(struct store_view *v)
+{
+    px_assert(v->is_begun);
+    v->kv.rc = 0;
+    return &v->kv;
+}
+
 /* Reads the META record; false with -PX_ECORRUPT noted if there is none. */
 bool store_meta_load(struct store_kv *kv, struct meta_record *meta_out);
 void store_meta_save(struct store_kv *kv, const struct meta_record *meta);

@@ -47,14 +47,6 @@ void store_view_free(struct store_view *v)
     free(v);
 }
 
-/* Each call starts without the failure of the last one. */
-static struct store_kv *look(struct store_view *v)
-{
-    px_assert(v->is_begun);
-    v->kv.rc = 0;
-    return &v->kv;
-}
-
 static int not_found(const struct store_kv *kv)
 {
     return kv->rc < 0 ? kv->rc : -ENOENT;
@@ -74,7 +66,7 @@ int store_view_begin(struct store_view *v)
         return store_err(rc);
     }
     v->is_begun = true;
-    if (store_meta_load(look(v), &v->meta))
+    if (store_meta_load(store_view_look(v), &v->meta))
         return 0;
     store_view_end(v);
     return v->kv.rc;
@@ -131,7 +123,7 @@ static void show(const struct inode *i, struct store_inode *out)
 int store_view_inode(struct store_view *v, uint64_t inode,
                      struct store_inode *out)
 {
-    struct store_kv *kv = look(v);
+    struct store_kv *kv = store_view_look(v);
     struct inode i;
 
     if (!store_inode_load(kv, inode, &i))
@@ -143,7 +135,7 @@ int store_view_inode(struct store_view *v, uint64_t inode,
 int store_view_lookup(struct store_view *v, uint64_t parent,
                       struct command_name name, struct store_inode *out)
 {
-    struct store_kv *kv = look(v);
+    struct store_kv *kv = store_view_look(v);
     struct name_record rec;
     struct inode i;
 
@@ -164,7 +156,7 @@ int store_view_lookup(struct store_view *v, uint64_t parent,
 ssize_t store_view_read(struct store_view *v, uint64_t inode, uint64_t offset,
                         void *data, size_t size)
 {
-    struct store_kv *kv = look(v);
+    struct store_kv *kv = store_view_look(v);
     struct inode f;
     size_t done;
 
@@ -179,7 +171,7 @@ ssize_t store_view_read(struct store_view *v, uint64_t inode, uint64_t offset,
 ssize_t store_view_readlink(struct store_view *v, uint64_t inode, char *data,
                             size_t size)
 {
-    struct store_kv *kv = look(v);
+    struct store_kv *kv = store_view_look(v);
     struct inode f;
     size_t done;
 
@@ -215,7 +207,7 @@ bool store_view_lacks_room(struct store_view *v, const struct command *c)
 {
     struct store_room room = {.quota = v->meta.quota, .used = v->meta.used};
 
-    return store_room_is_lacking(look(v), room, c);
+    return store_room_is_lacking(store_view_look(v), room, c);
 }
 
 /* ---- Lists ---- */
@@ -224,7 +216,7 @@ int store_view_list(struct store_view *v, uint64_t inode, uint64_t cookie,
                     bool (*each)(void *ctx, const struct store_name *name),
                     void *ctx)
 {
-    struct store_kv *kv = look(v);
+    struct store_kv *kv = store_view_look(v);
     struct store_key from;
     struct store_name name;
     MDB_val key, value;
@@ -280,7 +272,7 @@ static size_t list_garbage(struct store_kv *kv, uint64_t *inodes, size_t max)
 
 int store_view_reapable(struct store_view *v, uint64_t *inodes, size_t max)
 {
-    struct store_kv *kv = look(v);
+    struct store_kv *kv = store_view_look(v);
     size_t count = list_garbage(kv, inodes, max);
     struct store_key from;
     uint64_t number;
@@ -303,7 +295,7 @@ int store_view_reapable(struct store_view *v, uint64_t *inodes, size_t max)
 int store_view_held(struct store_view *v, uint64_t session, uint64_t from,
                     uint64_t *inodes, size_t max)
 {
-    struct store_kv *kv = look(v);
+    struct store_kv *kv = store_view_look(v);
     struct store_key start;
     uint64_t number;
     size_t count = 0;

@@ -31,6 +31,20 @@ int world_teardown(void **state)
     return fixture_teardown(&fx);
 }
 
+/* Member 5 comes and goes; those of snapshot_config stay. */
+static void plant_members(struct fixture *fx)
+{
+    struct raft_config more = snapshot_config;
+    struct store_change c = {.count = 2, .list = {{.id = 5}, {.id = 7}}};
+
+    (void)strcpy(c.list[0].name, "node-5");
+    (void)strcpy(c.list[0].address, "[::5]:9000");
+    (void)strcpy(c.list[1].name, "node-7");
+    more.members[more.count++] = (struct raft_member){5, RAFT_LEARNER};
+    assert_int_equal(change_members(fx, &more, &c).rc, 0);
+    assert_int_equal(change_members(fx, &snapshot_config, NULL).rc, 0);
+}
+
 void plant(struct fixture *fx, unsigned mib)
 {
     static uint8_t bytes[PX_MIB];
@@ -49,6 +63,7 @@ void plant(struct fixture *fx, unsigned mib)
     do_write(fx, f, EXTENT, "garbage", 7);
     do_truncate(fx, f, 1);
     do_write(fx, f, EXTENT, "far", 3);
+    plant_members(fx);
     for (unsigned i = 0; i < mib; i++)
         do_write(fx, f, (uint64_t)i * sizeof bytes, bytes, sizeof bytes);
 }

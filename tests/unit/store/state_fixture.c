@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "raft/config.h"
+
 static void open_state(struct fixture *fx, const char *boot_id, bool distrust,
                        enum store_state_origin expected)
 {
@@ -134,6 +136,38 @@ uint64_t open_session(struct fixture *fx, const char *node,
 
     assert_int_equal(r.rc, 0);
     return r.inode;
+}
+
+struct store_result run_config(struct fixture *fx, const void *bytes,
+                               size_t size)
+{
+    const struct raft_entry entry = {
+        .pos = {.term = 1, .index = fx->last + 1},
+        .kind = RAFT_ENTRY_CONFIG,
+        .data = {.data = (const uint8_t *)bytes, .size = size}};
+    struct store_result r;
+
+    assert_int_equal(store_apply(fx->s, &entry, 1, &r, &fx->orphans), 0);
+    fx->last++;
+    return r;
+}
+
+struct store_result change_members(struct fixture *fx,
+                                   const struct raft_config *config,
+                                   const struct store_change *change)
+{
+    uint8_t bytes[RAFT_CONFIG_BYTES_MAX + PX_COMMAND_HEAD_BYTES_MAX];
+    size_t size = raft_config_encode(config, bytes);
+    struct px_slice added = {0};
+
+    if (change != NULL)
+        assert_int_equal(store_change_encode(change, &added), 0);
+    assert_true(added.size <= PX_COMMAND_HEAD_BYTES_MAX);
+    if (added.size > 0)
+        memcpy(bytes + size, added.data, added.size);
+    size += added.size;
+    px_slice_unref(&added);
+    return run_config(fx, bytes, size);
 }
 
 struct command make_create(struct fixture *fx, uint64_t parent,

@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "store/key_format.h"
+#include "store/members.h"
 #include "store/state.h"
 
 #define ROOT STORE_ROOT_INODE
@@ -58,6 +59,14 @@ struct store_result run(struct fixture *fx, struct command c);
 struct store_result run_bare(struct fixture *fx, const struct command *c);
 uint64_t open_session(struct fixture *fx, const char *node,
                       uint64_t incarnation);
+
+/* An entry of kind CONFIG, applied as the next one: @bytes are its data. */
+struct store_result run_config(struct fixture *fx, const void *bytes,
+                               size_t size);
+/* The same of @config, and @change behind it; NULL: nothing. */
+struct store_result change_members(struct fixture *fx,
+                                   const struct raft_config *config,
+                                   const struct store_change *change);
 
 struct command make_create(struct fixture *fx, uint64_t parent,
                            const char *name);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "raft/config.h"
 #include "store/snapshot_format.h"
 #include "tests/unit/store/snapshot_fixture.h"
 
@@ -378,7 +379,8 @@ static void records_of_wrong_sizes_are_none(void **state)
 {
     static const uint8_t bytes[SNAPSHOT_VALUE_BYTES_MAX + 1] = {
         STORE_TAG_CHUNK};
-    static const uint8_t meta = STORE_TAG_META, unknown = 11, none = 0;
+    static const uint8_t meta = STORE_TAG_META, config = STORE_TAG_CONFIG,
+                         unknown = 15, none = 0;
     MDB_val key = val(bytes, 13), value = val(bytes, 9);
 
     (void)state;
@@ -402,6 +404,11 @@ static void records_of_wrong_sizes_are_none(void **state)
     assert_false(snapshot_record_is_sound(&key, &value));
     value.mv_size = sizeof(struct meta_record);
     assert_true(snapshot_record_is_sound(&key, &value));
+    key = val(&config, 1);
+    value.mv_size = 8 + RAFT_CONFIG_BYTES_MAX;
+    assert_true(snapshot_record_is_sound(&key, &value));
+    value.mv_size++;
+    assert_false(snapshot_record_is_sound(&key, &value));
 }
 
 static void a_record_beyond_its_block_is_none(void **state)

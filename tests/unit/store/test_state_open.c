@@ -135,8 +135,8 @@ static void a_damaged_note_is_not_believed(void **state)
     static const char *const notes[] = {
         "",
         "phalanx-state 3 clean\n",
-        "phalanx-state 3 clean boot-1",
-        "phalanx-state 3 clean boot-1 \n",
+        "phalanx-state 4 clean boot-1",
+        "phalanx-state 4 clean boot-1 \n",
         "phalanx-state  3 clean boot-1\n",
         "phalanx-state 0 clean boot-1\n",
         "phalanx-state 04 clean boot-1\n",
@@ -234,7 +234,7 @@ static void a_newer_format_is_refused_and_left_as_it_was(void **state)
 
     assert_int_equal(try_open(fx, "boot-1", &origin, why, sizeof why),
                      -PX_EFORMAT);
-    assert_non_null(strstr(why, "format 4"));
+    assert_non_null(strstr(why, "format 5"));
     assert_int_equal(read_note(fx, &note), 0);
     assert_true(note.is_clean);
     fx->s = NULL;
@@ -245,8 +245,8 @@ static void a_newer_format_is_refused_and_left_as_it_was(void **state)
 static void a_note_of_a_newer_format_keeps_everything_as_it_was(void **state)
 {
     static const char *const notes[] = {
-        "phalanx-state 4 clean boot-1\n",
-        "phalanx-state 4 dirty another-boot\n",
+        "phalanx-state 5 clean boot-1\n",
+        "phalanx-state 5 dirty another-boot\n",
         "phalanx-state 17 whatever that writes\nin more lines\n",
     };
     struct fixture *fx = *state;
@@ -267,7 +267,7 @@ static void a_note_of_a_newer_format_keeps_everything_as_it_was(void **state)
         assert_int_equal(
             store_state_open(&options, &fx->s, &origin, why, sizeof why),
             -PX_EFORMAT);
-        assert_non_null(strstr(why, i < 4 ? "format 4," : "format 17,"));
+        assert_non_null(strstr(why, i < 4 ? "format 5," : "format 17,"));
         assert_int_equal(read_note(fx, &note), -PX_EFORMAT);
         (void)snprintf(path, sizeof path, "%s/boot", fx->dir);
         fd = open(path, O_RDONLY);
@@ -277,7 +277,7 @@ static void a_note_of_a_newer_format_keeps_everything_as_it_was(void **state)
         assert_int_equal(size, strlen(text));
         assert_memory_equal(found, text, strlen(text));
     }
-    overwrite(fx, "boot", "phalanx-state 3 clean boot-1\n");
+    overwrite(fx, "boot", "phalanx-state 4 clean boot-1\n");
     fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
     assert_int_equal(lookup(fx, ROOT, "f"), f); /* the database was kept */
 }
