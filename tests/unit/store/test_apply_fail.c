@@ -4,6 +4,7 @@
 
 #include <lmdb.h>
 
+#include "raft/config.h"
 #include "store/state_core.h"
 
 static uint64_t calls;
@@ -55,7 +56,8 @@ void *__wrap_realloc(void *p, size_t size)
     return fails_now() ? NULL : __real_realloc(p, size);
 }
 
-#define BATCH 12
+#define COMMANDS 12
+#define BATCH (COMMANDS + 2)
 
 /* Stamps and encodes @c as the entry behind the last. */
 static struct raft_entry next_entry(struct fixture *fx, struct command c)
@@ -72,12 +74,35 @@ static struct raft_entry next_entry(struct fixture *fx, struct command c)
     return e;
 }
 
+/* Node-1 becomes a learner, or is removed: an entry behind the last. */
+static struct raft_entry next_members(struct fixture *fx, bool is_removed)
+{
+    const struct raft_config config = {
+        .count = is_removed ? 1 : 2,
+        .members = {{60, RAFT_VOTER}, {70, RAFT_LEARNER}}};
+    struct store_change change = {.count = 1, .list = {{.id = 70}}};
+    struct raft_entry e = {.pos = {.term = 1, .index = ++fx->last},
+                           .kind = RAFT_ENTRY_CONFIG};
+    struct px_slice added;
+    struct px_buf *buf;
+
+    (void)strcpy(change.list[0].name, "node-1");
+    assert_int_equal(store_change_encode(&change, &added), 0);
+    buf = px_buf_new(RAFT_CONFIG_BYTES_MAX + added.size);
+    assert_non_null(buf);
+    e.data = px_slice_of(buf, 0, raft_config_encode(&config, buf->data));
+    memcpy(buf->data + e.data.size, added.data, added.size);
+    e.data.size += added.size;
+    px_slice_unref(&added);
+    return e;
+}
+
 /* Every operation once, on what `prepare` made. */
 static void make_batch(struct fixture *fx, struct raft_entry *entries,
                        uint64_t f, uint64_t orphan)
 {
     static uint8_t bytes[3 * STORE_CHUNK_BYTES];
-    struct command list[BATCH] = {
+    struct command list[COMMANDS] = {
         make_create(fx, ROOT, "new"),
         make_mkdir(fx, ROOT, "dir"),
         make_symlink(fx, ROOT, "link", "target"),
@@ -94,8 +119,10 @@ static void make_batch(struct fixture *fx, struct raft_entry *entries,
         make_reap(&orphan, 1, COMMAND_FORCE),
     };
 
-    for (size_t i = 0; i < BATCH; i++)
+    for (size_t i = 0; i < COMMANDS; i++)
         entries[i] = next_entry(fx, list[i]);
+    entries[COMMANDS] = next_members(fx, false);
+    entries[COMMANDS + 1] = next_members(fx, true);
     fx->last -= BATCH; /* not applied yet */
 }
 
