@@ -48,6 +48,7 @@
     X(CHANGE_BEFORE_COMMIT, "members change before the leader has committed in its term") \
     X(CHANGES_OVERLAP, "a change of members begins before the last is committed") \
     X(CONFIG_OF_SNAPSHOT_STALE, "a snapshot does not bring its members along") \
+    X(CONFIG_OF_SNAPSHOT_GIVEN, "a snapshot names the members that its maker began with") \
     X(CONFIG_CUT_FORGOTTEN, "members stay as a cut entry had them") \
     X(LEARNER_COUNTED, "a learner counts towards the majority") \
     X(READ_OLD_ROUND, "a read is served by a round sent before it came") \

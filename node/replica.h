@@ -91,9 +91,11 @@ struct replica_snapshot_job {
     struct px_list link; /* of whoever does it */
     enum replica_snapshot_what what;
     raft_id peer; /* READ: whom it is for */
-    /* Which one. SAVE: the configuration is given, and the bytes of the last
-     * one; the rest is filled in.
-     * READ, LOAD: pos and bytes. CLEAN: the newest, which stays. STORE too; the last piece's fills in the rest.
+    /* Which one. SAVE: the configuration is given, as of the beginning
+     * (store_snapshot_save_options), and the bytes of the last one; the rest is
+     * filled in.
+     * READ, LOAD: pos and bytes. CLEAN: the newest, which stays. STORE too; the
+     * last piece's fills in the rest.
      */
     struct store_snapshot_info info;
     uint64_t offset;

@@ -9,6 +9,10 @@
  * checksum over all). It holds what is replicated and nothing local, so
  * that replicas write the same bytes at the same index.
  *
+ * The configuration is that of the state it is made of, and no other: who
+ * starts from a snapshot counts votes by it, and one from before a change could
+ * elect a leader that those behind the change know nothing of.
+ *
  * It is written under another name and gets its own once it is durable:
  *
  *   write snapshot.new ─▶ sync ─▶ rename ─▶ sync_dir ─▶ remove older ones
@@ -44,6 +48,8 @@ struct store_snapshot_info {
 struct store_snapshot_save_options {
     struct store_disk *disk; /* of the folder for snapshots */
     uint64_t stamp;          /* identity of the cluster: in the head */
+    /* What holds where the state has applied none: that of the snapshot that it
+     * began with, or the initial one. Never one that came into force later. */
     struct raft_config config;
     /* Of the disk, for the log and the state: where there is as much, a save
      * leaves it, and is not begun if it is likely to take more. Where there is
@@ -66,8 +72,10 @@ struct store_snapshot_save_options {
  * anew, without being counted, when the applier waits for the read to end
  * because the map has to grow (env.h).
  *
- * Errors: -ECANCELED, -ENOSPC (or the reserve would be touched), -EIO and others of the disk, -ENOMEM, -EINVAL
- *         (nothing has been applied yet), -PX_ECORRUPT (what LMDB holds is not
+ * Errors: -ECANCELED, -ENOSPC (or the reserve would be touched), -EIO and others
+ *         of the disk, -ENOMEM, -EINVAL (nothing has been applied yet), -EAGAIN
+ *         (it is not known who the members are: no configuration has been
+ *         applied, and none was given), -PX_ECORRUPT (what LMDB holds is not
  *         what was written). The older snapshots are as they were. A new one
  *         can be there only if the last step failed, sync_dir or the removal:
  *         it is whole, but may be gone after a crash of the machine. */

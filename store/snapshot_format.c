@@ -104,13 +104,14 @@ static int config_decode(const struct head_bytes *b, struct raft_config *c)
     for (size_t i = 0; i < c->count; i++) {
         const struct member_bytes *m = &b->members[i];
 
-        if (m->id == 0 || (m->role != RAFT_VOTER && m->role != RAFT_LEARNER))
+        if (m->role != RAFT_VOTER && m->role != RAFT_LEARNER)
             return -PX_ECORRUPT;
         c->members[i] = (struct raft_member){
             .id = m->id,
             .role = m->role == RAFT_VOTER ? RAFT_VOTER : RAFT_LEARNER};
     }
-    return 0;
+    return raft_config_is_sound(c) && raft_config_voters(c) > 0 ? 0
+                                                                : -PX_ECORRUPT;
 }
 
 int snapshot_head_decode(const uint8_t *in, struct snapshot_head *h)

@@ -17,7 +17,8 @@
  *   40  u64  its index
  *   48  u32  members in the configuration
  *   52       zeros
- *   64       members, 16 bytes each: u64 id, u32 role, u32 zeros
+ *   64       members, 16 bytes each: u64 id, u32 role, u32 zeros; one of them
+ *            a voter
  *            zeros
  *
  * Every version of the file keeps the first 24 bytes as they are here, and the

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "raft/config.h"
+#include "store/apply.h"
 #include "store/hash.h"
 #include "store/say.h"
 #include "store/snapshot_folder.h"
@@ -211,6 +213,9 @@ static const char *take_record(struct snapshot_reader *r, const MDB_val *key,
         return "a chunk's hash is wrong";
     if (store_key_tag(key) == STORE_TAG_META)
         memcpy(&r->meta, value->mv_data, sizeof r->meta);
+    if (store_key_tag(key) == STORE_TAG_CONFIG &&
+        !store_config_parse(value, &r->config))
+        return "a configuration is none";
     r->hashes += store_record_hash(key, value);
     memcpy(r->last_key.bytes, key->mv_data, key->mv_size);
     r->last_key.size = key->mv_size;
@@ -242,6 +247,25 @@ static int take_records(struct snapshot_reader *r,
 
 /* ---- All of it ---- */
 
+/* Two that say the same, in the same order, are the same bytes. */
+static bool is_same(const struct raft_config *a, const struct raft_config *b)
+{
+    uint8_t bytes_a[RAFT_CONFIG_BYTES_MAX];
+    uint8_t bytes_b[RAFT_CONFIG_BYTES_MAX];
+    size_t size = raft_config_encode(a, bytes_a);
+
+    return raft_config_encode(b, bytes_b) == size &&
+           memcmp(bytes_a, bytes_b, size) == 0;
+}
+
+/* Who was not told of a member by an entry was told by the head alone. */
+static bool is_config_right(const struct snapshot_reader *r)
+{
+    return r->config.index == 0 ||
+           (r->config.index <= r->head.pos.index &&
+            is_same(&r->config.config, &r->head.config));
+}
+
 static int check_sums(const struct snapshot_reader *r)
 {
     const struct snapshot_foot *f = &r->foot;
@@ -258,6 +282,8 @@ static int check_sums(const struct snapshot_reader *r)
         wrong = "the state is not at the position that the head says";
     else if (m->hashes != r->hashes || store_meta_hash(m) != f->state_hash)
         wrong = "the state's hash is wrong";
+    else if (!is_config_right(r))
+        wrong = "the head's members are not the state's";
     return wrong == NULL ? 0 : say_corrupt(r, r->offset, wrong);
 }
 

@@ -30,7 +30,8 @@ struct snapshot_reader {
     uint64_t records_bytes_seen;
     uint64_t hashes; /* the sum of the records' */
     struct meta_record meta;
-    struct store_key last_key; /* of the record before; size 0: none */
+    struct raft_config_at config; /* the state's; index 0: it has none */
+    struct store_key last_key;    /* of the record before; size 0: none */
 
     ZSTD_DCtx *zstd;
     uint8_t *block;   /* as in the file */

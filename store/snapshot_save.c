@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/mutant.h"
+#include "raft/config.h"
 #include "store/hash.h"
 #include "store/snapshot.h"
 #include "store/snapshot_folder.h"
@@ -67,16 +68,37 @@ static int write_at(struct saving *s, void *data, size_t size, uint64_t offset)
     return d->write(d, s->file, &iov, 1, offset);
 }
 
+/* Who the members are, as of the view. A node that was added, and has not come
+ * to the entry that says so, does not know, and nobody could begin with what it
+ * would write. */
+static int find_config(struct saving *s, struct raft_config *config_out)
+{
+    struct raft_config_at at = {.config = s->options->config};
+    struct raft_config_at applied;
+
+    if (store_config_load(&s->view->kv, &applied) &&
+        !px_mutant(CONFIG_OF_SNAPSHOT_GIVEN))
+        at = applied;
+    if (s->view->kv.rc < 0)
+        return s->view->kv.rc;
+    *config_out = at.config;
+    return raft_config_voters(&at.config) > 0 ? 0 : -EAGAIN;
+}
+
 static int write_head(struct saving *s)
 {
     uint8_t bytes[SNAPSHOT_HEAD_BYTES];
+    struct raft_config config;
+    int rc = find_config(s, &config);
 
+    if (rc < 0)
+        return rc;
     s->head = (struct snapshot_head){
         .state_format = s->view->meta.format,
         .stamp = s->options->stamp,
         .pos = {.term = s->view->meta.applied_term,
                 .index = s->view->meta.applied_index},
-        .config = s->options->config,
+        .config = config,
     };
     snapshot_head_encode(&s->head, bytes);
     s->block = (struct snapshot_block){.chain = s->head.checksum,

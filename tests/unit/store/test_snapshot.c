@@ -65,6 +65,98 @@ static void replicas_at_the_same_index_write_the_same_bytes(void **state)
     fixture_remove(&loaded);
 }
 
+/* ---- Members ---- */
+
+static struct raft_config with_voter(raft_id id)
+{
+    return (struct raft_config){
+        .count = 2, .members = {{7, RAFT_LEARNER}, {id, RAFT_VOTER}}};
+}
+
+static void assert_config(const struct raft_config *got,
+                          const struct raft_config *want)
+{
+    assert_int_equal(got->count, want->count);
+    for (size_t i = 0; i < want->count; i++) {
+        assert_int_equal(got->members[i].id, want->members[i].id);
+        assert_int_equal(got->members[i].role, want->members[i].role);
+    }
+}
+
+/* What the head of the newest file says. */
+static struct raft_config found(struct world *w)
+{
+    struct store_snapshot_info info;
+
+    assert_int_equal(
+        store_snapshot_find(&w->m.disk, STAMP, &info, w->why, sizeof w->why),
+        0);
+    return info.config;
+}
+
+/* Whatever whoever saves believes them to be. */
+static void the_members_are_those_of_the_state(void **state)
+{
+    struct world *w = *state;
+    const struct raft_config first = with_voter(11);
+    const struct raft_config second = with_voter(12);
+    struct store_snapshot_info info;
+    struct raft_config got;
+
+    info = save(w);
+    assert_config(&info.config, &snapshot_config); /* given: none applied */
+    assert_int_equal(change_members(w->fx, &first, NULL).rc, 0);
+    info = save(w);
+    assert_config(&info.config, &first);
+    assert_int_equal(change_members(w->fx, &second, NULL).rc, 0);
+    (void)do_create(w->fx, ROOT, "behind");
+    info = save(w);
+    assert_config(&info.config, &second);
+    got = found(w);
+    assert_config(&got, &second);
+    assert_int_equal(verify(w, file_of(w, info.pos.index)->name), 0);
+}
+
+static void members_come_back_with_all_that_is_known_of_them(void **state)
+{
+    struct world *w = *state;
+    struct store_snapshot_info info;
+    struct store_members m;
+    struct fixture loaded;
+
+    plant(w->fx, 0);
+    info = save(w);
+    load_and_open(w, file_of(w, info.pos.index)->name, &loaded);
+    assert_int_equal(store_view_begin(loaded.v), 0);
+    assert_int_equal(store_view_members(loaded.v, &m), 0);
+    assert_int_equal(store_view_was_removed(loaded.v, 5), 1);
+    assert_int_equal(store_view_was_removed(loaded.v, 7), 0);
+    store_view_end(loaded.v);
+    assert_int_equal(m.count, 2);
+    assert_true(m.index > 0 && m.index <= info.pos.index);
+    assert_int_equal(m.list[0].id, 7);
+    assert_string_equal(m.list[0].name, "node-7");
+    assert_int_equal(m.list[1].role, RAFT_LEARNER);
+    fixture_close(&loaded);
+    fixture_remove(&loaded);
+}
+
+/* One that was added, and has not come to the entry that tells it more. */
+static void who_does_not_know_the_members_makes_none(void **state)
+{
+    struct world *w = *state;
+    const struct raft_config config = with_voter(11);
+    const struct store_snapshot_save_options options = {.disk = &w->m.disk,
+                                                        .stamp = STAMP};
+    struct store_snapshot_info info;
+
+    assert_int_equal(store_snapshot_save(w->fx->s, &options, &info), -EAGAIN);
+    assert_int_equal(w->m.open_count, 0);
+    assert_int_equal(change_members(w->fx, &config, NULL).rc, 0);
+    assert_int_equal(store_snapshot_save(w->fx->s, &options, &info), 0);
+    assert_config(&info.config, &config);
+}
+
 static void an_empty_state_has_no_snapshot(void **state)
 {
     struct fixture fresh_one, *kept;
@@ -448,6 +540,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(what_is_loaded_is_what_was_saved),
         T(replicas_at_the_same_index_write_the_same_bytes),
+        T(the_members_are_those_of_the_state),
+        T(members_come_back_with_all_that_is_known_of_them),
+        T(who_does_not_know_the_members_makes_none),
         T(an_empty_state_has_no_snapshot),
         T(the_new_one_is_durable_before_the_older_ones_go),
         T(damaged_ends_are_passed_over_and_said),

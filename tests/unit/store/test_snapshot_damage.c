@@ -199,6 +199,17 @@ static void close_block(struct opened *o)
     (void)memory_disk_put(o->m, name, file, foot.bytes);
 }
 
+/* The head, likewise. */
+static void change_head(struct opened *o, const struct raft_config *config)
+{
+    struct snapshot_head head;
+
+    assert_int_equal(snapshot_head_decode(o->f->data, &head), 0);
+    head.config = *config;
+    snapshot_head_encode(&head, o->f->data);
+    o->block.chain = head.checksum;
+}
+
 /* Where the first record of @tag is, and its bytes. */
 static uint8_t *record_of(struct opened *o, uint8_t tag, size_t *size_out)
 {
@@ -297,6 +308,31 @@ static void lengthen_a_record(struct opened *o)
     record_of(o, STORE_TAG_ENTRY, &size)[3] = 0xff;
 }
 
+/* As it was before the last change, say. */
+static void name_other_members(struct opened *o)
+{
+    struct raft_config config = snapshot_config;
+
+    config.members[1].role = RAFT_VOTER;
+    change_head(o, &config);
+}
+
+static void name_no_voter(struct opened *o)
+{
+    struct raft_config config = snapshot_config;
+
+    config.members[0].role = RAFT_LEARNER;
+    change_head(o, &config);
+}
+
+static void spoil_the_configuration(struct opened *o)
+{
+    size_t size;
+    uint8_t *record = record_of(o, STORE_TAG_CONFIG, &size);
+
+    record[size - 1] = 9; /* the last member's role */
+}
+
 static void cut_the_last(struct opened *o)
 {
     o->size--;
@@ -337,6 +373,9 @@ static void records_with_right_checksums_are_still_looked_at(void **state)
         {change_a_chunk, "chunk's hash"},
         {change_an_inode, "state's hash"},
         {change_a_tag, "no record has such sizes"},
+        {name_other_members, "the head's members"},
+        {name_no_voter, "a snapshot's head"},
+        {spoil_the_configuration, "a configuration is none"},
         {lengthen_a_record, "beyond its block"},
         {cut_the_last, "beyond its block"},
         {follow_another_head, "another one"},

@@ -13,6 +13,9 @@
 #define FILE_BYTES (8 * PX_MIB)
 #define TURNS_MAX 4096
 
+static const struct raft_config members = {.count = 1,
+                                           .members = {{7, RAFT_VOTER}}};
+
 struct live {
     struct fixture fx;
     struct memory_disk m;
@@ -152,6 +155,7 @@ a_snapshot_is_the_state_at_its_index_while_others_apply(void **state)
     struct live *l = *state;
     const struct store_snapshot_save_options options = {.disk = &l->m.disk,
                                                         .stamp = STAMP,
+                                                        .config = members,
                                                         .is_cancelled =
                                                             wait_for_a_turn,
                                                         .ctx = l};
@@ -194,8 +198,11 @@ static bool grow(void *ctx)
 static void a_save_that_makes_the_database_grow_begins_anew_twice(void **state)
 {
     struct live *l = *state;
-    const struct store_snapshot_save_options options = {
-        .disk = &l->m.disk, .stamp = STAMP, .is_cancelled = grow, .ctx = l};
+    const struct store_snapshot_save_options options = {.disk = &l->m.disk,
+                                                        .stamp = STAMP,
+                                                        .config = members,
+                                                        .is_cancelled = grow,
+                                                        .ctx = l};
     struct store_snapshot_info info;
     unsigned begun = 0;
 
@@ -241,6 +248,7 @@ static void a_save_makes_way_for_a_map_that_grows(void **state)
         .dir = l->fx.dir, .boot_id = "boot-1", .map_bytes = PX_MIB};
     const struct store_snapshot_save_options options = {.disk = &l->m.disk,
                                                         .stamp = STAMP,
+                                                        .config = members,
                                                         .is_cancelled =
                                                             wait_for_the_map,
                                                         .ctx = l};
