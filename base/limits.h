@@ -76,6 +76,16 @@ static_assert(NET_SNAPSHOT_PIECE_BYTES_MAX * NET_SNAPSHOT_PIECES_AHEAD <=
                   NET_PEER_QUEUE_BYTES_MAX / 2,
               "what is ahead fits in the queue");
 #define NET_CONNECTIONS_IN_MAX 256u
+/* Nodes that one dials: the members, and those that may become some. */
+#define NET_PEERS_MAX 64u
+static_assert(RAFT_MEMBERS_MAX <= NET_PEERS_MAX, "all members can be dialled");
+/* Those who ask for changes of the membership: connections at a time; what an
+ * answer shows. */
+#define NET_ADMINS_MAX 16u
+#define NET_ADMIN_MEMBERS_MAX 64u
+#define NET_ADMIN_TEXT_BYTES_MAX 511u
+static_assert(RAFT_MEMBERS_MAX <= NET_ADMIN_MEMBERS_MAX,
+              "an answer shows all members");
 
 #define PX_NODE_ID_BYTES_MAX 63u
 #define PX_ADDRESS_BYTES_MAX 271u /* a DNS name, a colon, a port */

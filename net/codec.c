@@ -1,5 +1,5 @@
 /* Hellos and forwarded commands, and the two ends of protobuf-c that all
- * messages share; codec_raft.c has Raft's own. */
+ * messages share; codec_raft.c has Raft's own, codec_admin.c the admin's. */
 #include "net/codec.h"
 
 #include <ctype.h>
@@ -27,8 +27,17 @@ const char *net_refusal_text(enum net_refusal reason)
         return "unknown node";
     case NET_REFUSED_ELECTION:
         return "another election timeout: TICK_MS and ELECTION must be the "
-               "same "
-               "on all nodes";
+               "same on all nodes";
+    case NET_REFUSED_REMOVED:
+        return "the node was removed from the cluster, and its id is not used "
+               "again";
+    case NET_REFUSED_WIPED:
+        return "the node comes with an empty disk, and has had another one: it "
+               "needs a new NODE_ID";
+    case NET_REFUSED_NOT_YET:
+        return "the node that was dialled is in no cluster yet";
+    case NET_REFUSED_BUSY:
+        return "too many at a time";
     }
     return "no reason";
 }
@@ -92,6 +101,7 @@ struct net_frame *net_encode_hello(const struct net_hello *hello)
     head.name = (char *)(uintptr_t)hello->name; /* only read */
     head.class_ = hello->class;
     head.election = hello->election;
+    head.is_empty = hello->is_empty;
     f = net_head_encode(NET_FRAME_HELLO, &head.base, 0);
     if (f == NULL)
         return NULL;
@@ -122,14 +132,17 @@ int net_decode_hello(const struct net_frame_in *frame, struct net_hello *out)
 
     if (head == NULL || frame->body.size > 0 || !is_name(head->name))
         return -EPROTO;
-    if (head->class_ != NET_URGENT && head->class_ != NET_BULK)
+    if (head->class_ < NET_URGENT || head->class_ > NET_ADMIN)
+        return -EPROTO;
+    if (head->class_ == NET_ADMIN && head->from != 0)
         return -EPROTO;
     *out = (struct net_hello){.version = head->version,
                               .cluster = head->cluster,
                               .from = head->from,
                               .to = head->to,
                               .class = (enum net_class)head->class_,
-                              .election = head->election};
+                              .election = head->election,
+                              .is_empty = head->is_empty != 0};
     memcpy(out->name, head->name, strlen(head->name));
     return 0;
 }
@@ -141,6 +154,7 @@ struct net_frame *net_encode_hello_ok(const struct net_hello_ok *ok)
 
     head.version = ok->version;
     head.from = ok->from;
+    head.is_empty = ok->is_empty;
     f = net_head_encode(NET_FRAME_HELLO_OK, &head.base, 0);
     if (f != NULL)
         net_frame_seal(f);
@@ -156,7 +170,9 @@ int net_decode_hello_ok(const struct net_frame_in *frame,
 
     if (head == NULL || frame->body.size > 0)
         return -EPROTO;
-    *out = (struct net_hello_ok){.version = head->version, .from = head->from};
+    *out = (struct net_hello_ok){.version = head->version,
+                                 .from = head->from,
+                                 .is_empty = head->is_empty != 0};
     return 0;
 }
 
@@ -181,8 +197,7 @@ int net_decode_hello_refused(const struct net_frame_in *frame,
 
     if (head == NULL || frame->body.size > 0)
         return -EPROTO;
-    if (head->reason < NET_REFUSED_VERSION ||
-        head->reason > NET_REFUSED_ELECTION)
+    if (head->reason < NET_REFUSED_VERSION || head->reason > NET_REFUSED_BUSY)
         return -EPROTO;
     *out = (enum net_refusal)head->reason;
     return 0;

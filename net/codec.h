@@ -1,9 +1,19 @@
-/* Messages to frames and back: struct raft_msg, forwarded commands, hellos
- * <-> peer.proto.
+/* Messages to frames and back: struct raft_msg, forwarded commands, hellos,
+ * admin's questions and answers <-> peer.proto.
  *
  * Encoding refers to the data of entries and commands, it doesn't copy them.
  * Decoding believes nothing: every number that another node could have got
  * wrong is checked, and nothing is allocated beyond a fixed arena on the stack.
+ *
+ * Whoever only asks a node (class NET_ADMIN) needs no struct net, nor a loop: a
+ * socket, frames (frame.h) out of this header's functions, and a reader
+ * (reader.h) for what comes back.
+ *
+ *   hello {version, class NET_ADMIN, name} ─▶
+ *                                          ◀─ HELLO_OK, or HELLO_REFUSED
+ *   ADMIN                                  ─▶
+ *                                          ◀─ ADMIN_REPLY; then ask again, or
+ *                                             close
  *
  * Thread: any; no state. */
 #ifndef NET_CODEC_H
@@ -19,34 +29,26 @@
 enum net_class {
     NET_URGENT = 1, /* small, and never behind bulk */
     NET_BULK = 2,
+    NET_ADMIN = 3, /* of somebody who is no node, and asks one */
 };
-#define NET_CLASSES 2
+#define NET_CLASSES 2 /* between peers */
 
 struct net_hello {
     uint32_t version;
     uint64_t cluster;
-    raft_id from;
-    raft_id to; /* whom the dialler believes to have reached */
+    raft_id from; /* 0: an admin, whose cluster, to and election are 0 too */
+    raft_id to;   /* whom the dialler believes to have reached */
     enum net_class class;
     px_ns election;
+    bool is_empty;                       /* nothing is durable in its log yet */
     char name[PX_NODE_ID_BYTES_MAX + 1]; /* printable, without spaces */
 };
 
 struct net_hello_ok {
     uint32_t version;
     raft_id from;
+    bool is_empty;
 };
-
-/* Why a hello was refused; numbers are on the wire. */
-enum net_refusal {
-    NET_REFUSED_VERSION = 1,
-    NET_REFUSED_CLUSTER = 2,
-    NET_REFUSED_WRONG_NODE = 3,
-    NET_REFUSED_UNKNOWN_NODE = 4,
-    NET_REFUSED_ELECTION = 5,
-};
-/* For notes. */
-const char *net_refusal_text(enum net_refusal reason);
 
 /* A sealed frame, or NULL without memory. What they are given is our own, and
  * asserted to be in range. */
@@ -60,6 +62,11 @@ struct net_frame *
 net_encode_forward_refused(const struct net_forward_refused *f);
 /* @s->data is empty but in a PIECE. */
 struct net_frame *net_encode_snapshot(const struct net_snapshot *s);
+struct net_frame *net_encode_admin(const struct net_admin *a);
+/* Some of what is shown came from other nodes: characters that don't belong in
+ * a name or a text leave as '?'. An rc without a number on the wire leaves as
+ * -EIO. */
+struct net_frame *net_encode_admin_reply(const struct net_admin_reply *r);
 
 /* All: the frame's type has been looked at. -EPROTO for what we would not have
  * sent; results are written on success only. */
@@ -78,5 +85,9 @@ int net_decode_forward_refused(const struct net_frame_in *frame,
                                struct net_forward_refused *out);
 int net_decode_snapshot(const struct net_frame_in *frame,
                         struct net_snapshot *out);
+int net_decode_admin(const struct net_frame_in *frame, struct net_admin *out);
+/* All texts are fit for a terminal. */
+int net_decode_admin_reply(const struct net_frame_in *frame,
+                           struct net_admin_reply *out);
 
 #endif

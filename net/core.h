@@ -32,7 +32,6 @@
 #include "net/queue.h"
 #include "net/reader.h"
 
-#define NET_PEERS_MAX RAFT_MEMBERS_MAX
 #define NET_ADDRESSES_MAX 8       /* of one name, that are tried */
 #define NET_REFUSALS_NOTED_MAX 16 /* remembered, so that each is noted once */
 

@@ -142,7 +142,7 @@ void net_frame_seal(struct net_frame *f)
 
 static bool is_type(uint16_t type)
 {
-    return type >= NET_FRAME_HELLO && type <= NET_FRAME_SNAPSHOT;
+    return type >= NET_FRAME_HELLO && type <= NET_FRAME_ADMIN_REPLY;
 }
 
 bool net_frame_is_magic(const uint8_t *at, size_t size)

@@ -6,10 +6,10 @@
  *    +--------+------+-------+------------+------------+----------+------+------+
  *
  * The head is a message of peer.proto, by type; the body is raw: the data of
- * an append's entries, a forwarded command, or a piece of a snapshot. The checksum is XXH3_64 over
- * all the rest: bytes 0 to 15, the head and the body. TCP's own checksum lets
- * one damaged segment in some ten thousand pass, and what we carry ends up in
- * the log.
+ * an append's entries, a forwarded command, or a piece of a snapshot. The
+ * checksum is XXH3_64 over all the rest: bytes 0 to 15, the head and the body.
+ * TCP's own checksum lets one damaged segment in some ten thousand pass, and
+ * what we carry ends up in the log.
  *
  * The first byte is neither ASCII, as a client's "PRI * HTTP/2.0" would be,
  * nor a TLS record's 0x16: the first bytes of a connection tell them apart. */
@@ -35,9 +35,13 @@ enum net_frame_type {
     NET_FRAME_FORWARD = 5,
     NET_FRAME_FORWARD_REFUSED = 6,
     NET_FRAME_SNAPSHOT = 7,
+    NET_FRAME_ADMIN = 8,
+    NET_FRAME_ADMIN_REPLY = 9,
 };
 
 /* Before a hello is accepted, nothing longer is listened to, and no body. */
 #define NET_HELLO_HEAD_BYTES_MAX 256u
+/* The same for who only asks. */
+#define NET_ADMIN_HEAD_BYTES_MAX 512u
 
 #endif

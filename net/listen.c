@@ -259,6 +259,8 @@ static int on_peer_frame(struct net_in *in, const struct net_frame_in *frame)
     case NET_FRAME_HELLO:
     case NET_FRAME_HELLO_OK:
     case NET_FRAME_HELLO_REFUSED:
+    case NET_FRAME_ADMIN:
+    case NET_FRAME_ADMIN_REPLY:
         break;
     }
     return -EPROTO;

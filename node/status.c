@@ -54,8 +54,8 @@ struct wait_text {
 /* Voters that this node reaches, itself included. */
 static size_t reached(const struct node *n)
 {
-    struct net_peer_info links[RAFT_MEMBERS_MAX];
-    size_t count = net_get_peers(n->net, links, RAFT_MEMBERS_MAX);
+    struct net_peer_info links[NET_PEERS_MAX];
+    size_t count = net_get_peers(n->net, links, NET_PEERS_MAX);
     size_t connected = 1;
 
     for (size_t i = 0; i < count; i++)
@@ -294,10 +294,10 @@ static json_t *progress_json(const struct raft_peer_status *p)
 static json_t *peers(const struct node *n, bool leads)
 {
     struct raft_peer_status progress[RAFT_MEMBERS_MAX];
-    struct net_peer_info links[RAFT_MEMBERS_MAX];
+    struct net_peer_info links[NET_PEERS_MAX];
     size_t known =
         leads ? replica_get_peers(n->replica, progress, RAFT_MEMBERS_MAX) : 0;
-    size_t count = net_get_peers(n->net, links, RAFT_MEMBERS_MAX);
+    size_t count = net_get_peers(n->net, links, NET_PEERS_MAX);
     json_t *array = json_array();
 
     for (size_t i = 0; array != NULL && i < count; i++) {

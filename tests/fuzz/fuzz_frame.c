@@ -88,6 +88,37 @@ static void check_snapshot(const struct net_frame_in *in)
         net_frame_free(net_encode_snapshot(&snapshot));
 }
 
+/* What is fit to be shown leaves unchanged. */
+static void check_same_reply(const struct net_admin_reply *reply,
+                             const struct net_frame_in *in)
+{
+    static struct net_admin_reply again;
+    struct net_frame *f = net_encode_admin_reply(reply);
+    struct net_frame_in back = *in;
+
+    px_assert(f != NULL);
+    back.head = net_frame_head(f);
+    back.head_bytes = f->lead_bytes - NET_FRAME_HEADER_BYTES;
+    px_assert(net_decode_admin_reply(&back, &again) == 0);
+    px_assert(again.rc == reply->rc);
+    px_assert(again.count == reply->count);
+    px_assert(strcmp(again.text, reply->text) == 0);
+    for (size_t i = 0; i < reply->count; i++)
+        px_assert(strcmp(again.list[i].name, reply->list[i].name) == 0);
+    net_frame_free(f);
+}
+
+static void check_admin(const struct net_frame_in *in)
+{
+    static struct net_admin_reply reply;
+    struct net_admin admin;
+
+    if (net_decode_admin(in, &admin) == 0)
+        net_frame_free(net_encode_admin(&admin));
+    if (net_decode_admin_reply(in, &reply) == 0)
+        check_same_reply(&reply, in);
+}
+
 static int on_frame(void *ctx, const struct net_frame_in *in)
 {
     (void)ctx;
@@ -96,6 +127,7 @@ static int on_frame(void *ctx, const struct net_frame_in *in)
     check_hello_answers(in);
     check_forwards(in);
     check_snapshot(in);
+    check_admin(in);
     return 0;
 }
 

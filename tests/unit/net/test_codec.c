@@ -30,7 +30,8 @@ static struct net_hello hello_of(const char *name)
                               .cluster = UINT64_MAX,
                               .from = UINT64_MAX - 1,
                               .to = 1,
-                              .class = NET_BULK};
+                              .class = NET_BULK,
+                              .is_empty = true};
 
     (void)strcpy(hello.name, name);
     return hello;
@@ -58,6 +59,7 @@ static void a_hello_round_trips(void **state)
         assert_true(back.from == UINT64_MAX - 1);
         assert_int_equal(back.to, 1);
         assert_int_equal(back.class, NET_BULK);
+        assert_true(back.is_empty);
         assert_string_equal(back.name, names[i]);
         net_frame_free(f);
     }
@@ -114,16 +116,35 @@ static void a_hello_without_a_class_is_refused(void **state)
     (void)state;
     assert_int_equal(net_decode_hello(&empty, &back), -EPROTO);
     for (uint8_t class = 0; class < 100; class ++) {
-        const int expected = class == 1 || class == 2 ? 0 : -EPROTO;
+        const int expected = class >= 1 && class <= 3 ? 0 : -EPROTO;
 
         head[1] = class;
         assert_int_equal(net_decode_hello(&in, &back), expected);
     }
 }
 
+/* Who is no node has no id, and can't borrow one. */
+static void an_admin_with_an_id_is_refused(void **state)
+{
+    struct net_hello hello = {.class = NET_ADMIN, .name = "phalanx"};
+    struct net_frame *f;
+    struct net_frame_in in;
+    struct net_hello back;
+
+    (void)state;
+    for (raft_id from = 0; from < 2; from++) {
+        hello.from = from;
+        f = net_encode_hello(&hello);
+        in = shown(f);
+        assert_int_equal(net_decode_hello(&in, &back), from == 0 ? 0 : -EPROTO);
+        net_frame_free(f);
+    }
+}
+
 static void answers_to_a_hello_round_trip(void **state)
 {
-    const struct net_hello_ok ok = {.version = 7, .from = UINT64_MAX};
+    const struct net_hello_ok ok = {
+        .version = 7, .from = UINT64_MAX, .is_empty = true};
     struct net_frame *f = net_encode_hello_ok(&ok);
     struct net_frame_in in = shown(f);
     struct net_hello_ok ok_back;
@@ -133,9 +154,10 @@ static void answers_to_a_hello_round_trip(void **state)
     assert_int_equal(net_decode_hello_ok(&in, &ok_back), 0);
     assert_int_equal(ok_back.version, 7);
     assert_true(ok_back.from == UINT64_MAX);
+    assert_true(ok_back.is_empty);
     net_frame_free(f);
 
-    for (int reason = NET_REFUSED_VERSION; reason <= NET_REFUSED_ELECTION;
+    for (int reason = NET_REFUSED_VERSION; reason <= NET_REFUSED_BUSY;
          reason++) {
         enum net_refusal back;
 
@@ -156,7 +178,7 @@ static void a_refusal_without_a_known_reason_is_refused(void **state)
 
     (void)state;
     assert_int_equal(net_decode_hello_refused(&in, &back), -EPROTO);
-    head[1] = NET_REFUSED_ELECTION + 1;
+    head[1] = NET_REFUSED_BUSY + 1;
     assert_int_equal(net_decode_hello_refused(&in, &back), -EPROTO);
 }
 
@@ -260,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_hello_whose_name_could_forge_a_note_is_refused),
         cmocka_unit_test(a_hello_with_a_name_too_long_is_refused),
         cmocka_unit_test(a_hello_without_a_class_is_refused),
+        cmocka_unit_test(an_admin_with_an_id_is_refused),
         cmocka_unit_test(answers_to_a_hello_round_trip),
         cmocka_unit_test(a_refusal_without_a_known_reason_is_refused),
         cmocka_unit_test(a_forward_round_trips_by_reference),

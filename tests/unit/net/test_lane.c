@@ -204,14 +204,15 @@ static struct net_frame *answer_refused(void)
 
 static struct net_frame *answer_as_another_node(void)
 {
-    const struct net_hello_ok ok = {NET_PROTOCOL_VERSION, 3};
+    const struct net_hello_ok ok = {.version = NET_PROTOCOL_VERSION, .from = 3};
 
     return net_encode_hello_ok(&ok);
 }
 
 static struct net_frame *answer_in_another_version(void)
 {
-    const struct net_hello_ok ok = {NET_PROTOCOL_VERSION + 1, 2};
+    const struct net_hello_ok ok = {.version = NET_PROTOCOL_VERSION + 1,
+                                    .from = 2};
 
     return net_encode_hello_ok(&ok);
 }

@@ -498,7 +498,8 @@ void raw_await_end(struct raw *raw)
 
 void lanes_accept(struct lanes *l, struct world *w, int listener, raft_id id)
 {
-    const struct net_hello_ok ok = {NET_PROTOCOL_VERSION, id};
+    const struct net_hello_ok ok = {.version = NET_PROTOCOL_VERSION,
+                                    .from = id};
 
     for (int i = 0; i < 2; i++) {
         struct raw raw;

@@ -85,7 +85,7 @@ struct raw {
     int fd;
     struct net_reader reader;
     size_t frame_count;
-    size_t counts[NET_FRAME_SNAPSHOT + 1]; /* by type */
+    size_t counts[NET_FRAME_ADMIN_REPLY + 1]; /* by type */
     struct net_hello hello;                /* the last one */
     enum net_refusal refusal;              /* the last one */
     struct raft_msg raft_last;
