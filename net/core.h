@@ -6,19 +6,33 @@
  *               │                   └─ in[2]: points to two of ─┐
  *               └─ accepted: struct net_in, a list  ◀───────────┘ ◀─ the peer
  *
- * Lifetimes: peers and lanes live as long as the net. Whatever libuv holds (a
- * handle, a lookup) is counted in net.handles while it does; a closing net is
- * freed when the count comes to 0. A net_in is freed in its handle's close
- * callback.
- *
- * The handler is called from libuv's callbacks only, never from within a call
- * of net.h, and always last: it may call anything, net_close included.
+ * Lifetimes. Peers and connections go while messages of theirs are being
+ * handed out, and while libuv works for them. So whatever libuv holds (a
+ * handle, open or closing; a lookup) is counted while it does, in peer.handles
+ * if it is a lane's, and in net.handles.
+ *   L1  A peer that was removed, or a net that is closing, is freed by the
+ *       release that brings its count to 0, and by nothing else. A net_in is
+ *       freed in its handle's close callback.
+ *   L2  Close callbacks come in a later step of the loop than uv_close. Each
+ *       peer has two timers, and the net has one, that are open until it is
+ *       removed or closed: so a callback of libuv's in which that happens still
+ *       finds lane, peer and net when the handler returns.
+ *   L3  A peer that was removed is in no table: net_peer_find finds another
+ *       one under its id, or none; no net_in points to it; it dials nobody, and
+ *       the handler hears nothing of it.
+ *   L4  A connection that is being closed stays so until its close callback,
+ *       whatever is called meanwhile: another address only makes the lane dial
+ *       that one then. Whoever returns from the handler looks at the state anew.
+ *   L5  The handler is called from libuv's callbacks only, never from within a
+ *       call of net.h, and it may call anything: remove the peer it is told
+ *       of, or close the net. But judge, in the middle of a hello, may not.
  *
  * Invariants:
  *   I1  a lane's queue is empty unless the lane is GREETING, UP or CLOSING
  *   I2  is_writing: bytes at the queue's front belong to libuv, until its
  *       callback
- *   I3  peer.in[c] is an accepted, open connection of class c, or NULL
+ *   I3  peer.in[c] is an accepted, open connection of class c, or NULL; and
+ *       each that is a peer's is there
  *   I4  strangers are open connections whose hello is awaited, oldest first */
 #ifndef NET_CORE_H
 #define NET_CORE_H
@@ -36,12 +50,14 @@
 #define NET_REFUSALS_NOTED_MAX 16 /* remembered, so that each is noted once */
 
 enum net_lane_state {
+    NET_LANE_IDLE,       /* for an address, or to know the cluster */
     NET_LANE_WAITING,    /* for the time to dial again */
     NET_LANE_RESOLVING,  /* looking the name up */
     NET_LANE_CONNECTING, /* to one of its addresses */
     NET_LANE_GREETING,   /* hello sent, no answer yet */
     NET_LANE_UP,
-    NET_LANE_CLOSING, /* a socket; then the next address, or WAITING */
+    NET_LANE_CLOSING, /* a socket; then the next address, or WAITING, or the
+                         first of redials */
 };
 
 /* One connection out (lane.c). */
@@ -62,6 +78,7 @@ struct net_lane {
     bool is_writing;
     size_t writing_bytes;
     bool was_up;       /* while CLOSING: the socket was UP before */
+    bool redials;      /* while RESOLVING, CLOSING: the addresses are of old */
     int trouble;       /* why it isn't up: -errno, or enum net_refusal; 0 */
     int trouble_told;  /* the last one noted */
     uint32_t failures; /* dials in a row */
@@ -71,10 +88,12 @@ struct net_peer {
     struct net *net;
     raft_id id;
     char name[PX_NODE_ID_BYTES_MAX + 1];
-    char address[PX_ADDRESS_BYTES_MAX + 1];
-    struct net_addr addr;
-    struct net_lane lanes[NET_CLASSES]; /* by class - 1 */
-    struct net_in *in[NET_CLASSES];     /* by class - 1 */
+    char address[PX_ADDRESS_BYTES_MAX + 1]; /* empty: not known */
+    struct net_addr addr;                   /* port 0: likewise */
+    size_t handles;                         /* of libuv, of both lanes */
+    bool is_leaving;                        /* removed; L3 */
+    struct net_lane lanes[NET_CLASSES];     /* by class - 1 */
+    struct net_in *in[NET_CLASSES];         /* by class - 1 */
     uint64_t frames_out;
     uint64_t bytes_out;
     uint64_t frames_in;
@@ -87,8 +106,9 @@ struct net_peer {
 struct net_in {
     struct px_list link; /* in strangers, or in accepted */
     struct net *net;
-    struct net_peer *peer; /* NULL until its hello is accepted */
-    enum net_class class;
+    struct net_peer *peer; /* of an open one that is accepted, else NULL */
+    bool is_accepted;
+    enum net_class class; /* once accepted */
     uint64_t deadline_ms; /* for the hello, on the loop's clock */
     uv_tcp_t tcp;
     struct net_reader reader;
@@ -108,6 +128,7 @@ struct net {
 
     struct net_peer *peers[NET_PEERS_MAX];
     size_t peer_count;
+    size_t leaving_count; /* removed, and not freed yet */
 
     bool is_listening;
     bool is_accept_late; /* a connection waits for memory */
@@ -123,7 +144,8 @@ struct net {
     /* An append's entries, while the handler looks at them. */
     struct raft_entry entries[PX_BATCH_ENTRIES_MAX];
 
-    size_t handles; /* of libuv: open or closing, and lookups under way */
+    size_t handles;  /* of libuv: open or closing, and lookups under way */
+    bool is_judging; /* the handler's judge is being asked: L5 */
     bool is_closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -139,18 +161,29 @@ uint64_t net_ms(px_ns duration);
 /* peer.c */
 struct net_peer *net_peer_find(const struct net *n, raft_id id);
 struct net_lane *net_peer_lane(struct net_peer *p, enum net_class class);
+/* Was it removed, or is the net closing? Then nothing begins any more. */
+bool net_peer_is_over(const struct net_peer *p);
+/* As net_hold and net_release, for what is a lane's; may free @p and its net.
+ */
+void net_peer_hold(struct net_peer *p);
+void net_peer_release(struct net_peer *p);
+/* Once libuv holds nothing of it. */
+void net_peer_free(struct net_peer *p);
 
 /* lane.c */
 void net_lane_init(struct net_lane *l, struct net_peer *p,
                    enum net_class class);
 /* Begins to dial. */
 void net_lane_start(struct net_lane *l);
+/* Address or cluster are others than before, or known at last: what is
+ * connected, or on its way, breaks, and the lane dials at once. */
+void net_lane_redial(struct net_lane *l);
 /* The peer is alive, it dialled us: no reason to wait any longer. */
 void net_lane_hurry(struct net_lane *l);
 /* Takes @f, whatever it returns: 0, -EAGAIN, -ENOTCONN. */
 int net_lane_send(struct net_lane *l, struct net_frame *f);
 void net_lane_flush(struct net_lane *l);
-/* net_close: closes what is open. */
+/* The peer is removed, or the net closed: closes what is open. */
 void net_lane_close(struct net_lane *l);
 /* Once libuv holds nothing of it. */
 void net_lane_fini(struct net_lane *l);
@@ -160,5 +193,7 @@ void net_lane_fini(struct net_lane *l);
 int net_listen_open(struct net *n, const char *listen, char *why,
                     size_t why_size);
 void net_listen_close(struct net *n);
+/* Closes what @p has dialled. */
+void net_listen_drop(struct net_peer *p);
 
 #endif

@@ -1,5 +1,8 @@
 /* One connection out: dialled, greeted, written to, and dialled again.
  *
+ *   IDLE, until the peer's address and our cluster are known
+ *      │ dial
+ *      ▼
  *             dial             addresses              connected
  *   WAITING ────────▶ RESOLVING ─────────▶ CONNECTING ─────────▶ GREETING
  *      ▲                  │                  ▲    │ failed,        │    │ hello
@@ -10,7 +13,9 @@
  *         no address is left, or it was UP              timed out    broken
  *
  * lane_dial, on_resolved, connect_next, on_connect, on_up take the way forward;
- * lane_fail and on_tcp_closed the way back.
+ * lane_fail and on_tcp_closed the way back. Another address (net_lane_redial)
+ * cuts all of it short: what is under way is broken off, and once libuv has let
+ * go of it (on_resolved, on_tcp_closed), the lane dials anew.
  *
  * Numeric addresses don't go through the resolver, and its threads. A lookup
  * has no deadline of ours: it can't be interrupted, and ends by itself.
@@ -63,7 +68,8 @@ static void trouble_text(int trouble, char *text, size_t size)
 static void note_trouble(struct net_lane *l)
 {
     const struct net_peer *p = l->peer;
-    enum px_note_level level = PX_NOTE_WARN;
+    enum px_note_level level =
+        l->trouble == NET_REFUSED_NOT_YET ? PX_NOTE_INFO : PX_NOTE_WARN;
     char why[128];
 
     if (l->trouble == l->trouble_told)
@@ -117,27 +123,36 @@ static void on_dial_failed(struct net_lane *l)
     back_off(l);
 }
 
+/* Onwards, after a socket. */
+static void go_on(struct net_lane *l, bool was_up)
+{
+    if (l->redials) {
+        lane_dial(l);
+    } else if (was_up) {
+        note_lost(l);
+        back_off(l);
+    } else {
+        connect_next(l);
+    }
+}
+
 static void on_tcp_closed(uv_handle_t *handle)
 {
     struct net_lane *l = handle->data;
     struct net_peer *p = l->peer;
     struct net *n = p->net;
-    const bool is_closing = n->is_closing;
+    const bool is_over = net_peer_is_over(p);
+    const bool was_up = l->was_up;
 
-    px_assert(l->state == NET_LANE_CLOSING);
+    px_assert(l->state == NET_LANE_CLOSING); /* L4 */
     l->is_writing = false;
     p->dropped += net_queue_clear(&l->queue);
     net_reader_fini(&l->reader);
-    net_release(n);
-    if (is_closing)
+    net_peer_release(p);
+    if (is_over)
         return;
-    if (!l->was_up) {
-        connect_next(l);
-        return;
-    }
-    note_lost(l);
-    back_off(l);
-    if (l->class == NET_BULK)
+    go_on(l, was_up);
+    if (was_up && l->class == NET_BULK)
         n->handler.on_peer_down(n->handler.ctx, p->id);
 }
 
@@ -166,6 +181,7 @@ static void on_timer(uv_timer_t *timer)
     case NET_LANE_GREETING:
         lane_fail(l, -ETIMEDOUT);
         break;
+    case NET_LANE_IDLE:
     case NET_LANE_RESOLVING:
     case NET_LANE_UP:
     case NET_LANE_CLOSING:
@@ -187,7 +203,8 @@ static void on_up(struct net_lane *l)
 {
     struct net *n = l->peer->net;
 
-    (void)uv_timer_stop(&l->timer); /* never fails */
+    px_assert(!net_peer_is_over(l->peer)); /* L3 */
+    (void)uv_timer_stop(&l->timer);        /* never fails */
     l->state = NET_LANE_UP;
     l->failures = 0;
     l->trouble = 0;
@@ -201,16 +218,23 @@ static void on_up(struct net_lane *l)
 
 static int on_hello_ok(struct net_lane *l, const struct net_frame_in *frame)
 {
+    struct net *n = l->peer->net;
     struct net_hello_ok ok;
     int rc = net_decode_hello_ok(frame, &ok);
 
     if (rc < 0)
         return rc;
-    if (ok.version != NET_PROTOCOL_VERSION)
+    if (ok.version != NET_PROTOCOL_VERSION) {
         lane_fail(l, NET_REFUSED_VERSION);
-    else if (ok.from != l->peer->id)
+        return 0;
+    }
+    if (ok.from != l->peer->id) {
         lane_fail(l, NET_REFUSED_WRONG_NODE);
-    else
+        return 0;
+    }
+    if (n->handler.on_peer_hello != NULL)
+        n->handler.on_peer_hello(n->handler.ctx, l->peer->id, ok.is_empty);
+    if (l->state == NET_LANE_GREETING) /* L4: else the handler has ended it */
         on_up(l);
     return 0;
 }
@@ -218,12 +242,16 @@ static int on_hello_ok(struct net_lane *l, const struct net_frame_in *frame)
 static int on_hello_refused(struct net_lane *l,
                             const struct net_frame_in *frame)
 {
+    struct net *n = l->peer->net;
     enum net_refusal reason;
     int rc = net_decode_hello_refused(frame, &reason);
 
-    if (rc == 0)
-        lane_fail(l, (int)reason);
-    return rc;
+    if (rc < 0)
+        return rc;
+    lane_fail(l, (int)reason);
+    if (n->handler.on_refused != NULL)
+        n->handler.on_refused(n->handler.ctx, l->peer->id, reason);
+    return 0;
 }
 
 static int on_frame(void *ctx, const struct net_frame_in *frame)
@@ -262,7 +290,8 @@ static void greet(struct net_lane *l)
                               .from = n->options.id,
                               .to = l->peer->id,
                               .class = l->class,
-                              .election = n->options.election};
+                              .election = n->options.election,
+                              .is_empty = n->options.is_empty};
     struct net_frame *f;
 
     (void)strcpy(hello.name, n->name); /* of the same size */
@@ -307,6 +336,7 @@ static void connect_next(struct net_lane *l)
     const struct sockaddr *address;
     int rc;
 
+    px_assert(!net_peer_is_over(l->peer)); /* L3 */
     if (l->address_next == l->address_count) {
         on_dial_failed(l);
         return;
@@ -314,7 +344,7 @@ static void connect_next(struct net_lane *l)
     address = (const struct sockaddr *)&l->addresses[l->address_next++];
     (void)uv_tcp_init(n->options.loop, &l->tcp); /* opens nothing yet */
     l->tcp.data = l;
-    net_hold(n);
+    net_peer_hold(l->peer);
     l->state = NET_LANE_CONNECTING;
     arm(l, net_ms(n->options.dial_timeout));
     rc = uv_tcp_connect(&l->connect, &l->tcp, address, on_connect);
@@ -337,15 +367,19 @@ static void on_resolved(uv_getaddrinfo_t *lookup, int status,
                         struct addrinfo *found)
 {
     struct net_lane *l = lookup->data;
-    struct net *n = l->peer->net;
-    const bool is_closing = n->is_closing;
+    const bool is_over = net_peer_is_over(l->peer);
 
+    px_assert(l->state == NET_LANE_RESOLVING);
     if (status == 0)
         keep_addresses(l, found);
     uv_freeaddrinfo(found);
-    net_release(n);
-    if (is_closing)
+    net_peer_release(l->peer);
+    if (is_over)
         return;
+    if (l->redials) {
+        lane_dial(l);
+        return;
+    }
     if (status < 0) {
         l->trouble = status;
         on_dial_failed(l);
@@ -363,6 +397,12 @@ static bool is_numeric(struct net_lane *l)
            uv_ip6_addr(addr->host, addr->port, (struct sockaddr_in6 *)a) == 0;
 }
 
+/* Is there an address, and a cluster that the hello can name? */
+static bool can_dial(const struct net_lane *l)
+{
+    return l->peer->addr.port != 0 && l->peer->net->options.cluster != 0;
+}
+
 static void lane_dial(struct net_lane *l)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
@@ -371,6 +411,11 @@ static void lane_dial(struct net_lane *l)
     char port[sizeof "65535"];
     int rc;
 
+    l->redials = false;
+    if (!can_dial(l)) {
+        l->state = NET_LANE_IDLE;
+        return;
+    }
     l->peer->dials++;
     l->address_count = 0;
     l->address_next = 0;
@@ -389,7 +434,33 @@ static void lane_dial(struct net_lane *l)
         return;
     }
     l->lookup.data = l;
-    net_hold(n);
+    net_peer_hold(l->peer);
+}
+
+void net_lane_redial(struct net_lane *l)
+{
+    px_assert(!net_peer_is_over(l->peer)); /* L3 */
+    l->failures = 0;
+    l->trouble_told = 0;
+    switch (l->state) {
+    case NET_LANE_IDLE:
+    case NET_LANE_WAITING:
+        (void)uv_timer_stop(&l->timer); /* never fails */
+        lane_dial(l);
+        return;
+    case NET_LANE_RESOLVING:
+        /* Too late if it is running; then it ends by itself. */
+        (void)uv_cancel((uv_req_t *)&l->lookup);
+        break;
+    case NET_LANE_CONNECTING:
+    case NET_LANE_GREETING:
+    case NET_LANE_UP:
+        lane_fail(l, -ECANCELED);
+        break;
+    case NET_LANE_CLOSING:
+        break;
+    }
+    l->redials = true;
 }
 
 void net_lane_hurry(struct net_lane *l)
@@ -484,7 +555,7 @@ void net_lane_init(struct net_lane *l, struct net_peer *p, enum net_class class)
 {
     l->peer = p;
     l->class = class;
-    l->state = NET_LANE_WAITING;
+    l->state = NET_LANE_IDLE;
     net_queue_init(&l->queue);
 }
 
@@ -494,7 +565,7 @@ void net_lane_start(struct net_lane *l)
 
     (void)uv_timer_init(n->options.loop, &l->timer); /* never fails */
     l->timer.data = l;
-    net_hold(n);
+    net_peer_hold(l->peer);
     lane_dial(l);
 }
 
@@ -502,7 +573,7 @@ static void on_timer_closed(uv_handle_t *handle)
 {
     struct net_lane *l = handle->data;
 
-    net_release(l->peer->net);
+    net_peer_release(l->peer);
 }
 
 void net_lane_close(struct net_lane *l)
@@ -517,6 +588,7 @@ void net_lane_close(struct net_lane *l)
     case NET_LANE_UP:
         lane_fail(l, -ECANCELED);
         break;
+    case NET_LANE_IDLE:
     case NET_LANE_WAITING:
     case NET_LANE_CLOSING:
         break;

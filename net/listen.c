@@ -50,10 +50,13 @@ static void in_close(struct net_in *in)
     if (is_closing(in))
         return;
     px_list_remove(&in->link);
-    if (in->peer == NULL)
+    if (!in->is_accepted)
         in->net->stranger_count--;
-    else if (in->peer->in[in->class - 1] == in)
-        in->peer->in[in->class - 1] = NULL; /* I3 */
+    if (in->peer != NULL) {
+        px_assert(in->peer->in[in->class - 1] == in); /* I3 */
+        in->peer->in[in->class - 1] = NULL;
+        in->peer = NULL; /* L3: it may go before we do */
+    }
     uv_close((uv_handle_t *)&in->tcp, on_in_closed);
 }
 
@@ -61,6 +64,14 @@ static void close_all(struct px_list *list)
 {
     while (!px_list_empty(list))
         in_close(px_list_entry(list->next, struct net_in, link));
+}
+
+void net_listen_drop(struct net_peer *p)
+{
+    for (size_t c = 0; c < NET_CLASSES; c++) {
+        if (p->in[c] != NULL)
+            in_close(p->in[c]);
+    }
 }
 
 /* ---- Hellos ---- */
@@ -79,21 +90,44 @@ static void note_refused(struct net *n, const struct net_hello *hello,
             return;
     }
     n->noted[n->noted_count++ % NET_REFUSALS_NOTED_MAX] = now;
-    px_note(PX_NOTE_WARN,
+    px_note(reason == NET_REFUSED_NOT_YET ? PX_NOTE_INFO : PX_NOTE_WARN,
             "net: refused a hello from=%s id=%016" PRIx64 " why=\"%s\"",
             hello->name, hello->from, net_refusal_text(reason));
 }
 
-/* 0, or why not. */
-static enum net_refusal judge(const struct net *n,
-                              const struct net_hello *hello)
+/* What those above say to it, who know what became of its id. */
+static enum net_refusal ask_handler(struct net *n,
+                                    const struct net_hello *hello)
 {
+    const struct net_hello_info info = {
+        .id = hello->from, .name = hello->name, .is_empty = hello->is_empty};
+    enum net_refusal reason;
+
+    if (n->handler.judge == NULL)
+        return (enum net_refusal)0;
+    n->is_judging = true;
+    reason = n->handler.judge(n->handler.ctx, &info);
+    n->is_judging = false;
+    return reason;
+}
+
+/* 0, or why not. A node that is no peer any more is told of its removal, not
+ * that it is unknown: so the handler is asked first. */
+static enum net_refusal judge(struct net *n, const struct net_hello *hello)
+{
+    enum net_refusal reason;
+
     if (hello->version != NET_PROTOCOL_VERSION)
         return NET_REFUSED_VERSION;
+    if (n->options.cluster == 0)
+        return NET_REFUSED_NOT_YET;
     if (hello->cluster != n->options.cluster)
         return NET_REFUSED_CLUSTER;
     if (hello->to != n->options.id)
         return NET_REFUSED_WRONG_NODE;
+    reason = ask_handler(n, hello);
+    if (reason != 0)
+        return reason;
     if (net_peer_find(n, hello->from) == NULL)
         return NET_REFUSED_UNKNOWN_NODE;
     if (hello->election != n->options.election)
@@ -149,6 +183,8 @@ static void accept_hello(struct net_in *in, const struct net_hello *hello)
     px_list_remove(&in->link);
     n->stranger_count--;
     px_list_push_back(&n->accepted, &in->link);
+    px_assert(!net_peer_is_over(p)); /* L3 */
+    in->is_accepted = true;
     in->peer = p;
     in->class = hello->class;
     in->reader.head_bytes_max = PX_FRAME_HEAD_BYTES_MAX;
@@ -163,7 +199,8 @@ static int on_hello(struct net_in *in, const struct net_frame_in *frame)
 {
     struct net *n = in->net;
     const struct net_hello_ok ok = {.version = NET_PROTOCOL_VERSION,
-                                    .from = n->options.id};
+                                    .from = n->options.id,
+                                    .is_empty = n->options.is_empty};
     struct net_hello hello;
     enum net_refusal reason;
     int rc = net_decode_hello(frame, &hello);
@@ -181,6 +218,8 @@ static int on_hello(struct net_in *in, const struct net_frame_in *frame)
     if (rc < 0)
         return rc;
     accept_hello(in, &hello);
+    if (n->handler.on_peer_hello != NULL)
+        n->handler.on_peer_hello(n->handler.ctx, hello.from, hello.is_empty);
     return 0;
 }
 
@@ -245,6 +284,7 @@ static int on_snapshot(struct net_in *in, const struct net_frame_in *frame)
 
 static int on_peer_frame(struct net_in *in, const struct net_frame_in *frame)
 {
+    px_assert(!net_peer_is_over(in->peer)); /* L3 */
     in->peer->frames_in++;
     in->peer->bytes_in += frame->bytes;
     switch (frame->type) {

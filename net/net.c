@@ -22,11 +22,9 @@ void net_hold(struct net *n)
 
 static void net_free(struct net *n)
 {
-    for (size_t i = 0; i < n->peer_count; i++) {
-        for (size_t c = 0; c < NET_CLASSES; c++)
-            net_lane_fini(&n->peers[i]->lanes[c]);
-        free(n->peers[i]);
-    }
+    px_assert(n->leaving_count == 0); /* L1: their handles were ours too */
+    for (size_t i = 0; i < n->peer_count; i++)
+        net_peer_free(n->peers[i]);
     free(n);
 }
 
@@ -74,6 +72,25 @@ int net_open(const struct net_options *options,
     return rc;
 }
 
+void net_set_cluster(struct net *n, uint64_t cluster)
+{
+    px_assert(!n->is_judging); /* L5 */
+    px_assert(cluster != 0);
+    if (cluster == n->options.cluster)
+        return;
+    px_assert(n->options.cluster == 0); /* nobody moves to another one */
+    n->options.cluster = cluster;
+    for (size_t i = 0; i < n->peer_count; i++) {
+        net_lane_redial(net_peer_lane(n->peers[i], NET_URGENT));
+        net_lane_redial(net_peer_lane(n->peers[i], NET_BULK));
+    }
+}
+
+void net_set_empty(struct net *n, bool is_empty)
+{
+    n->options.is_empty = is_empty;
+}
+
 uint16_t net_port(const struct net *n)
 {
     return n->port;
@@ -95,6 +112,7 @@ void net_get_counters(const struct net *n, struct net_counters *out)
 void net_close(struct net *n, void (*closed)(void *ctx), void *ctx)
 {
     px_assert(!n->is_closing);
+    px_assert(!n->is_judging); /* L5 */
     n->is_closing = true;
     n->closed = closed;
     n->closed_ctx = ctx;

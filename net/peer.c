@@ -1,5 +1,5 @@
-/* What is known of each peer, and which of its two lanes a message takes. In
- * the life of a write: the leader's entries leave here for each follower, on
+/* What is known of each peer, how it comes and goes, and which of its two lanes
+ * a message takes. In the life of a write: the leader's entries leave here for each follower, on
  * the bulk lane; a follower's "I hold them" comes back on an urgent one. */
 #include <errno.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/err.h"
+#include "base/note.h"
 #include "net/core.h"
 
 struct net_peer *net_peer_find(const struct net *n, raft_id id)
@@ -23,32 +24,92 @@ struct net_lane *net_peer_lane(struct net_peer *p, enum net_class class)
     return &p->lanes[class - 1];
 }
 
+bool net_has_peer(const struct net *n, raft_id id)
+{
+    return net_peer_find(n, id) != NULL;
+}
+
+/* ---- How long it lives: core.h, L1 to L3 ---- */
+
+bool net_peer_is_over(const struct net_peer *p)
+{
+    return p->is_leaving || p->net->is_closing;
+}
+
+void net_peer_hold(struct net_peer *p)
+{
+    px_assert(!net_peer_is_over(p)); /* nothing begins any more */
+    p->handles++;
+    net_hold(p->net);
+}
+
+void net_peer_release(struct net_peer *p)
+{
+    struct net *n = p->net;
+
+    px_assert(p->handles > 0);
+    p->handles--;
+    if (p->handles == 0 && p->is_leaving) {
+        px_assert(n->leaving_count > 0);
+        n->leaving_count--;
+        net_peer_free(p);
+    }
+    net_release(n);
+}
+
+void net_peer_free(struct net_peer *p)
+{
+    px_assert(p->handles == 0);     /* L1 */
+    px_assert(net_peer_is_over(p)); /* L1 */
+    for (size_t c = 0; c < NET_CLASSES; c++) {
+        px_assert(p->in[c] == NULL); /* L3 */
+        net_lane_fini(&p->lanes[c]);
+    }
+    free(p);
+}
+
+/* ---- Coming, moving, going ---- */
+
+/* NULL and "": not known yet, port 0. */
+static int parse_address(const char *address, struct net_addr *out)
+{
+    int rc;
+
+    *out = (struct net_addr){0};
+    if (address == NULL || address[0] == '\0')
+        return 0;
+    if (strlen(address) > PX_ADDRESS_BYTES_MAX)
+        return -EINVAL;
+    rc = net_addr_parse(address, out);
+    if (rc == 0 && out->host[0] == '\0')
+        rc = -EINVAL; /* "any" is nothing to dial */
+    return rc;
+}
+
 static int peer_new(struct net *n, raft_id id, const char *name,
                     const char *address, struct net_peer **peer_out)
 {
-    struct net_peer *p = calloc(1, sizeof *p);
-    int rc = -EINVAL;
+    struct net_addr addr;
+    struct net_peer *p;
+    int rc = parse_address(address, &addr);
 
+    if (rc < 0)
+        return rc;
+    if (strlen(name) >= sizeof p->name)
+        return -EINVAL;
+    p = calloc(1, sizeof *p);
     if (p == NULL)
         return -ENOMEM;
     p->net = n;
     p->id = id;
-    if (strlen(name) >= sizeof p->name || strlen(address) >= sizeof p->address)
-        goto fail;
-    (void)strcpy(p->name, name);       /* just measured */
-    (void)strcpy(p->address, address); /* just measured */
-    rc = net_addr_parse(address, &p->addr);
-    if (rc == 0 && p->addr.host[0] == '\0')
-        rc = -EINVAL; /* "any" is nothing to dial */
-    if (rc < 0)
-        goto fail;
+    p->addr = addr;
+    (void)strcpy(p->name, name); /* just measured */
+    if (addr.port != 0)
+        (void)strcpy(p->address, address); /* was measured */
     net_lane_init(net_peer_lane(p, NET_URGENT), p, NET_URGENT);
     net_lane_init(net_peer_lane(p, NET_BULK), p, NET_BULK);
     *peer_out = p;
     return 0;
-fail:
-    free(p);
-    return rc;
 }
 
 int net_add_peer(struct net *n, raft_id id, const char *name,
@@ -58,11 +119,12 @@ int net_add_peer(struct net *n, raft_id id, const char *name,
     int rc;
 
     px_assert(!n->is_closing);
+    px_assert(!n->is_judging); /* L5 */
     if (id == 0 || id == n->options.id)
         return -EINVAL;
     if (net_peer_find(n, id) != NULL)
         return -EEXIST;
-    if (n->peer_count == NET_PEERS_MAX)
+    if (n->peer_count == NET_PEERS_MAX || n->leaving_count >= NET_PEERS_MAX)
         return -ENOSPC;
     rc = peer_new(n, id, name, address, &p);
     if (rc < 0)
@@ -72,6 +134,54 @@ int net_add_peer(struct net *n, raft_id id, const char *name,
     net_lane_start(net_peer_lane(p, NET_URGENT));
     return 0;
 }
+
+int net_set_address(struct net *n, raft_id id, const char *address)
+{
+    struct net_peer *p = net_peer_find(n, id);
+    struct net_addr addr;
+    int rc = parse_address(address, &addr);
+
+    px_assert(!n->is_closing);
+    px_assert(!n->is_judging); /* L5 */
+    if (p == NULL)
+        return -ENOENT;
+    if (rc < 0 || addr.port == 0)
+        return -EINVAL;
+    if (strcmp(p->address, address) == 0)
+        return 0;
+    px_note(PX_NOTE_INFO, "net: address of peer=%s from=%s to=%s", p->name,
+            p->address[0] != '\0' ? p->address : "nowhere", address);
+    (void)strcpy(p->address, address); /* was measured */
+    p->addr = addr;
+    net_lane_redial(net_peer_lane(p, NET_BULK));
+    net_lane_redial(net_peer_lane(p, NET_URGENT));
+    return 0;
+}
+
+void net_remove_peer(struct net *n, raft_id id)
+{
+    struct net_peer *p = NULL;
+    size_t i = 0;
+
+    px_assert(!n->is_closing);
+    px_assert(!n->is_judging); /* L5 */
+    while (i < n->peer_count && n->peers[i]->id != id)
+        i++;
+    if (i == n->peer_count)
+        return;
+    p = n->peers[i];
+    n->peer_count--;
+    memmove(&n->peers[i], &n->peers[i + 1],
+            (n->peer_count - i) * sizeof n->peers[0]);
+    p->is_leaving = true;
+    n->leaving_count++;
+    net_listen_drop(p);
+    net_lane_close(net_peer_lane(p, NET_BULK));
+    net_lane_close(net_peer_lane(p, NET_URGENT));
+    px_assert(p->handles >= NET_CLASSES); /* L2: the timers' */
+}
+
+/* ---- Sending ---- */
 
 /* Small appends go by bulk too: they must not overtake large ones. */
 static enum net_class class_of(enum raft_msg_type type)
@@ -135,6 +245,8 @@ int net_send_snapshot(struct net *n, raft_id to, const struct net_snapshot *s)
 
     return rc < 0 ? rc : submit(l, net_encode_snapshot(s));
 }
+
+/* ---- Showing ---- */
 
 static bool is_up(const struct net_peer *p)
 {

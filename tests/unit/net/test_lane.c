@@ -56,6 +56,128 @@ static void the_hello_says_who_dials_whom(void **state)
     world_close(&w);
 }
 
+static bool is_idle(const struct node *node, raft_id id)
+{
+    struct net_peer *p = net_peer_find(node->net, id);
+
+    return net_peer_lane(p, NET_URGENT)->state == NET_LANE_IDLE &&
+           net_peer_lane(p, NET_BULK)->state == NET_LANE_IDLE;
+}
+
+static void a_peer_without_an_address_is_not_dialled(void **state)
+{
+    const int listener = raw_listen(8);
+    char address[64];
+    struct lanes l;
+    struct world w;
+    struct node a;
+
+    (void)state;
+    (void)snprintf(address, sizeof address, "127.0.0.1:%u",
+                   (unsigned)raw_port(listener));
+    world_open(&w);
+    node_open(&a, &w, 1);
+    assert_int_equal(net_add_peer(a.net, 2, "b", ""), 0);
+    assert_string_equal(node_peer(&a, 2).address, "");
+    (void)uv_run(&w.loop, UV_RUN_ONCE);
+    assert_true(is_idle(&a, 2));
+    assert_int_equal(node_peer(&a, 2).dials, 0);
+    assert_int_equal(net_set_address(a.net, 2, address), 0);
+    lanes_accept(&l, &w, listener, 2);
+    node_await_connected(&a, 2);
+    lanes_close(&l);
+    node_close(&a);
+    raw_close_listener(listener);
+    world_close(&w);
+}
+
+static void nobody_is_dialled_before_the_cluster_is_known(void **state)
+{
+    const int listener = raw_listen(8);
+    struct net_options options;
+    struct lanes l;
+    struct world w;
+    struct node a;
+
+    (void)state;
+    world_open(&w);
+    options = node_options(&w, 1);
+    options.cluster = 0;
+    node_open_with(&a, &w, &options);
+    node_add(&a, 2, raw_port(listener));
+    assert_int_equal(net_add_peer(a.net, 3, "c", NULL), 0);
+    (void)uv_run(&w.loop, UV_RUN_ONCE);
+    assert_true(is_idle(&a, 2));
+    net_set_cluster(a.net, CLUSTER);
+    lanes_accept(&l, &w, listener, 2);
+    assert_true(l.bulk.hello.cluster == CLUSTER);
+    node_await_connected(&a, 2);
+    assert_true(is_idle(&a, 3));
+    net_set_cluster(a.net, CLUSTER); /* no news: no matter */
+    assert_true(node_peer(&a, 2).is_connected);
+    lanes_close(&l);
+    node_close(&a);
+    raw_close_listener(listener);
+    world_close(&w);
+}
+
+struct hellos {
+    const struct node *node;
+    size_t count;
+};
+
+static bool has_hellos(void *ctx)
+{
+    const struct hellos *h = ctx;
+
+    return h->node->hello_count >= h->count;
+}
+
+/* Answers a hello of node @a, and waits until that was noticed. */
+static void answer_hello(struct node *a, int listener, bool was_empty,
+                         bool is_empty)
+{
+    const struct net_hello_ok ok = {
+        .version = NET_PROTOCOL_VERSION, .from = 2, .is_empty = is_empty};
+    struct hellos h = {a, a->hello_count + 1};
+    struct raw raw;
+
+    raw_accept(&raw, a->world, listener);
+    raw_await_type(&raw, NET_FRAME_HELLO, 1);
+    assert_int_equal(raw.hello.is_empty, was_empty);
+    raw_write_frame(&raw, net_encode_hello_ok(&ok));
+    world_run_until(a->world, has_hellos, &h);
+    assert_int_equal(a->hello_last_is_empty, is_empty);
+    raw_close(&raw);
+}
+
+static void hellos_say_whether_the_logs_are_empty(void **state)
+{
+    const int listener = raw_listen(8);
+    struct net_options options;
+    struct world w;
+    struct node a;
+
+    (void)state;
+    world_open(&w);
+    options = node_options(&w, 1);
+    options.is_empty = true;
+    options.redial_min = 24 * 3600 * PX_NS_PER_S;
+    options.redial_max = 24 * 3600 * PX_NS_PER_S;
+    node_open_with(&a, &w, &options);
+    node_add(&a, 2, raw_port(listener));
+    answer_hello(&a, listener, true, false);
+    answer_hello(&a, listener, true, true);
+    net_set_empty(a.net, false);
+    net_remove_peer(a.net, 2);
+    node_add(&a, 2, raw_port(listener));
+    answer_hello(&a, listener, false, false);
+    answer_hello(&a, listener, false, true);
+    node_close(&a);
+    raw_close_listener(listener);
+    world_close(&w);
+}
+
 static void a_peer_that_restarts_is_dialled_again(void **state)
 {
     struct net_options options;
@@ -172,7 +294,7 @@ static void a_connection_that_is_not_made_is_not_awaited(void **state)
 }
 
 static void refused_lanes_dial_again(struct net_frame *(*answer)(void),
-                                     uint64_t frames_bad)
+                                     uint64_t frames_bad, size_t refusals)
 {
     const int listener = raw_listen(64);
     struct world w;
@@ -191,7 +313,10 @@ static void refused_lanes_dial_again(struct net_frame *(*answer)(void),
         raw_close(&raw);
     }
     assert_int_equal(a.up_count, 0);
+    assert_int_equal(a.hello_count, 0);
     assert_true(node_counters(&a).frames_bad >= frames_bad);
+    assert_int_equal(a.refused_count, refusals);
+    assert_int_equal(a.refused_last, refusals > 0 ? NET_REFUSED_CLUSTER : 0);
     node_close(&a);
     raw_close_listener(listener);
     world_close(&w);
@@ -227,25 +352,25 @@ static struct net_frame *answer_with_a_message(void)
 static void whoever_refuses_is_dialled_again(void **state)
 {
     (void)state;
-    refused_lanes_dial_again(answer_refused, 0);
+    refused_lanes_dial_again(answer_refused, 0, 6);
 }
 
 static void whoever_is_another_node_is_not_sent_to(void **state)
 {
     (void)state;
-    refused_lanes_dial_again(answer_as_another_node, 0);
+    refused_lanes_dial_again(answer_as_another_node, 0, 0);
 }
 
 static void whoever_speaks_another_version_is_not_sent_to(void **state)
 {
     (void)state;
-    refused_lanes_dial_again(answer_in_another_version, 0);
+    refused_lanes_dial_again(answer_in_another_version, 0, 0);
 }
 
 static void an_answer_that_is_none_is_a_bad_frame(void **state)
 {
     (void)state;
-    refused_lanes_dial_again(answer_with_a_message, 6);
+    refused_lanes_dial_again(answer_with_a_message, 6, 0);
 }
 
 /* "localhost" is ::1 first, 127.0.0.1 next, on most machines; only the second
@@ -410,6 +535,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_hello_says_who_dials_whom),
+        cmocka_unit_test(a_peer_without_an_address_is_not_dialled),
+        cmocka_unit_test(nobody_is_dialled_before_the_cluster_is_known),
+        cmocka_unit_test(hellos_say_whether_the_logs_are_empty),
         cmocka_unit_test(a_peer_that_restarts_is_dialled_again),
         cmocka_unit_test(a_hello_from_the_peer_ends_the_wait),
         cmocka_unit_test(an_answer_that_does_not_come_is_not_awaited),

@@ -131,6 +131,114 @@ static void another_election_timeout_is_refused(void **state)
     is_refused(hello, NET_REFUSED_ELECTION);
 }
 
+static void greet(struct raw *raw, struct world *w, const struct node *a,
+                  const struct net_hello *hello)
+{
+    raw_connect(raw, w, net_port(a->net));
+    raw_write_frame(raw, net_encode_hello(hello));
+}
+
+static void before_the_cluster_is_known_all_are_refused(void **state)
+{
+    const struct net_hello hello = good_hello();
+    struct net_options options;
+    struct world w;
+    struct node a;
+    struct raw raw;
+
+    (void)state;
+    world_open(&w);
+    options = node_options(&w, 1);
+    options.cluster = 0;
+    node_open_with(&a, &w, &options);
+    assert_int_equal(net_add_peer(a.net, 2, "two", NULL), 0);
+    greet(&raw, &w, &a, &hello);
+    raw_await_end(&raw);
+    assert_int_equal(raw.refusal, NET_REFUSED_NOT_YET);
+    assert_int_equal(a.judged_count, 0);
+    raw_close(&raw);
+    net_set_cluster(a.net, CLUSTER);
+    greet(&raw, &w, &a, &hello);
+    raw_await_type(&raw, NET_FRAME_HELLO_OK, 1);
+    raw_close(&raw);
+    listener_close(&w, &a);
+}
+
+/* Of nodes of the cluster, known or not: a removed one is no peer any more, and
+ * has to hear why. */
+static void the_handler_judges_who_means_us(void **state)
+{
+    const raft_id ids[] = {2, 99};
+    struct world w;
+    struct node a;
+
+    (void)state;
+    listener_open(&w, &a);
+    a.verdict = NET_REFUSED_REMOVED;
+    for (size_t i = 0; i < 2; i++) {
+        struct net_hello hello = good_hello();
+        struct raw raw;
+
+        hello.from = ids[i];
+        hello.is_empty = i == 0;
+        greet(&raw, &w, &a, &hello);
+        raw_await_end(&raw);
+        assert_int_equal(raw.refusal, NET_REFUSED_REMOVED);
+        assert_int_equal(a.judged_count, i + 1);
+        assert_int_equal(a.judged_last.id, ids[i]);
+        assert_int_equal(a.judged_last.is_empty, i == 0);
+        assert_int_equal(node_counters(&a).hellos_refused, i + 1);
+        raw_close(&raw);
+    }
+    assert_int_equal(a.hello_count, 0);
+    listener_close(&w, &a);
+}
+
+static void the_handler_does_not_judge_strangers(void **state)
+{
+    struct net_hello hellos[3] = {good_hello(), good_hello(), good_hello()};
+    struct world w;
+    struct node a;
+
+    (void)state;
+    hellos[0].version++;
+    hellos[1].cluster++;
+    hellos[2].to = 3;
+    listener_open(&w, &a);
+    for (size_t i = 0; i < 3; i++) {
+        struct raw raw;
+
+        greet(&raw, &w, &a, &hellos[i]);
+        raw_await_end(&raw);
+        raw_close(&raw);
+    }
+    assert_int_equal(a.judged_count, 0);
+    listener_close(&w, &a);
+}
+
+static void both_sides_say_whether_their_logs_are_empty(void **state)
+{
+    struct world w;
+    struct node a;
+
+    (void)state;
+    listener_open(&w, &a);
+    for (size_t i = 0; i < 2; i++) {
+        struct net_hello hello = good_hello();
+        struct raw raw;
+
+        hello.is_empty = i == 0;
+        net_set_empty(a.net, i != 0);
+        greet(&raw, &w, &a, &hello);
+        raw_await_type(&raw, NET_FRAME_HELLO_OK, 1);
+        assert_int_equal(raw.ok.is_empty, i != 0);
+        assert_int_equal(a.hello_count, i + 1);
+        assert_int_equal(a.hello_last_is_empty, i == 0);
+        raw_close(&raw);
+    }
+    listener_close(&w, &a);
+}
+
 /* ---- Bad frames ---- */
 
 struct bad {
@@ -415,6 +523,10 @@ int main(void)
         cmocka_unit_test(who_believes_to_reach_another_node_is_refused),
         cmocka_unit_test(an_unknown_node_is_refused),
         cmocka_unit_test(another_election_timeout_is_refused),
+        cmocka_unit_test(before_the_cluster_is_known_all_are_refused),
+        cmocka_unit_test(the_handler_judges_who_means_us),
+        cmocka_unit_test(the_handler_does_not_judge_strangers),
+        cmocka_unit_test(both_sides_say_whether_their_logs_are_empty),
         cmocka_unit_test(garbage_closes_the_connection),
         cmocka_unit_test(a_message_before_the_hello_closes_the_connection),
         cmocka_unit_test(a_stranger_cannot_ask_for_memory),

@@ -425,7 +425,8 @@ static void closing_from_within_the_handler(void **state)
 
     (void)state;
     pair_open(&w, &a, &b);
-    b.closes_on_message = true;
+    b.acts_on = SEEN_RAFT;
+    b.act = node_close_start;
     for (int i = 0; i < 10; i++)
         assert_int_equal(net_send_raft(a.net, &msg), 0);
     net_flush(a.net);

@@ -26,6 +26,34 @@ static void a_peer_that_cannot_be_one_is_refused(void **state)
     assert_int_equal(net_get_peers(a.net, NULL, 0), 0);
     assert_int_equal(net_add_peer(a.net, 2, "n", "127.0.0.1:1"), 0);
     assert_int_equal(net_add_peer(a.net, 2, "m", "127.0.0.1:2"), -EEXIST);
+    assert_int_equal(net_set_address(a.net, 2, NULL), -EINVAL);
+    assert_int_equal(net_set_address(a.net, 2, ""), -EINVAL);
+    assert_int_equal(net_set_address(a.net, 2, ":9000"), -EINVAL);
+    assert_int_equal(net_set_address(a.net, 2, "127.0.0.1"), -EINVAL);
+    assert_int_equal(net_set_address(a.net, 3, "127.0.0.1:1"), -ENOENT);
+    assert_string_equal(node_peer(&a, 2).address, "127.0.0.1:1");
+    node_close(&a);
+    world_close(&w);
+}
+
+static void an_address_longer_than_any_is_refused(void **state)
+{
+    char address[PX_ADDRESS_BYTES_MAX + 2];
+    struct world w;
+    struct node a;
+
+    (void)state;
+    memset(address, 'a', sizeof address);
+    (void)strcpy(address + PX_ADDRESS_BYTES_MAX - 1, ":1");
+    world_open(&w);
+    node_open(&a, &w, 1);
+    assert_int_equal(net_add_peer(a.net, 2, "n", address), -EINVAL);
+    assert_int_equal(net_add_peer(a.net, 2, "n", NULL), 0);
+    assert_int_equal(net_set_address(a.net, 2, address), -EINVAL);
+    assert_string_equal(node_peer(&a, 2).address, "");
+    /* The same, one shorter, is taken. */
+    assert_int_equal(net_set_address(a.net, 2, address + 1), 0);
+    assert_string_equal(node_peer(&a, 2).address, address + 1);
     node_close(&a);
     world_close(&w);
 }
@@ -41,6 +69,33 @@ static void there_are_at_most_so_many_peers(void **state)
     for (raft_id id = 2; id < 2 + NET_PEERS_MAX; id++)
         node_add(&a, id, 1);
     assert_int_equal(net_add_peer(a.net, 99, "n", "127.0.0.1:1"), -ENOSPC);
+    net_remove_peer(a.net, 2);
+    assert_int_equal(net_add_peer(a.net, 99, "n", "127.0.0.1:1"), 0);
+    assert_int_equal(net_add_peer(a.net, 2, "n", "127.0.0.1:1"), -ENOSPC);
+    node_close(&a);
+    world_close(&w);
+}
+
+static void who_is_removed_leaves_the_others_in_their_order(void **state)
+{
+    const raft_id left[] = {2, 4, 5};
+    struct net_peer_info info[NET_PEERS_MAX];
+    struct world w;
+    struct node a;
+
+    (void)state;
+    world_open(&w);
+    node_open(&a, &w, 1);
+    for (raft_id id = 2; id <= 5; id++)
+        node_add(&a, id, 1);
+    net_remove_peer(a.net, 3);
+    net_remove_peer(a.net, 9);
+    assert_int_equal(net_get_peers(a.net, info, NET_PEERS_MAX), 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(info[i].id, left[i]);
+        assert_true(net_has_peer(a.net, left[i]));
+    }
+    assert_false(net_has_peer(a.net, 3));
     node_close(&a);
     world_close(&w);
 }
@@ -126,7 +181,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_that_cannot_be_one_is_refused),
+        cmocka_unit_test(an_address_longer_than_any_is_refused),
         cmocka_unit_test(there_are_at_most_so_many_peers),
+        cmocka_unit_test(who_is_removed_leaves_the_others_in_their_order),
         cmocka_unit_test(what_cannot_be_sent_is_counted),
         cmocka_unit_test(each_message_takes_its_lane),
     };

@@ -62,9 +62,27 @@ static void keep(struct node *node, struct px_slice s)
         node->kept = px_slice_ref(s);
 }
 
-static void on_raft(void *ctx, const struct raft_msg *msg)
+/* Nobody hears of who was removed, nor after the close. */
+static struct node *told(void *ctx, raft_id peer)
 {
     struct node *node = ctx;
+
+    assert_non_null(node->net);
+    assert_true(net_has_peer(node->net, peer));
+    return node;
+}
+
+static void act_on(struct node *node, enum seen seen)
+{
+    if (node->acts_on != seen)
+        return;
+    node->acts_on = SEEN_NOTHING;
+    node->act(node);
+}
+
+static void on_raft(void *ctx, const struct raft_msg *msg)
+{
+    struct node *node = told(ctx, msg->from);
 
     node->raft_count++;
     node->raft_last = *msg;
@@ -73,13 +91,12 @@ static void on_raft(void *ctx, const struct raft_msg *msg)
             keep(node, msg->append.entries[i].data);
         node->raft_last.append.entries = NULL;
     }
-    if (node->closes_on_message)
-        node_close_start(node);
+    act_on(node, SEEN_RAFT);
 }
 
 static void on_forward(void *ctx, const struct net_forward *f)
 {
-    struct node *node = ctx;
+    struct node *node = told(ctx, f->from);
 
     node->forward_count++;
     node->forward_last = *f;
@@ -88,7 +105,7 @@ static void on_forward(void *ctx, const struct net_forward *f)
 
 static void on_forward_refused(void *ctx, const struct net_forward_refused *f)
 {
-    struct node *node = ctx;
+    struct node *node = told(ctx, f->from);
 
     node->forward_refused_count++;
     node->forward_refused_last = *f;
@@ -96,7 +113,7 @@ static void on_forward_refused(void *ctx, const struct net_forward_refused *f)
 
 static void on_snapshot(void *ctx, const struct net_snapshot *s)
 {
-    struct node *node = ctx;
+    struct node *node = told(ctx, s->from);
 
     node->snapshot_count++;
     node->snapshot_last = *s;
@@ -105,18 +122,47 @@ static void on_snapshot(void *ctx, const struct net_snapshot *s)
 
 static void on_peer_up(void *ctx, raft_id peer)
 {
-    struct node *node = ctx;
+    struct node *node = told(ctx, peer);
 
-    (void)peer;
     node->up_count++;
+    act_on(node, SEEN_UP);
 }
 
 static void on_peer_down(void *ctx, raft_id peer)
 {
+    struct node *node = told(ctx, peer);
+
+    node->down_count++;
+    act_on(node, SEEN_DOWN);
+}
+
+static enum net_refusal judge(void *ctx, const struct net_hello_info *hello)
+{
     struct node *node = ctx;
 
-    (void)peer;
-    node->down_count++;
+    assert_non_null(node->net);
+    node->judged_count++;
+    node->judged_last = *hello;
+    node->judged_last.name = NULL;
+    return node->verdict;
+}
+
+static void on_refused(void *ctx, raft_id peer, enum net_refusal reason)
+{
+    struct node *node = told(ctx, peer);
+
+    node->refused_count++;
+    node->refused_last = reason;
+    act_on(node, SEEN_REFUSED);
+}
+
+static void on_peer_hello(void *ctx, raft_id peer, bool is_empty)
+{
+    struct node *node = told(ctx, peer);
+
+    node->hello_count++;
+    node->hello_last_is_empty = is_empty;
+    act_on(node, SEEN_HELLO);
 }
 
 struct net_options node_options(struct world *w, raft_id id)
@@ -141,7 +187,10 @@ void node_open_with(struct node *node, struct world *w,
                                             on_forward_refused,
                                         .on_snapshot = on_snapshot,
                                         .on_peer_up = on_peer_up,
-                                        .on_peer_down = on_peer_down};
+                                        .on_peer_down = on_peer_down,
+                                        .judge = judge,
+                                        .on_refused = on_refused,
+                                        .on_peer_hello = on_peer_hello};
     char why[256];
 
     *node = (struct node){.world = w, .id = options->id};
@@ -328,6 +377,8 @@ static int on_raw_frame(void *ctx, const struct net_frame_in *frame)
     raw->body_bytes += frame->body.size;
     if (frame->type == NET_FRAME_HELLO)
         assert_int_equal(net_decode_hello(frame, &raw->hello), 0);
+    if (frame->type == NET_FRAME_HELLO_OK)
+        assert_int_equal(net_decode_hello_ok(frame, &raw->ok), 0);
     if (frame->type == NET_FRAME_HELLO_REFUSED)
         assert_int_equal(net_decode_hello_refused(frame, &raw->refusal), 0);
     if (frame->type == NET_FRAME_RAFT)

@@ -32,6 +32,16 @@ void world_run_until(struct world *w, bool (*is_done)(void *ctx), void *ctx);
 
 /* ---- A net, and what its handler saw ---- */
 
+/* What a handler may be told, and a test may act on from within. */
+enum seen {
+    SEEN_NOTHING,
+    SEEN_RAFT,
+    SEEN_UP,
+    SEEN_DOWN,
+    SEEN_HELLO,
+    SEEN_REFUSED,
+};
+
 struct node {
     struct world *world;
     raft_id id;
@@ -50,7 +60,16 @@ struct node {
     size_t up_count;
     size_t down_count;
     bool is_closed;
-    bool closes_on_message; /* calls net_close from within the handler */
+    size_t hello_count;
+    bool hello_last_is_empty;
+    size_t refused_count;
+    enum net_refusal refused_last;
+    size_t judged_count;
+    struct net_hello_info judged_last; /* without its name */
+    enum net_refusal verdict;          /* the answer to all */
+    /* Called once, from within the handler, when it is told of acts_on. */
+    enum seen acts_on;
+    void (*act)(struct node *node);
 };
 
 struct net_options node_options(struct world *w, raft_id id);
@@ -86,8 +105,9 @@ struct raw {
     struct net_reader reader;
     size_t frame_count;
     size_t counts[NET_FRAME_ADMIN_REPLY + 1]; /* by type */
-    struct net_hello hello;                /* the last one */
-    enum net_refusal refusal;              /* the last one */
+    struct net_hello hello;                   /* the last one */
+    struct net_hello_ok ok;                   /* the last one */
+    enum net_refusal refusal;                 /* the last one */
     struct raft_msg raft_last;
     uint64_t body_bytes;
     bool is_ended; /* the other side closed */
