@@ -3,8 +3,10 @@
  *
  * Elections take 5 to 10 s here, so that none is by chance, on a machine that
  * stalls. To measure, HAND_OVER_LOCAL=1 has the timing of one machine, and ends
- * as many leaders by kill -9 for comparison; it prints the slowest call of each
- * round. CLUSTER_ROUNDS: how many leaders stop, 3. */
+ * as many leaders by kill -9 for comparison; it prints what the slowest call of
+ * a round took. A round before or after which somebody else had more than
+ * NOISE_PERCENT of the processors, 5, is done again, whatever it took.
+ * CLUSTER_ROUNDS: how many leaders stop, 3. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "tests/bench/noise.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/load.h"
 #include "tests/lib/process.h"
@@ -25,6 +28,8 @@
 #define NODES 5
 #define WRITERS 16
 #define ROUNDS_MAX 200
+#define TRIES_PER_ROUND 3 /* on a machine that is never quiet */
+#define PROBE_NS (100 * PX_NS_PER_MS)
 #define NOTES_BYTES_MAX (1u << 20)
 
 /* How often @word stands in the notes of all nodes. */
@@ -72,6 +77,43 @@ static unsigned one_round(struct cluster *c, struct load *l, bool by_signal)
     return slowest;
 }
 
+/* What the slowest calls of rounds took. */
+struct measured {
+    unsigned ms[ROUNDS_MAX];
+    unsigned count;
+    unsigned noisy; /* rounds that were done again */
+    unsigned noisy_worst;
+};
+
+static bool is_noisy(void)
+{
+    return noise_probe(PROBE_NS) * 100 > env_number("NOISE_PERCENT", 5);
+}
+
+static void note_noisy(struct measured *m, unsigned ms)
+{
+    m->noisy++;
+    if (ms > m->noisy_worst)
+        m->noisy_worst = ms;
+}
+
+static void measure(struct cluster *c, struct load *l, bool by_signal,
+                    unsigned rounds, struct measured *m)
+{
+    bool is_local = env_number("HAND_OVER_LOCAL", 0) != 0;
+    unsigned noisy_max = is_local ? (TRIES_PER_ROUND - 1) * rounds : 0;
+
+    while (m->count < rounds) {
+        bool was_noisy = is_noisy();
+        unsigned ms = one_round(c, l, by_signal);
+
+        if ((is_noisy() || was_noisy) && m->noisy < noisy_max)
+            note_noisy(m, ms);
+        else
+            m->ms[m->count++] = ms;
+    }
+}
+
 static int by_size(const void *a, const void *b)
 {
     const unsigned *x = a;
@@ -80,12 +122,14 @@ static int by_size(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-static void print_rounds(const char *how, unsigned *ms, unsigned rounds)
+static void print_measured(const char *how, struct measured *m)
 {
-    qsort(ms, rounds, sizeof ms[0], by_size);
+    qsort(m->ms, m->count, sizeof m->ms[0], by_size);
     print_message("             %s: slowest call of a round: median %u ms, "
-                  "worst %u ms, of %u\n",
-                  how, ms[rounds / 2], ms[rounds - 1], rounds);
+                  "p90 %u ms, worst %u ms, of %u; %u more were noisy, their "
+                  "worst %u ms\n",
+                  how, m->ms[m->count / 2], m->ms[m->count * 9 / 10],
+                  m->ms[m->count - 1], m->count, m->noisy, m->noisy_worst);
 }
 
 static void set_slow_timing(void)
@@ -100,8 +144,8 @@ static void a_leader_that_stops_hands_over(void **state)
     bool is_local = env_number("HAND_OVER_LOCAL", 0) != 0;
     unsigned rounds = env_number("CLUSTER_ROUNDS", 3);
     struct load_options options = {.mount_count = NODES, .writers = WRITERS};
-    unsigned stopped[ROUNDS_MAX];
-    unsigned killed[ROUNDS_MAX];
+    struct measured stopped = {.count = 0};
+    struct measured killed = {.count = 0};
     struct cluster *c;
     struct load *l;
     unsigned elections;
@@ -111,25 +155,25 @@ static void a_leader_that_stops_hands_over(void **state)
     if (!is_local)
         set_slow_timing();
     c = cluster_start(&(struct cluster_options){
-        .nodes = NODES, .seconds_max = 120 + 30 * rounds});
+        .nodes = NODES, .seconds_max = 120 + 30 * TRIES_PER_ROUND * rounds});
     options.call_ms_max =
         cluster_request_timeout_ms(c) + env_number("CLUSTER_SLACK_MS", 1000);
     for (int i = 0; i < NODES; i++)
         options.mounts[i] = cluster_mount(c, i);
     l = load_start(&options);
     elections = count_notes(c, "raft: pre-candidate");
-    for (unsigned i = 0; i < rounds; i++)
-        stopped[i] = one_round(c, l, true);
-    assert_int_equal(count_notes(c, "node: hands over leadership"), rounds);
+    measure(c, l, true, rounds, &stopped);
+    assert_int_equal(count_notes(c, "node: hands over leadership"),
+                     stopped.count + stopped.noisy);
     /* Nobody had to find out by itself that the leader had gone. */
     if (!is_local)
         assert_int_equal(count_notes(c, "raft: pre-candidate"), elections);
-    for (unsigned i = 0; is_local && i < rounds; i++)
-        killed[i] = one_round(c, l, false);
-    load_stop(l);
-    print_rounds("SIGTERM", stopped, rounds);
     if (is_local)
-        print_rounds("kill -9", killed, rounds);
+        measure(c, l, false, rounds, &killed);
+    load_stop(l);
+    print_measured("SIGTERM", &stopped);
+    if (is_local)
+        print_measured("kill -9", &killed);
     for (int i = 0; i < NODES; i++) {
         int mount = cluster_open_mount(c, i);
 
