@@ -3,17 +3,23 @@
  *         ▲                                            │ kept as descriptors
  *         └────────────────────────────────────────────┘ setns, back
  *
- * ip(8) and nft(8) do the rest, in children that enter a host first. */
+ * ip(8) and nft(8) do the rest, in children that enter a host first. A TUN
+ * device belongs to the namespace in which it is opened, and goes when it is
+ * closed. */
 #include "tests/lib/netns.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,6 +29,8 @@
 
 #define TOOL_MS_MAX 10000
 #define COMMAND_BYTES 512
+#define TUN_PATH "/dev/net/tun"
+#define NETWORK UINT32_C(0x0a4d0000) /* 10.77.0.0 */
 
 /* The rules of a host; the set is what changes. */
 #define RULES                                                                  \
@@ -35,7 +43,8 @@ struct netns {
     int ours;
     int bridge;
     int hosts[NETNS_HOSTS_MAX];
-    struct netns_cuts cuts; /* as they are now */
+    int tuns[NETNS_HOSTS_MAX]; /* -1: on the bridge */
+    struct netns_cuts cuts;    /* as they are now */
 };
 
 int netns_hosts(const struct netns *n)
@@ -52,6 +61,18 @@ void netns_address(int host, char text[NETNS_ADDRESS_BYTES])
 {
     (void)snprintf(text, NETNS_ADDRESS_BYTES, "10.77.0.%u",
                    (unsigned)host % NETNS_HOSTS_MAX + 1);
+}
+
+int netns_host_of(uint32_t address)
+{
+    uint32_t number = ntohl(address) - NETWORK;
+
+    return number >= 1 && number <= NETNS_HOSTS_MAX ? (int)number - 1 : -1;
+}
+
+int netns_tun(const struct netns *n, int host)
+{
+    return n->tuns[host];
 }
 
 /* ---- Making them ---- */
@@ -107,20 +128,57 @@ static bool run_in(int net_fd, const char *command, char *why, size_t why_size)
 }
 
 /* Our end of the cable is in the bridge, the other one in the host. */
-static bool connect_host(const struct netns *n, int host, char *why,
-                         size_t why_size)
+static bool plug_into_bridge(const struct netns *n, int host, char *why,
+                             size_t why_size)
 {
-    char address[NETNS_ADDRESS_BYTES];
     char command[COMMAND_BYTES];
 
-    netns_address(host, address);
     (void)snprintf(command, sizeof command,
                    "ip link add port%d type veth peer name eth0 "
                    "netns /proc/%d/fd/%d && "
                    "ip link set port%d master br0 up",
                    host, (int)getpid(), n->hosts[host], host);
-    if (!run_in(n->bridge, command, why, why_size))
-        return false;
+    return run_in(n->bridge, command, why, why_size);
+}
+
+/* A new TUN device in the host, or -errno. */
+static int open_tun(const struct netns *n, int host)
+{
+    struct ifreq request = {.ifr_name = "eth0",
+                            .ifr_flags = IFF_TUN | IFF_NO_PI};
+    int rc = 0;
+    int fd;
+
+    if (setns(n->hosts[host], CLONE_NEWNET) < 0)
+        return -errno;
+    fd = open(TUN_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0)
+        rc = -errno;
+    if (setns(n->ours, CLONE_NEWNET) < 0)
+        abort(); /* a test that is in the wrong network does harm */
+    if (rc == 0)
+        return fd;
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
+static bool plug_into_tun(struct netns *n, int host, char *why, size_t why_size)
+{
+    n->tuns[host] = open_tun(n, host);
+    if (n->tuns[host] < 0)
+        (void)snprintf(why, why_size, "no TUN device by " TUN_PATH ": %s",
+                       strerror(-n->tuns[host]));
+    return n->tuns[host] >= 0;
+}
+
+static bool set_up_host(const struct netns *n, int host, char *why,
+                        size_t why_size)
+{
+    char address[NETNS_ADDRESS_BYTES];
+    char command[COMMAND_BYTES];
+
+    netns_address(host, address);
     (void)snprintf(command, sizeof command,
                    "ip link set lo up && ip addr add %s/24 dev eth0 && "
                    "ip link set eth0 up && nft '" RULES "'",
@@ -128,7 +186,8 @@ static bool connect_host(const struct netns *n, int host, char *why,
     return run_in(n->hosts[host], command, why, why_size);
 }
 
-struct netns *netns_new(int hosts, char *why, size_t why_size)
+/* Hosts without a cable. */
+static struct netns *new_unplugged(int hosts, char *why, size_t why_size)
 {
     struct netns *n = calloc(1, sizeof *n);
     int rc;
@@ -138,18 +197,44 @@ struct netns *netns_new(int hosts, char *why, size_t why_size)
     n->count = hosts;
     n->ours = n->bridge = -1;
     for (int i = 0; i < hosts; i++)
-        n->hosts[i] = -1;
+        n->hosts[i] = n->tuns[i] = -1;
     rc = make_all(n);
-    if (rc < 0) {
-        (void)snprintf(why, why_size, "no network namespaces: %s",
-                       strerror(-rc));
-        goto fail;
-    }
+    if (rc == 0)
+        return n;
+    (void)snprintf(why, why_size, "no network namespaces: %s", strerror(-rc));
+    netns_free(n);
+    return NULL;
+}
+
+struct netns *netns_new(int hosts, char *why, size_t why_size)
+{
+    struct netns *n = new_unplugged(hosts, why, why_size);
+
+    if (n == NULL)
+        return NULL;
     if (!run_in(n->bridge, "ip link add br0 type bridge && ip link set br0 up",
                 why, why_size))
         goto fail;
     for (int i = 0; i < hosts; i++) {
-        if (!connect_host(n, i, why, why_size))
+        if (!plug_into_bridge(n, i, why, why_size) ||
+            !set_up_host(n, i, why, why_size))
+            goto fail;
+    }
+    return n;
+fail:
+    netns_free(n);
+    return NULL;
+}
+
+struct netns *netns_new_apart(int hosts, char *why, size_t why_size)
+{
+    struct netns *n = new_unplugged(hosts, why, why_size);
+
+    if (n == NULL)
+        return NULL;
+    for (int i = 0; i < hosts; i++) {
+        if (!plug_into_tun(n, i, why, why_size) ||
+            !set_up_host(n, i, why, why_size))
             goto fail;
     }
     return n;
@@ -168,6 +253,8 @@ void netns_free(struct netns *n)
 {
     if (n == NULL)
         return;
+    for (int i = 0; i < n->count; i++)
+        close_if_open(n->tuns[i]);
     for (int i = 0; i < n->count; i++)
         close_if_open(n->hosts[i]);
     close_if_open(n->bridge);

@@ -8,6 +8,9 @@
  *
  *   netns_new ─▶ process_start with netns_fd ... netns_cut ... ─▶ netns_free
  *
+ * Without a bridge, each host's eth0 is a TUN device, and what it sends waits
+ * for us to carry it: relay.h does, and takes as long as a wide network.
+ *
  * Only the network is another one: a process in a host sees our files, and we
  * see its mounts. The namespaces have no names: they live as long as somebody
  * holds them, this process or one that was started in them. So none is left,
@@ -29,6 +32,8 @@ struct netns;
 
 /* NULL: they can't be had, and @why says why. */
 struct netns *netns_new(int hosts, char *why, size_t why_size);
+/* The same without a bridge. Needs /dev/net/tun, too. */
+struct netns *netns_new_apart(int hosts, char *why, size_t why_size);
 /* NULL is accepted. */
 void netns_free(struct netns *n);
 
@@ -36,6 +41,11 @@ int netns_hosts(const struct netns *n);
 /* For setns(2), and struct process_options. */
 int netns_fd(const struct netns *n, int host);
 void netns_address(int host, char text[NETNS_ADDRESS_BYTES]);
+/* The host that has this IPv4 address, in network order; -1: none of ours. */
+int netns_host_of(uint32_t address);
+/* Of a host without a bridge: IP packets that it sends are read from here, one
+ * at a time, never waiting, and those it gets are written to it. */
+int netns_tun(const struct netns *n, int host);
 /* A socket(2) of ours that is in the host's network; fails the test without. */
 int netns_socket(const struct netns *n, int host, int type);
 
