@@ -147,12 +147,33 @@ struct environment {
     size_t count;
 };
 
+static size_t name_bytes(const char *setting)
+{
+    return (size_t)(strchr(setting, '=') - setting) + 1;
+}
+
+/* "NAME=value"; instead of an earlier one. */
+static void env_set(struct environment *e, const char *setting)
+{
+    size_t i = 0;
+
+    while (i < e->count &&
+           strncmp(e->text[i], setting, name_bytes(setting)) != 0)
+        i++;
+    assert_true(i < ENVIRONMENT_MAX);
+    assert_true(strlen(setting) < sizeof e->text[i]);
+    (void)snprintf(e->text[i], sizeof e->text[i], "%s", setting);
+    e->list[i] = e->text[i];
+    if (i == e->count)
+        e->list[++e->count] = NULL;
+}
+
 static void env_add(struct environment *e, const char *name, const char *value)
 {
-    assert_true(e->count < ENVIRONMENT_MAX);
-    (void)snprintf(e->text[e->count], sizeof e->text[0], "%s=%s", name, value);
-    e->list[e->count] = e->text[e->count];
-    e->list[++e->count] = NULL;
+    char setting[TEXT_MAX + 32];
+
+    (void)snprintf(setting, sizeof setting, "%s=%s", name, value);
+    env_set(e, setting);
 }
 
 static void env_inherit(struct environment *e, const char *name,
@@ -166,9 +187,10 @@ static void env_inherit(struct environment *e, const char *name,
         env_add(e, name, value);
 }
 
-static void env_fill(struct environment *e, const struct cluster *c,
-                     const struct node *n)
+static void env_fill(struct environment *e, const struct cluster *c, int i)
 {
+    const char *const *settings = c->options.settings[i];
+    const struct node *n = &c->nodes[i];
     char text[64];
 
     env_inherit(e, "PATH", NULL);
@@ -193,6 +215,8 @@ static void env_fill(struct environment *e, const struct cluster *c,
     (void)snprintf(text, sizeof text, "%u", c->options.snapshot_mib);
     if (c->options.snapshot_mib > 0)
         env_add(e, "SNAPSHOT_MIB", text);
+    for (; settings != NULL && *settings != NULL; settings++)
+        env_set(e, *settings);
 }
 
 static const char *server_path(void)
@@ -213,7 +237,7 @@ static void start_node(struct cluster *c, int i, const char *flag)
     int notes = open(n->notes, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
     assert_true(notes >= 0);
-    env_fill(&e, c, n);
+    env_fill(&e, c, i);
     n->pid = process_start(&(struct process_options){
         .argv = argv,
         .environment = e.list,
@@ -277,7 +301,7 @@ static void lay_out(struct cluster *c)
 /* For the teardown: a test that fails has no time to hand it over. */
 static struct cluster *live;
 
-struct cluster *cluster_start(const struct cluster_options *options)
+struct cluster *cluster_prepare(const struct cluster_options *options)
 {
     struct cluster *c = calloc(1, sizeof *c);
 
@@ -292,6 +316,13 @@ struct cluster *cluster_start(const struct cluster_options *options)
     c->guard = guard_start(c->options.seconds_max);
     assert_non_null(c->guard);
     lay_out(c);
+    return c;
+}
+
+struct cluster *cluster_start(const struct cluster_options *options)
+{
+    struct cluster *c = cluster_prepare(options);
+
     for (int i = 0; i < c->options.nodes; i++)
         start_node(c, i, NULL);
     cluster_wait_all_ready(c);
@@ -409,6 +440,12 @@ int cluster_teardown(void **state)
 int cluster_nodes(const struct cluster *c)
 {
     return c->options.nodes;
+}
+
+void cluster_address(const struct cluster *c, int i, char *text, size_t size)
+{
+    (void)snprintf(text, size, "%s:%u", c->nodes[i].address,
+                   c->nodes[i].grpc_port);
 }
 
 const char *cluster_dir(const struct cluster *c)
@@ -634,22 +671,28 @@ static struct hashed get_hashed(struct cluster *c, int i)
     return h;
 }
 
-/* Fails the test where two differ at the same index. */
+/* Of those that run. Fails the test where two differ at the same index. */
 static bool states_are_equal(struct cluster *c)
 {
-    struct hashed first = get_hashed(c, 0);
+    struct hashed first = {.index = -1};
+    int first_node = -1;
 
-    for (int i = 1; i < c->options.nodes; i++) {
-        struct hashed h = get_hashed(c, i);
+    for (int i = 0; i < c->options.nodes; i++) {
+        struct hashed h;
 
-        if (h.index < 0 || h.index != first.index)
+        if (c->nodes[i].pid == 0)
+            continue;
+        h = get_hashed(c, i);
+        if (h.index < 0 || (first_node >= 0 && h.index != first.index))
             return false;
-        if (strcmp(h.hash, first.hash) != 0)
+        if (first_node >= 0 && strcmp(h.hash, first.hash) != 0)
             fail_msg("the states of %s and %s differ at index %lld: %s, %s",
-                     c->nodes[0].name, c->nodes[i].name, (long long)h.index,
-                     first.hash, h.hash);
+                     c->nodes[first_node].name, c->nodes[i].name,
+                     (long long)h.index, first.hash, h.hash);
+        first = h;
+        first_node = i;
     }
-    return first.index >= 0;
+    return first_node >= 0;
 }
 
 void cluster_check_states(struct cluster *c)

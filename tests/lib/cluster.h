@@ -31,10 +31,15 @@ struct cluster_options {
     unsigned snapshot_mib;       /* 0: the server's own */
     unsigned seconds_max;        /* the whole test; 0: 300 */
     const struct netns *hosts;   /* node i runs in host i; NULL: all in ours */
+    /* Of node i: "NAME=value", up to a NULL, instead of what it would be told
+     * otherwise; NULL: none. Stays the caller's. */
+    const char *const *settings[CLUSTER_NODES_MAX];
 };
 
 /* Returns when every node has a leader and answers. */
 struct cluster *cluster_start(const struct cluster_options *options);
+/* The same with all nodes down: cluster_restart starts one for the first time.*/
+struct cluster *cluster_prepare(const struct cluster_options *options);
 /* A test's last step: SIGTERM to all; each must unmount and end with status 0.*/
 void cluster_stop(struct cluster *c);
 /* The teardown for cmocka_unit_test_teardown: ends and removes what is left of
@@ -42,6 +47,8 @@ void cluster_stop(struct cluster *c);
 int cluster_teardown(void **state);
 
 int cluster_nodes(const struct cluster *c);
+/* Where its peers reach node @i: host:port. */
+void cluster_address(const struct cluster *c, int i, char *text, size_t size);
 /* A folder for the test's own files; removed with the cluster. */
 const char *cluster_dir(const struct cluster *c);
 const char *cluster_mount(const struct cluster *c, int i);
@@ -92,7 +99,7 @@ void cluster_wait_ready(struct cluster *c, int i);
 void cluster_wait_all_ready(struct cluster *c);
 /* The node that leads, of those that run, once there is one. */
 int cluster_leader(struct cluster *c);
-/* Waits until all have applied the same, and fails the test unless the hashes
+/* Waits until all that run have applied the same, and fails the test unless the hashes
  * of their states are equal then. */
 void cluster_check_states(struct cluster *c);
 
