@@ -24,7 +24,6 @@
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 #define CLOCK_DRIFT_PPM 10000u
 #define SEGMENTS_PER_SNAPSHOT 4u
-#define LEAVE_ELECTIONS 2u
 #define SEGMENT_BYTES_MIN ((uint64_t)PX_BATCH_BYTES_MAX + PX_MIB)
 #define SEGMENT_BYTES_MAX (64u * PX_MIB)
 
@@ -64,15 +63,6 @@ static void arm_timer(struct node *n)
     (void)uv_timer_start(&n->timer, on_timer, ms, 0); /* the handle is open */
 }
 
-/* Another one leads, or nobody has taken over in time. */
-static void leave_if_due(struct node *n, const struct raft_status *status)
-{
-    bool is_over = status->role != RAFT_LEADER && status->leader != 0;
-
-    if (n->leave_by != PX_NS_NEVER && (is_over || node_now() >= n->leave_by))
-        uv_stop(&n->loop);
-}
-
 static void turn(struct node *n)
 {
     struct raft_status status;
@@ -85,7 +75,7 @@ static void turn(struct node *n)
         node_fail(n, "the state is damaged", -PX_ECORRUPT);
     replica_get_status(n->replica, &status);
     node_note_changes(n, &status);
-    leave_if_due(n, &status);
+    leave_turn(n, &status);
     arm_timer(n);
 }
 
@@ -107,21 +97,10 @@ static void on_check(uv_check_t *check)
     turn(check->data);
 }
 
-/* A leader hands over first (3.10), so that writers elsewhere need not wait for
- * an election. A second signal doesn't wait for that. */
 static void on_signal(uv_signal_t *signal, int number)
 {
-    struct node *n = signal->data;
-
     px_note(PX_NOTE_INFO, "node: stops: signal=%d", number);
-    if (n->leave_by == PX_NS_NEVER && replica_hand_over(n->replica) == 0) {
-        px_note(PX_NOTE_INFO, "node: hands over leadership");
-        n->leave_by = node_now() + LEAVE_ELECTIONS * n->config.election_ticks *
-                                       n->config.tick;
-        turn(n);
-        return;
-    }
-    uv_stop(&n->loop);
+    leave_begin(signal->data);
 }
 
 static void on_sigusr1(uv_signal_t *signal, int number)
@@ -390,7 +369,7 @@ static int open_handles(struct node *n)
 
     n->timer.data = n;
     n->timer_at = PX_NS_NEVER;
-    n->leave_by = PX_NS_NEVER;
+    leave_init(n);
     if (rc == 0)
         rc = uv_prepare_init(&n->loop, &n->prepare);
     n->prepare.data = n;
@@ -570,6 +549,9 @@ void node_close(struct node *n)
     }
     if (n->replica != NULL)
         replica_stop(n->replica);
+    if (n->fs != NULL && n->exit_status == 0)
+        /* What came last is told that it had no effect, if it can be. */
+        (void)fs_receive(n->fs, FS_REQUESTS_PER_TURN);
     if (n->has_fs_poll)
         uv_close((uv_handle_t *)&n->fs_poll, NULL);
     fs_close(n->fs);

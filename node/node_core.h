@@ -49,8 +49,9 @@ struct node {
     uv_check_t check;
     uv_timer_t timer;
     px_ns timer_at; /* what the timer is set to; PX_NS_NEVER: stopped */
-    px_ns leave_by; /* hands over leadership, and stops then at the latest;
-                       PX_NS_NEVER: it doesn't */
+    px_ns leave_by; /* it leaves, and ends then at the latest; PX_NS_NEVER: it
+                       doesn't */
+    bool is_handing_over; /* it leaves, and leads, or nobody does yet */
     uv_signal_t sigint;
     uv_signal_t sigterm;
     uv_signal_t sigusr1; /* a snapshot is wanted */
@@ -106,6 +107,12 @@ struct http_handler port_for_http(struct node *n);
 
 /* Notes a change of role or leader since it was last called. */
 void node_note_changes(struct node *n, const struct raft_status *now);
+
+/* leave.c: from the signal to the end of the loop. */
+void leave_init(struct node *n);
+/* Once more: at once. */
+void leave_begin(struct node *n);
+void leave_turn(struct node *n, const struct raft_status *status);
 
 /* status.c. malloc-ed text that ends with a newline, NULL without memory. */
 char *status_json(const struct node *n);

@@ -485,6 +485,14 @@ void replica_get_counters(const struct replica *r, struct replica_counters *out)
     *out = r->counters;
 }
 
+bool replica_has_requests(const struct replica *r)
+{
+    const struct commands *cs = &r->commands;
+
+    return cs->floor < cs->next_sequence || !px_list_empty(&cs->queue) ||
+           !px_list_empty(&r->reads.list);
+}
+
 bool replica_is_ready(const struct replica *r)
 {
     if (r->commands.session == 0 || r->status.is_installing ||

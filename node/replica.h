@@ -277,6 +277,9 @@ void replica_get_counters(const struct replica *r,
 bool replica_get_config(const struct replica *r, struct raft_config *out);
 /* Nothing is in the log, durably, nor was there ever: a disk as good as new. */
 bool replica_is_log_empty(const struct replica *r);
+/* Does a request wait for an answer of the cluster's? One that waits for room
+ * does not. */
+bool replica_has_requests(const struct replica *r);
 /* Has a leader, a session, a state of its own, and so serves. */
 bool replica_is_ready(const struct replica *r);
 /* Its state is wrong, and is about to be replaced: nothing of it is served. */

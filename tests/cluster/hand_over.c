@@ -163,6 +163,8 @@ static void a_leader_that_stops_hands_over(void **state)
     l = load_start(&options);
     elections = count_notes(c, "raft: pre-candidate");
     measure(c, l, true, rounds, &stopped);
+    /* What was under way on the mount of the node that stopped was answered. */
+    assert_int_equal(load_timeouts(l), 0);
     assert_int_equal(count_notes(c, "node: hands over leadership"),
                      stopped.count + stopped.noisy);
     /* Nobody had to find out by itself that the leader had gone. */

@@ -121,8 +121,10 @@ enum load_outcome load_outcome_of(struct load_hold *h, const char *call,
 
     if (error == EAGAIN || error == EINTR)
         return LOAD_REFUSED;
-    if (error == ETIMEDOUT)
+    if (error == ETIMEDOUT) {
+        (void)atomic_fetch_add(&h->load->timeouts, 1);
         return LOAD_UNKNOWN;
+    }
     if (!was_up && (error == ENOTCONN || error == ECONNABORTED || error == EIO))
         return LOAD_UNKNOWN;
     report_failure(&h->load->report, "%s on mount %d, which was %s: %s", call,
@@ -177,6 +179,11 @@ void load_up(struct load *l, int mount)
 uint64_t load_acked(const struct load *l)
 {
     return atomic_load(&l->outcomes[LOAD_ACKED]);
+}
+
+uint64_t load_timeouts(const struct load *l)
+{
+    return atomic_load(&l->timeouts);
 }
 
 void load_wait_writes(const struct load *l, uint64_t count)

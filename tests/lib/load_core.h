@@ -51,6 +51,7 @@ struct load {
     struct report report;
     _Atomic uint32_t epochs[LOAD_MOUNTS_MAX]; /* odd: down */
     _Atomic uint64_t outcomes[LOAD_UNKNOWN + 1];
+    _Atomic uint64_t timeouts;
     _Atomic uint64_t reads;
     _Atomic uint64_t reads_failed;
     _Atomic uint32_t slowest_ms;

@@ -96,6 +96,34 @@ static void a_read_waits_until_its_index_is_applied_here(void **state)
     world_close(w);
 }
 
+/* So that a node which is to end can wait for them. */
+static void a_replica_knows_whether_requests_wait(void **state)
+{
+    struct world *w = world_open(3, 18);
+    struct world_request q;
+    struct world_request read;
+    size_t follower;
+    struct replica *r;
+
+    (void)state;
+    assert_true(world_ready(w));
+    follower = (world_leader(w) + 1) % 3;
+    r = w->nodes[follower].replica;
+    assert_false(replica_has_requests(r));
+    w->nodes[follower].is_disk_stuck = true;
+    world_mkdir(w, follower, "a", &q);
+    assert_true(world_settle(w, 100 * PX_NS_PER_MS));
+    assert_true(replica_has_requests(r));
+    w->nodes[follower].is_disk_stuck = false;
+    assert_true(world_wait(w, &q));
+    assert_false(replica_has_requests(r));
+    world_read(w, follower, &read);
+    assert_true(replica_has_requests(r));
+    assert_true(world_wait(w, &read));
+    assert_false(replica_has_requests(r));
+    world_close(w);
+}
+
 /* Its peers hold what it lost; until it has it back, it only follows. */
 static void a_node_that_lost_entries_says_once_that_it_is_whole(void **state)
 {
@@ -551,6 +579,7 @@ int main(void)
         cmocka_unit_test(
             a_read_on_any_node_sees_what_was_acknowledged_on_another),
         cmocka_unit_test(a_read_waits_until_its_index_is_applied_here),
+        cmocka_unit_test(a_replica_knows_whether_requests_wait),
         cmocka_unit_test(a_node_that_lost_entries_says_once_that_it_is_whole),
         cmocka_unit_test(
             a_command_sent_again_after_its_leader_died_is_applied_once),

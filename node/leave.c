@@ -1,0 +1,48 @@
+/* A node's last steps, when it is told to stop:
+ *
+ *   leads ── nobody can take over ───────┐
+ *     │                                  ▼
+ *     └── another leads ──▶ takes no request more of its mount
+ *                                        │
+ *               those it has are answered▼        time is up, from anywhere
+ *                                the loop ends ◀───────────────────────────
+ *
+ * The mount serves as always until another leads: to those who use it, too, the
+ * change is one slow call. Who asks after that is told that nothing happened
+ * (node_close), or that the mount is gone. */
+#include "base/note.h"
+#include "node/node_core.h"
+
+/* For one to be elected in our place, should the hand-over fail. */
+#define LEAVE_ELECTIONS 2u
+
+void leave_init(struct node *n)
+{
+    n->leave_by = PX_NS_NEVER;
+}
+
+void leave_begin(struct node *n)
+{
+    if (n->leave_by != PX_NS_NEVER) { /* who asks twice doesn't wait */
+        uv_stop(&n->loop);
+        return;
+    }
+    n->leave_by = node_now() +
+                  LEAVE_ELECTIONS * n->config.election_ticks * n->config.tick;
+    n->is_handing_over = replica_hand_over(n->replica) == 0;
+    if (n->is_handing_over)
+        px_note(PX_NOTE_INFO, "node: hands over leadership");
+}
+
+void leave_turn(struct node *n, const struct raft_status *status)
+{
+    if (n->leave_by == PX_NS_NEVER)
+        return;
+    if (status->role != RAFT_LEADER && status->leader != 0)
+        n->is_handing_over = false;
+    if (!n->is_handing_over && n->has_fs_poll)
+        (void)uv_poll_stop(&n->fs_poll); /* always succeeds */
+    if ((!n->is_handing_over && !replica_has_requests(n->replica)) ||
+        node_now() >= n->leave_by)
+        uv_stop(&n->loop);
+}
