@@ -213,7 +213,7 @@ static void print_table(struct clients *c, int leader, unsigned percent)
     for (int what = 0; what < WHATS; what++)
         print_message(" `%s` p50 | p99 |", what_names[what]);
     print_message(
-        " rounds |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+        " rounds |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (int i = 0; i < NODES; i++) {
         print_message("| %s%s | %u |", region_names[i],
                       i == leader ? ", leads" : "",
