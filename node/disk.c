@@ -153,7 +153,9 @@ static void log_done(void *ctx, struct px_list *jobs)
     while (!px_list_empty(jobs)) {
         struct px_list *job = px_list_pop_front(jobs);
 
-        if (rc == 0 && job != &n->recovered_job)
+        if (rc == 0 && job == &n->recovered_job)
+            replica_on_recovered(n->replica);
+        else if (rc == 0)
             replica_on_durable(n->replica,
                                px_list_entry(job, struct replica_write, link));
         /* otherwise the replica frees it when it is closed */

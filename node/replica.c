@@ -240,6 +240,13 @@ void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc)
     free(job);
 }
 
+void replica_on_recovered(struct replica *r)
+{
+    struct raft_in in = {.type = RAFT_IN_RECOVERED};
+
+    (void)replica_step(r, &in); /* it has no error to report */
+}
+
 int replica_hand_over(struct replica *r)
 {
     struct raft_in in = {.type = RAFT_IN_TRANSFER};

@@ -135,7 +135,7 @@ struct replica_io {
     /* Entries up to @index won't be read again: the log's head may go. */
     void (*cut_log)(void *ctx, raft_index index);
     /* Raft was faulty, and holds again all that it ever acknowledged: the note
-     * that it is may go. */
+     * that it is may go. Ends in replica_on_recovered. */
     void (*recovered)(void *ctx);
     /* From now on the state is the one that was loaded last; views of the old
      * one have ended. Returns the loop's view of it. */
@@ -222,6 +222,9 @@ void replica_on_durable(struct replica *r, struct replica_write *w);
 void replica_on_applied(struct replica *r, struct replica_apply *job, int rc);
 /* @rc: a count, or -errno. */
 void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc);
+
+/* The note that raft was faulty is gone, durably. */
+void replica_on_recovered(struct replica *r);
 
 /* Takes @job. */
 void replica_on_snapshot(struct replica *r, struct replica_snapshot_job *job,

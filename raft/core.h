@@ -161,7 +161,8 @@ struct raft {
     bool is_passive;      /* it is not to lead, whatever its log holds */
     struct raft_reads reads;
     struct raft_fault fault;
-    uint64_t refused; /* messages that no sound member sends to us */
+    bool is_recovering; /* whole, but a restart would find it faulty again */
+    uint64_t refused;   /* messages that no sound member sends to us */
 
     /* Leader. */
     raft_index noop; /* its own first entry */

@@ -163,4 +163,5 @@ void raft_fault_settle(struct raft *r)
         return;
     *f = (struct raft_fault){0};
     r->draft.is_recovered = true;
+    r->is_recovering = true;
 }

@@ -56,7 +56,8 @@
  * that it is *faulty*, and says so to raft_new (is_faulty); term and vote must
  * not be lost. The leader then makes it whole again (fault.c), and
  * out.is_recovered says when: the note may go. Until then each start is with
- * is_faulty. A replica that is faulty serves reads and forwards like any
+ * is_faulty. RAFT_IN_RECOVERED tells raft that it has gone: nobody is told to
+ * count on this replica's vote before, because a restart would take it back. A replica that is faulty serves reads and forwards like any
  * follower, but neither votes nor campaigns: a sole voter stays so for ever.
  *
  * One that begins with an empty disk in a cluster that it did not see begin may
@@ -179,6 +180,7 @@ enum raft_in_type {
     RAFT_IN_PASSIVE,   /* the state here is not to be served, or is again: in
                               between the replica neither leads nor campaigns;
                               its log is sound, and it votes and acknowledges */
+    RAFT_IN_RECOVERED, /* out.is_recovered was said, and is durable now */
     RAFT_IN_SOUND, /* faulty, with an empty log: nothing was ever committed in
                       this cluster. Else it is ignored */
 };

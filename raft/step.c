@@ -360,6 +360,9 @@ static int on_input(struct raft *r, const struct raft_in *in)
     case RAFT_IN_PASSIVE:
         raft_on_passive(r, in->is_passive);
         return 0;
+    case RAFT_IN_RECOVERED:
+        r->is_recovering = false;
+        return 0;
     case RAFT_IN_SOUND:
         raft_on_sound(r);
         return 0;

@@ -134,7 +134,7 @@ struct raft_msg_heartbeat_reply {
     uint64_t round;
     raft_index last; /* of the follower's log: shows the leader that appends
                         arrive, though not acknowledged yet */
-    bool is_faulty;  /* it has no vote for now: fault.c */
+    bool is_faulty;  /* it has no vote, or a restart would take it: fault.c */
 };
 
 /* READ, READ_REPLY: a follower's batch of reads asks for an index. */

@@ -165,6 +165,7 @@ static int io_transfer(void *ctx, raft_id to, const struct net_snapshot *s)
 static void io_recovered(void *ctx)
 {
     ((struct world_node *)ctx)->is_faulty = false;
+    ((struct world_node *)ctx)->is_recovered = true;
 }
 
 static struct store_view *io_adopt(void *ctx)
@@ -537,6 +538,9 @@ static void turns(struct world *w)
     for (size_t i = 0; i < w->node_count; i++) {
         if (w->nodes[i].replica == NULL)
             continue;
+        if (w->nodes[i].is_recovered)
+            replica_on_recovered(w->nodes[i].replica);
+        w->nodes[i].is_recovered = false;
         replica_turn(w->nodes[i].replica);
         assert_true(w->nodes[i].failed != NULL ||
                     replica_deadline(w->nodes[i].replica) > w->now);

@@ -166,6 +166,8 @@ int cluster_step(struct cluster *c, struct node *n, struct raft_in in)
     take(c, n, &out);
     send_all(c, n);
     apply(c, n);
+    if (out.is_recovered)
+        (void)cluster_step(c, n, (struct raft_in){.type = RAFT_IN_RECOVERED});
     if (n->applied > applied) {
         in = (struct raft_in){.type = RAFT_IN_APPLIED, .applied = n->applied};
         (void)cluster_step(c, n, in); /* can't fail */

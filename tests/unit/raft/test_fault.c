@@ -223,6 +223,30 @@ static void it_is_whole_once_it_holds_all_durably(void **s)
     assert_true(rig_any(g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
 }
 
+static bool says_that_it_is_faulty(struct rig *g, uint64_t round)
+{
+    const struct raft_msg *reply;
+
+    rig_msg(g, rig_heartbeat(2, 5, POS(0, 0), 0, round));
+    reply = rig_any(g, 2, RAFT_MSG_HEARTBEAT_REPLY);
+    assert_non_null(reply);
+    return reply->heartbeat_reply.is_faulty;
+}
+
+/* Who was counted on as a voter would be none after a restart. */
+static void it_says_so_until_a_restart_finds_it_whole(void **s)
+{
+    struct rig *g = *s;
+
+    assert_true(says_that_it_is_faulty(g, 2));
+    answer(g, 4);
+    rig_msg(g, rig_append(2, 5, POS(2, 4), 0, NULL, 0));
+    assert_true(g->out.is_recovered);
+    assert_true(says_that_it_is_faulty(g, 3));
+    rig_recovered(g);
+    assert_false(says_that_it_is_faulty(g, 4));
+}
+
 /* A tail of its own says nothing: it may have been cut once. */
 static void a_long_tail_does_not_make_it_whole(void **s)
 {
@@ -484,6 +508,7 @@ int main(void)
         rig_unit(a_notice_of_commits_is_not_answered, faulty),
         rig_unit(each_start_asks_under_another_id, faulty),
         rig_unit(it_is_whole_once_it_holds_all_durably, faulty_asking),
+        rig_unit(it_says_so_until_a_restart_finds_it_whole, faulty_asking),
         rig_unit(a_long_tail_does_not_make_it_whole, faulty_asking),
         rig_unit(it_is_not_whole_before_its_term_is_durable, faulty_asking),
         rig_unit(an_answer_to_another_question_is_none, faulty_asking),
