@@ -16,8 +16,9 @@ void changes_look(struct replica *r)
 {
     struct raft_config_at at;
 
-    if (r->status.config == r->config_at)
+    if (r->status.config_changes == r->config_changes)
         return;
+    r->config_changes = r->status.config_changes;
     raft_get_config(r->raft, &at);
     r->config = at.config;
     r->config_at = at.index;

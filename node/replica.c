@@ -435,7 +435,7 @@ int replica_open(const struct replica_options *options,
     if (rc < 0)
         goto fail;
     raft_get_status(r->raft, &r->status);
-    r->config_at = UINT64_MAX; /* not looked at yet */
+    r->config_changes = UINT64_MAX; /* not looked at yet */
     changes_look(r);
     r->raft_deadline = raft.now; /* the first tick says when to come again */
     *replica_out = r;

@@ -197,8 +197,9 @@ struct replica {
     raft_id id;
     struct raft_config config; /* who the members are: in force at config_at */
     raft_index config_at;
-    bool is_config_told;    /* by io.on_config */
-    struct px_list changes; /* of replica_change_wait: see changes.c */
+    uint64_t config_changes; /* that raft had made when it was looked at */
+    bool is_config_told;     /* by io.on_config */
+    struct px_list changes;  /* of replica_change_wait: see changes.c */
     uint64_t incarnation;
     uint64_t start;
     px_ns election;

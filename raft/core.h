@@ -133,6 +133,7 @@ struct raft {
     /* Who the members are: as the newest configuration of the log says. */
     struct raft_configs configs;
     struct raft_config config;
+    uint64_t config_changes;
     bool is_voter;
     size_t voter_count;
 

@@ -117,6 +117,7 @@ static void change(struct raft *r)
     bool was_voter = r->is_voter;
 
     take(r);
+    r->config_changes++;
     if (r->is_voter && !was_voter)
         raft_election_restart(r);
     if (r->role == RAFT_LEADER) {

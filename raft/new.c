@@ -179,6 +179,7 @@ void raft_get_status(const struct raft *r, struct raft_status *status_out)
         .commit = r->commit,
         .applied = r->log.applied,
         .config = r->configs.list[r->configs.count - 1].index,
+        .config_changes = r->config_changes,
         .lease_end = raft_lease_end(r),
         .can_serve = raft_can_serve(r),
         .is_installing = r->installing != 0,

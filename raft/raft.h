@@ -295,9 +295,11 @@ struct raft_status {
     raft_index applied;
     raft_index config; /* where the configuration in force is from; committed
                           or not */
-    px_ns lease_end;   /* leader with a lease: when it ends, PX_NS_NEVER for a
+    uint64_t config_changes; /* so often it was another one than before: its
+                                place may be that of one that was cut */
+    px_ns lease_end; /* leader with a lease: when it ends, PX_NS_NEVER for a
                          sole voter; else 0 */
-    bool can_serve;    /* leader: has committed in its own term */
+    bool can_serve;  /* leader: has committed in its own term */
     bool is_installing;
     bool is_faulty;
     raft_index recovered_at; /* faulty: it is whole once it holds, durably, what

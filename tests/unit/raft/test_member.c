@@ -365,6 +365,25 @@ static void a_cut_takes_it_back(void **s)
     assert_int_equal(config_index(g), 1);
 }
 
+/* In one step, so that only the count tells. */
+static void one_that_takes_the_place_of_another_is_news(void **s)
+{
+    struct raft_entry e = config_entry(1, 1, 4);
+    struct raft_entry other = config_entry(2, 1, 5);
+    struct rig *g = *s;
+    uint64_t changes;
+
+    rig_msg(g, rig_append(2, 1, POS(0, 0), 0, &e, 1));
+    changes = rig_status(g).config_changes;
+    rig_msg(g, rig_append(3, 2, POS(0, 0), 0, &other, 1));
+    assert_int_equal(role_of(g, 5), RAFT_VOTER);
+    assert_int_equal(config_index(g), 1);
+    assert_true(rig_status(g).config_changes > changes);
+    changes = rig_status(g).config_changes;
+    rig_pass(g, RIG_H);
+    assert_int_equal(rig_status(g).config_changes, changes);
+}
+
 static void a_config_that_can_not_be_is_refused(void **s)
 {
     struct raft_entry e = config_entry(1, 1, 3); /* twice */
@@ -552,6 +571,7 @@ int main(void)
         rig_unit(only_a_leader_changes_members, rig_three),
         rig_unit(a_follower_takes_it_when_it_is_appended, rig_three),
         rig_unit(a_cut_takes_it_back, rig_three),
+        rig_unit(one_that_takes_the_place_of_another_is_news, rig_three),
         rig_unit(a_config_that_can_not_be_is_refused, rig_three),
         rig_unit(a_stranger_is_followed_and_voted_for, rig_three),
         rig_unit(who_knows_of_no_members_waits_to_be_told, nothing),
