@@ -104,6 +104,7 @@ static void put_heartbeat_reply(struct parts *p,
     p->heartbeat_reply.round = h->round;
     p->heartbeat_reply.last = h->last;
     p->heartbeat_reply.faulty = h->is_faulty;
+    p->heartbeat_reply.unfit = h->is_unfit;
     p->raft.heartbeat_reply = &p->heartbeat_reply;
     p->raft.what_case = NET__RAFT__WHAT_HEARTBEAT_REPLY;
 }
@@ -336,6 +337,7 @@ static void get_small(const Net__Raft *head, struct raft_msg *out)
         out->heartbeat_reply.round = head->heartbeat_reply->round;
         out->heartbeat_reply.last = head->heartbeat_reply->last;
         out->heartbeat_reply.is_faulty = head->heartbeat_reply->faulty;
+        out->heartbeat_reply.is_unfit = head->heartbeat_reply->unfit;
         break;
     case RAFT_MSG_READ:
         out->read.id = head->read->id;

@@ -80,6 +80,8 @@ static void check_leader(const struct raft *r)
     px_assert(r->reads.round <= r->round);
     px_assert((r->transfer.to == 0) == (r->transfer.until == PX_NS_NEVER));
     px_assert(
+        px_implies(r->transfer.to == 0, r->transfer.next_at == PX_NS_NEVER));
+    px_assert(
         px_implies(r->transfer.is_sent, raft_lease_end(r) == 0)); /* R16 */
     px_assert(r->lease_stamp <= r->round_stamp ||
               r->lease_stamp == PX_NS_NEVER);

@@ -93,10 +93,15 @@ struct raft_configs {
 
 /* A leader hands over: see transfer.c. */
 struct raft_transfer {
-    raft_id to;   /* 0: it doesn't */
-    px_ns until;  /* then it goes on leading; PX_NS_NEVER without one */
-    bool is_sent; /* TIMEOUT_NOW */
+    raft_id to;     /* 0: it doesn't */
+    px_ns until;    /* then it goes on leading; PX_NS_NEVER without one */
+    px_ns next_at;  /* another one is tried then; PX_NS_NEVER: none is */
+    uint32_t tried; /* a bit for each member */
+    bool is_sent;   /* TIMEOUT_NOW, to this one */
 };
+/* That of one who does not hand over. */
+#define RAFT_TRANSFER_NONE \
+    ((struct raft_transfer){.until = PX_NS_NEVER, .next_at = PX_NS_NEVER})
 
 /* What the step under way has to say; raft_step makes a raft_out of it. */
 struct raft_draft {
@@ -249,6 +254,8 @@ void raft_on_timeout_now(struct raft *r, const struct raft_msg *m);
 void raft_on_passive(struct raft *r, bool is_passive);
 /* A candidate's own vote counts once it is durable. */
 void raft_on_own_vote_durable(struct raft *r);
+/* Would it stand for election, its timeout having passed, or being told to? */
+bool raft_may_campaign(const struct raft *r);
 /* Does stickiness forbid to vote for somebody else now (6.4, 4.2.3)? */
 bool raft_is_sticky(const struct raft *r);
 
@@ -366,7 +373,7 @@ int raft_on_change(struct raft *r, const struct raft_change *change);
 int raft_on_transfer(struct raft *r, raft_id to);
 /* Leader: @p has acknowledged; if it waits for that, it takes over now. */
 void raft_transfer_advance(struct raft *r, struct raft_peer *p);
-/* Leader: gives up when it is time to. */
+/* Leader: tries another, or gives up, when it is time to. */
 void raft_transfer_expire(struct raft *r);
 
 /* ---- read.c ---- */

@@ -56,7 +56,7 @@ void raft_become_follower(struct raft *r, raft_term term)
     r->is_transfer = false;
     r->lease_stamp = 0; /* R8 */
     r->is_lease_over = false;
-    r->transfer = (struct raft_transfer){.until = PX_NS_NEVER};
+    r->transfer = RAFT_TRANSFER_NONE;
     raft_reads_forget(r);
     if (was_leader)
         raft_election_restart(r);
@@ -123,7 +123,7 @@ static void become_pre_candidate(struct raft *r)
 }
 
 /* R12, R14, R19; and who is stuck (disk.c) could not keep its own vote. */
-static bool may_campaign(const struct raft *r)
+bool raft_may_campaign(const struct raft *r)
 {
     return r->installing == 0 && !r->is_passive && !raft_is_stuck(r) &&
            (!r->fault.is_faulty || px_mutant(FAULTY_CAMPAIGNS));
@@ -134,7 +134,7 @@ void raft_on_election_timeout(struct raft *r)
     px_assert(r->role != RAFT_LEADER);
     px_assert(r->is_voter);
     px_assert(r->now >= r->quiet_until);
-    if (!may_campaign(r)) {
+    if (!raft_may_campaign(r)) {
         raft_election_restart(r);
         return;
     }
@@ -147,7 +147,7 @@ void raft_on_election_timeout(struct raft *r)
 void raft_on_timeout_now(struct raft *r, const struct raft_msg *m)
 {
     if (r->role == RAFT_FOLLOWER && m->from == r->leader && r->is_voter &&
-        may_campaign(r))
+        raft_may_campaign(r))
         become_candidate(r, true);
 }
 

@@ -120,7 +120,7 @@ void raft_become_leader(struct raft *r)
     r->round = 0;
     r->lease_stamp = 0;
     r->is_lease_over = false;
-    r->transfer = (struct raft_transfer){.until = PX_NS_NEVER};
+    r->transfer = RAFT_TRANSFER_NONE;
     for (size_t i = 0; i < r->config.count; i++)
         raft_progress_reset(&r->peers[i], r->log.last + 1);
     raft_append_entry(r, r->hard.term, RAFT_ENTRY_NOOP, (struct px_slice){0});

@@ -66,8 +66,9 @@ void raft_on_heartbeat_reply(struct raft *r, struct raft_peer *p,
         r->refused++; /* we never sent that */
         return;
     }
-    if (h->round > p->round) {
+    if (h->round >= p->round) {
         p->round = h->round;
+        p->is_fit = !h->is_unfit;
         p->is_faulty = h->is_faulty;
     }
     if (h->stamp > p->stamp) {

@@ -56,6 +56,7 @@ struct raft_peer {
     raft_index owed; /* it is to learn at once of commits up to here */
 
     px_ns heard; /* the last time, in this term; 0: never */
+    bool is_fit; /* it would take over; as it said last, in this term */
     px_ns stamp; /* the newest of ours that it echoed in this term; 0: none */
     uint64_t round; /* likewise */
     bool is_faulty; /* it has said so with that */

@@ -332,7 +332,8 @@ void raft_free(struct raft *r);
  *          -EAGAIN         for a proposal: too much is not yet applied
  *                          (RAFT_UNAPPLIED_*), leadership is handed over, or no
  *                          write has come back for half an election timeout;
- *                          TRANSFER: the target hasn't been heard of within E;
+ *                          TRANSFER: the target hasn't been heard of within E,
+ *                          or says that it would not take over;
  *                          CHANGE: nothing is committed in this term yet,
  *                          leadership is handed over, the learner lacks too
  *                          much to be promoted, or of the voters that there

@@ -107,7 +107,7 @@ static px_ns deadline(const struct raft *r)
 {
     if (r->role == RAFT_LEADER)
         return earlier(earlier(r->heartbeat_at, r->quorum_at),
-                       r->transfer.until);
+                       earlier(r->transfer.next_at, r->transfer.until));
     return earlier(r->is_voter ? r->election_at : PX_NS_NEVER,
                    raft_reads_retry_at(r));
 }

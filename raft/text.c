@@ -91,9 +91,10 @@ void raft_msg_text(const struct raft_msg *m, struct px_text *text)
                     m->heartbeat.commit, m->heartbeat.round);
         return;
     case RAFT_MSG_HEARTBEAT_REPLY:
-        px_text_add(text, " round=%" PRIu64 " last=%" PRIu64 "%s",
+        px_text_add(text, " round=%" PRIu64 " last=%" PRIu64 "%s%s",
                     m->heartbeat_reply.round, m->heartbeat_reply.last,
-                    m->heartbeat_reply.is_faulty ? " faulty" : "");
+                    m->heartbeat_reply.is_faulty ? " faulty" : "",
+                    m->heartbeat_reply.is_unfit ? " unfit" : "");
         return;
     case RAFT_MSG_READ:
         px_text_add(text, " id=%" PRIu64, m->read.id);

@@ -2,10 +2,17 @@
  * pause that an election timeout is.
  *
  *   TRANSFER ─▶ proposals pause ─▶ the target holds all of our log
- *                     │                        │
- *                     │ E passes               ▼
- *                     ▼                  TIMEOUT_NOW ─▶ it campaigns at once
+ *                     │  ▲                     │
+ *                     │  │ a part of E passes: ▼
+ *                     │  │ the next best  TIMEOUT_NOW ─▶ it campaigns at once
+ *                     │  └─────────────────────┤
+ *                     ▼                        │
  *               all goes on ◀── E passes ──────┘
+ *
+ * Who would not campaign, being told to, says so in its answers to heartbeats,
+ * and is not asked. The next best is tried where the target was ours to choose;
+ * the first may campaign all the same, and both in one term: one wins, or none,
+ * as in any election.
  *
  * Voters waive their promise to us for a candidate that we have asked (elect.c).
  * So the lease, which rests on these promises, is over for the rest of the term
@@ -16,24 +23,36 @@
 #include "base/mutant.h"
 #include "raft/core.h"
 
+/* Each that is tried has this part of E. */
+#define PARTS 3u
+
 static bool can_take_over(const struct raft *r, size_t i)
 {
     const struct raft_peer *p = &r->peers[i];
 
-    return p->id != r->id && raft_is_peer_voter(r, i) && p->heard != 0 &&
-           r->now - p->heard <= r->election;
+    return p->id != r->id && raft_is_peer_voter(r, i) && p->is_fit &&
+           p->heard != 0 && r->now - p->heard <= r->election;
 }
 
-/* The one that lacks least; NULL: there is none. */
+/* Of those not tried yet, the one that lacks least; NULL: there is none. */
 static struct raft_peer *best(struct raft *r)
 {
     struct raft_peer *found = NULL;
 
     for (size_t i = 0; i < r->config.count; i++)
         if (can_take_over(r, i) &&
+            (r->transfer.tried & UINT32_C(1) << i) == 0 &&
             (found == NULL || r->peers[i].match > found->match))
             found = &r->peers[i];
     return found;
+}
+
+static void aim_at(struct raft *r, struct raft_peer *p)
+{
+    r->transfer.to = p->id;
+    r->transfer.tried |= UINT32_C(1) << (p - r->peers);
+    r->transfer.is_sent = false;
+    raft_transfer_advance(r, p);
 }
 
 int raft_on_transfer(struct raft *r, raft_id to)
@@ -54,9 +73,10 @@ int raft_on_transfer(struct raft *r, raft_id to)
         p = can_take_over(r, (size_t)i) ? &r->peers[i] : NULL;
     if (p == NULL)
         return -EAGAIN;
-    r->transfer =
-        (struct raft_transfer){.to = p->id, .until = r->now + r->election};
-    raft_transfer_advance(r, p);
+    r->transfer.until = r->now + r->election;
+    if (to == 0)
+        r->transfer.next_at = r->now + r->election / PARTS;
+    aim_at(r, p);
     return 0;
 }
 
@@ -73,6 +93,17 @@ void raft_transfer_advance(struct raft *r, struct raft_peer *p)
 
 void raft_transfer_expire(struct raft *r)
 {
-    if (r->now >= r->transfer.until)
-        r->transfer = (struct raft_transfer){.until = PX_NS_NEVER};
+    struct raft_peer *p;
+
+    if (r->now >= r->transfer.until) {
+        r->transfer = RAFT_TRANSFER_NONE;
+        return;
+    }
+    if (r->now < r->transfer.next_at)
+        return;
+    p = best(r);
+    r->transfer.next_at =
+        p != NULL ? r->now + r->election / PARTS : PX_NS_NEVER;
+    if (p != NULL)
+        aim_at(r, p);
 }

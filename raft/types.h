@@ -135,6 +135,8 @@ struct raft_msg_heartbeat_reply {
     raft_index last; /* of the follower's log: shows the leader that appends
                         arrive, though not acknowledged yet */
     bool is_faulty;  /* it has no vote, or a restart would take it: fault.c */
+    bool is_unfit;   /* told to take leadership over, it would not: passive,
+                        faulty, installing, its disk stuck */
 };
 
 /* READ, READ_REPLY: a follower's batch of reads asks for an index. */

@@ -102,6 +102,8 @@ static void round_trips(struct raft_msg msg)
         assert_true(back.heartbeat_reply.last == msg.heartbeat_reply.last);
         assert_true(back.heartbeat_reply.is_faulty ==
                     msg.heartbeat_reply.is_faulty);
+        assert_true(back.heartbeat_reply.is_unfit ==
+                    msg.heartbeat_reply.is_unfit);
         break;
     case RAFT_MSG_READ:
         assert_true(back.read.id == msg.read.id);
@@ -146,8 +148,10 @@ static void every_type_round_trips(void **state)
     round_trips(MSG(RAFT_MSG_APPEND_REPLY, .append_reply = {true, 4, {5, 6}}));
     round_trips(MSG(RAFT_MSG_HEARTBEAT, .heartbeat = {{4, 5}, 6, 7, 8}));
     round_trips(MSG(RAFT_MSG_HEARTBEAT_REPLY, .heartbeat_reply = {4, 5, 6}));
-    round_trips(
-        MSG(RAFT_MSG_HEARTBEAT_REPLY, .heartbeat_reply = {4, 5, 6, true}));
+    round_trips(MSG(RAFT_MSG_HEARTBEAT_REPLY,
+                    .heartbeat_reply = {4, 5, 6, true, false}));
+    round_trips(MSG(RAFT_MSG_HEARTBEAT_REPLY,
+                    .heartbeat_reply = {4, 5, 6, false, true}));
     round_trips(MSG(RAFT_MSG_READ, .read = {4}));
     round_trips(MSG(RAFT_MSG_READ_REPLY, .read_reply = {4, 5}));
     round_trips(MSG(RAFT_MSG_TIMEOUT_NOW, .read = {0}));
@@ -176,7 +180,7 @@ static void every_type_round_trips_with_the_largest_numbers(void **state)
     round_trips(EDGE(RAFT_MSG_HEARTBEAT,
                      .heartbeat = {{MAX64, MAX64}, MAX64, MAX64, MAX64}));
     round_trips(EDGE(RAFT_MSG_HEARTBEAT_REPLY,
-                     .heartbeat_reply = {MAX64, MAX64, MAX64}));
+                     .heartbeat_reply = {MAX64, MAX64, MAX64, true}));
     round_trips(EDGE(RAFT_MSG_READ, .read = {MAX64}));
     round_trips(EDGE(RAFT_MSG_READ_REPLY, .read_reply = {MAX64, MAX64}));
     round_trips(EDGE(RAFT_MSG_LOST, .lost = {MAX64, MAX64, MAX64}));

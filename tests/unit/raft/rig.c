@@ -262,6 +262,16 @@ void rig_beat(struct rig *g, raft_id peer, raft_index last)
                                    g->raft->round_stamp, g->raft->round, last));
 }
 
+void rig_beat_unfit(struct rig *g, raft_id peer)
+{
+    struct raft_msg m =
+        rig_heartbeat_reply(peer, rig_status(g).term, g->raft->round_stamp,
+                            g->raft->round, rig_status(g).last.index);
+
+    m.heartbeat_reply.is_unfit = true;
+    rig_msg(g, m);
+}
+
 void rig_follow(struct rig *g, raft_id leader, raft_term term)
 {
     rig_msg(g, rig_heartbeat(leader, term, POS(0, 0), 0, 1));

@@ -87,6 +87,8 @@ void rig_lead_and_commit(struct rig *g);
 void rig_accept(struct rig *g, raft_id peer, raft_index match);
 /* A peer answers the newest heartbeat, its log ending at @last. */
 void rig_beat(struct rig *g, raft_id peer, raft_index last);
+/* ... saying that it would not take over. */
+void rig_beat_unfit(struct rig *g, raft_id peer);
 /* Follows @leader in @term: a heartbeat has come. */
 void rig_follow(struct rig *g, raft_id leader, raft_term term);
 

@@ -24,6 +24,7 @@ static void every_message_says_what_it_carries(void **s)
                              .term = 3,
                              .read_reply = {.id = 9, .index = 6}};
     struct raft_msg transfer = rig_vote(2, 3, POS(2, 7));
+    struct raft_msg unfit = rig_heartbeat_reply(2, 3, 1, 5, 7);
 
     (void)s;
     transfer.vote.is_transfer = true;
@@ -42,6 +43,8 @@ static void every_message_says_what_it_carries(void **s)
                 "heartbeat 2>1 term=3 match=2/7 commit=6 round=5");
     assert_text(rig_heartbeat_reply(2, 3, 1, 5, 7),
                 "heartbeat-reply 2>1 term=3 round=5 last=7");
+    unfit.heartbeat_reply.is_unfit = true;
+    assert_text(unfit, "heartbeat-reply 2>1 term=3 round=5 last=7 unfit");
     assert_text(read, "read 2>1 term=3 id=9");
     assert_text(reply, "read-reply 2>1 term=3 id=9 index=6");
     read.type = RAFT_MSG_TIMEOUT_NOW;
