@@ -122,6 +122,7 @@ static void check_role(const struct raft *r)
         return;
     }
     px_assert(r->transfer.to == 0 && !r->is_lease_over); /* R16 */
+    px_assert(!r->has_made_way);
     px_assert(r->leader != r->id);
     px_assert(r->lease_stamp == 0); /* R8 */
     px_assert(r->reads.round == 0); /* R8 */

@@ -181,6 +181,7 @@ struct raft {
     bool
         is_lease_over; /* TIMEOUT_NOW was sent: none for the rest of the term */
     struct raft_transfer transfer;
+    bool has_made_way; /* being stuck, it has told another to take over */
     struct raft_peer peers[RAFT_MEMBERS_MAX]; /* as config.members */
     /* Which member waits for an entry, by index modulo the bound: its number
      * in config, plus one. Uncommitted entries of our own fit. */
@@ -375,6 +376,9 @@ int raft_on_transfer(struct raft *r, raft_id to);
 void raft_transfer_advance(struct raft *r, struct raft_peer *p);
 /* Leader: tries another, or gives up, when it is time to. */
 void raft_transfer_expire(struct raft *r);
+/* Leader, before each look at the time: hands over if its disk is stuck, and
+ * somebody can go on at once. */
+void raft_transfer_make_way(struct raft *r);
 
 /* ---- read.c ---- */
 

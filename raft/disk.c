@@ -4,6 +4,8 @@
  *
  *   write ──▶ durable ──▶ ...          within E/2: nothing happens
  *   write ──────── E/2 ──▶ stuck ──▶ durable: the leader speaks again
+ *                            ├──▶ a voter holds all of the log: it is told to
+ *                            │    take over (transfer.c)
  *                            └──▶ E later: others have elected another
  *
  * The state machine is on that disk, too. Where nothing was applied for E,
@@ -13,10 +15,11 @@
  * A leader that is stuck goes silent: it sends neither heartbeats nor entries,
  * and takes no proposal. Its followers could commit without it, but not for
  * long, as what it can't apply piles up; and who asks at its node waits for its
- * own disk. If the disk comes back before they have lost patience, nothing has
- * happened: a slow disk causes no election. Otherwise it steps down, hearing
- * from nobody (lease.c), and does not campaign before it has got on: it could
- * not even vote for itself.
+ * own disk. All that it says is TIMEOUT_NOW, to a voter that holds all it has
+ * sent: that one leads a round trip later. Where there is none, or it does not,
+ * silence does it: if the disk comes back before they have lost patience, nothing
+ * has happened. Otherwise it steps down, hearing from nobody (lease.c), and does
+ * not campaign before it has got on: it could not even vote for itself.
  *
  * It votes for others as ever: votes wait for the disk anyway, and a pre-vote
  * promises nothing. A sole voter just waits: there is nobody to lead instead. */

@@ -57,6 +57,7 @@ void raft_become_follower(struct raft *r, raft_term term)
     r->lease_stamp = 0; /* R8 */
     r->is_lease_over = false;
     r->transfer = RAFT_TRANSFER_NONE;
+    r->has_made_way = false;
     raft_reads_forget(r);
     if (was_leader)
         raft_election_restart(r);

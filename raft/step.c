@@ -182,6 +182,7 @@ static void on_time(struct raft *r)
         raft_check_quorum(r);
     if (r->role == RAFT_LEADER) {
         raft_transfer_expire(r);
+        raft_transfer_make_way(r);
         if (r->now >= r->heartbeat_at)
             raft_heartbeat_round(r);
         return;

@@ -14,6 +14,21 @@
  * the first may campaign all the same, and both in one term: one wins, or none,
  * as in any election.
  *
+ * A leader whose disk is stuck (disk.c) hands over by itself, once, to a voter
+ * that has acknowledged all that is in its log, so that nothing has to be sent
+ * but the word. That is as safe as any hand-over, and asks nothing of the disk:
+ *
+ *   entries   those that are not durable here are, there; our own copy counts
+ *             for no majority before it is. What we committed, the other holds
+ *   votes     our own waits for the disk, as ever: the other needs a majority
+ *             without us
+ *   terms     that we lead in this one is durable (R6); a later one we act in
+ *             only when it is
+ *   lease     over, as below, in the step that says the word
+ *
+ * If the disk comes back meanwhile, it may be for nothing; it leads on then, with
+ * reads that ask the others, until the other one's vote reaches it.
+ *
  * Voters waive their promise to us for a candidate that we have asked (elect.c).
  * So the lease, which rests on these promises, is over for the rest of the term
  * in the step that sends TIMEOUT_NOW: the message may arrive at any time. */
@@ -34,14 +49,17 @@ static bool can_take_over(const struct raft *r, size_t i)
            p->heard != 0 && r->now - p->heard <= r->election;
 }
 
-/* Of those not tried yet, the one that lacks least; NULL: there is none. */
+/* Of those not tried yet, the one that lacks least; NULL: there is none. To one
+ * that lacks something a silent leader sends nothing. */
 static struct raft_peer *best(struct raft *r)
 {
+    raft_index least = raft_is_stuck(r) ? r->log.last : 0;
     struct raft_peer *found = NULL;
 
     for (size_t i = 0; i < r->config.count; i++)
         if (can_take_over(r, i) &&
             (r->transfer.tried & UINT32_C(1) << i) == 0 &&
+            r->peers[i].match >= least &&
             (found == NULL || r->peers[i].match > found->match))
             found = &r->peers[i];
     return found;
@@ -53,6 +71,15 @@ static void aim_at(struct raft *r, struct raft_peer *p)
     r->transfer.tried |= UINT32_C(1) << (p - r->peers);
     r->transfer.is_sent = false;
     raft_transfer_advance(r, p);
+}
+
+/* To @p; if it was ours to choose, others are tried after it. */
+static void begin(struct raft *r, struct raft_peer *p, bool is_chosen)
+{
+    r->transfer.until = r->now + r->election;
+    if (is_chosen)
+        r->transfer.next_at = r->now + r->election / PARTS;
+    aim_at(r, p);
 }
 
 int raft_on_transfer(struct raft *r, raft_id to)
@@ -73,10 +100,7 @@ int raft_on_transfer(struct raft *r, raft_id to)
         p = can_take_over(r, (size_t)i) ? &r->peers[i] : NULL;
     if (p == NULL)
         return -EAGAIN;
-    r->transfer.until = r->now + r->election;
-    if (to == 0)
-        r->transfer.next_at = r->now + r->election / PARTS;
-    aim_at(r, p);
+    begin(r, p, to == 0);
     return 0;
 }
 
@@ -89,6 +113,23 @@ void raft_transfer_advance(struct raft *r, struct raft_peer *p)
     r->transfer.is_sent = true;
     if (!px_mutant(LEASE_AFTER_TIMEOUT_NOW))
         r->is_lease_over = true;
+}
+
+void raft_transfer_make_way(struct raft *r)
+{
+    struct raft_peer *p;
+
+    if (!raft_is_stuck(r)) {
+        r->has_made_way = false;
+        return;
+    }
+    if (r->has_made_way || r->transfer.to != 0)
+        return;
+    p = best(r);
+    if (p == NULL)
+        return; /* as soon as one has acknowledged what it was sent */
+    r->has_made_way = true;
+    begin(r, p, true);
 }
 
 void raft_transfer_expire(struct raft *r)
