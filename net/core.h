@@ -4,7 +4,8 @@
  *   struct net ─┬─ struct net_peer ─┬─ struct net_lane urgent ─▶ the peer
  *               │  (one each)       ├─ struct net_lane bulk   ─▶ the peer
  *               │                   └─ in[2]: points to two of ─┐
- *               └─ accepted: struct net_in, a list  ◀───────────┘ ◀─ the peer
+ *               ├─ accepted: struct net_in, a list  ◀───────────┘ ◀─ the peer
+ *               └─ admins, strangers: likewise                      ◀─ others
  *
  * Lifetimes. Peers and connections go while messages of theirs are being
  * handed out, and while libuv works for them. So whatever libuv holds (a
@@ -14,8 +15,8 @@
  *       release that brings its count to 0, and by nothing else. A net_in is
  *       freed in its handle's close callback.
  *   L2  Close callbacks come in a later step of the loop than uv_close. Each
- *       peer has two timers, and the net has one, that are open until it is
- *       removed or closed: so a callback of libuv's in which that happens still
+ *       peer has two timers, and the net has its own, that are open until it
+ *       is removed or closed: so a callback of libuv's in which that happens still
  *       finds lane, peer and net when the handler returns.
  *   L3  A peer that was removed is in no table: net_peer_find finds another
  *       one under its id, or none; no net_in points to it; it dials nobody, and
@@ -26,6 +27,8 @@
  *   L5  The handler is called from libuv's callbacks only, never from within a
  *       call of net.h, and it may call anything: remove the peer it is told
  *       of, or close the net. But judge, in the middle of a hello, may not.
+ *   L6  A token names one question, not a connection, and is never used again:
+ *       an answer that comes when who asked has gone, finds nobody.
  *
  * Invariants:
  *   I1  a lane's queue is empty unless the lane is GREETING, UP or CLOSING
@@ -33,7 +36,9 @@
  *       callback
  *   I3  peer.in[c] is an accepted, open connection of class c, or NULL; and
  *       each that is a peer's is there
- *   I4  strangers are open connections whose hello is awaited, oldest first */
+ *   I4  strangers are open connections whose hello is awaited, oldest first
+ *   I5  admins are open connections of class NET_ADMIN; the one that has been in
+ *       its state for longest is first */
 #ifndef NET_CORE_H
 #define NET_CORE_H
 
@@ -48,6 +53,7 @@
 
 #define NET_ADDRESSES_MAX 8       /* of one name, that are tried */
 #define NET_REFUSALS_NOTED_MAX 16 /* remembered, so that each is noted once */
+#define NET_ADMIN_TIMEOUT (30 * PX_NS_PER_S)
 
 enum net_lane_state {
     NET_LANE_IDLE,       /* for an address, or to know the cluster */
@@ -102,16 +108,20 @@ struct net_peer {
     uint64_t dials;
 };
 
-/* One connection in (listen.c). */
+/* One connection in (listen.c; an admin's: admin.c). */
 struct net_in {
-    struct px_list link; /* in strangers, or in accepted */
+    struct px_list link; /* in strangers, accepted or admins */
     struct net *net;
     struct net_peer *peer; /* of an open one that is accepted, else NULL */
     bool is_accepted;
     enum net_class class; /* once accepted */
-    uint64_t deadline_ms; /* for the hello, on the loop's clock */
+    uint64_t deadline_ms; /* of strangers and admins, on the loop's clock */
     uv_tcp_t tcp;
     struct net_reader reader;
+    /* An admin's: */
+    uint64_t token;          /* of its question, until that is answered; or 0 */
+    struct net_frame *reply; /* which libuv is writing; or NULL */
+    uv_write_t write;
 };
 
 struct net_noted {
@@ -138,6 +148,10 @@ struct net {
     struct px_list strangers;
     size_t stranger_count;
     struct px_list accepted;
+    struct px_list admins;
+    size_t admin_count;
+    uint64_t token_last;
+    uv_timer_t admin_timer; /* for the first of admins */
     struct net_noted noted[NET_REFUSALS_NOTED_MAX]; /* a ring */
     size_t noted_count;
 
@@ -195,5 +209,19 @@ int net_listen_open(struct net *n, const char *listen, char *why,
 void net_listen_close(struct net *n);
 /* Closes what @p has dialled. */
 void net_listen_drop(struct net_peer *p);
+/* Harmless on one that is closing. */
+void net_in_close(struct net_in *in);
+
+/* admin.c */
+void net_admin_open(struct net *n);
+/* When all of admins are closing. */
+void net_admin_close(struct net *n);
+/* May one more ask? 0, or why not. */
+enum net_refusal net_admin_judge(const struct net *n);
+/* @in was a stranger, and has been told that its hello is accepted. */
+void net_admin_accept(struct net_in *in);
+/* @in is no longer in admins. */
+void net_admin_gone(struct net_in *in);
+int net_admin_on_frame(struct net_in *in, const struct net_frame_in *frame);
 
 #endif

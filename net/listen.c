@@ -3,8 +3,10 @@
  *
  *   on_connection          hello accepted
  *  ──────────────▶ stranger ────────────▶ accepted: frames to the handler
- *                     │ refused, no hello        │ broken, a bad frame,
- *                     │ in time, too many        │ dialled anew by the peer
+ *                     │ │                        │ broken, a bad frame,
+ *                     │ └─ of an admin: admin.c  │ dialled anew by the peer,
+ *                     │ refused, no hello        │ removed
+ *                     │ in time, too many        │
  *                     └────────▶ closing ◀───────┘
  *
  * A stranger can make us hold one chunk, and no more: until its hello is
@@ -35,6 +37,7 @@ static void on_in_closed(uv_handle_t *handle)
     struct net_in *in = handle->data;
     struct net *n = in->net;
 
+    px_assert(in->reply == NULL); /* its write has been called back */
     net_reader_fini(&in->reader);
     free(in);
     net_release(n);
@@ -45,13 +48,15 @@ static bool is_closing(const struct net_in *in)
     return uv_is_closing((const uv_handle_t *)&in->tcp) != 0;
 }
 
-static void in_close(struct net_in *in)
+void net_in_close(struct net_in *in)
 {
     if (is_closing(in))
         return;
     px_list_remove(&in->link);
     if (!in->is_accepted)
         in->net->stranger_count--;
+    else if (in->class == NET_ADMIN)
+        net_admin_gone(in);
     if (in->peer != NULL) {
         px_assert(in->peer->in[in->class - 1] == in); /* I3 */
         in->peer->in[in->class - 1] = NULL;
@@ -63,14 +68,14 @@ static void in_close(struct net_in *in)
 static void close_all(struct px_list *list)
 {
     while (!px_list_empty(list))
-        in_close(px_list_entry(list->next, struct net_in, link));
+        net_in_close(px_list_entry(list->next, struct net_in, link));
 }
 
 void net_listen_drop(struct net_peer *p)
 {
     for (size_t c = 0; c < NET_CLASSES; c++) {
         if (p->in[c] != NULL)
-            in_close(p->in[c]);
+            net_in_close(p->in[c]);
     }
 }
 
@@ -119,6 +124,8 @@ static enum net_refusal judge(struct net *n, const struct net_hello *hello)
 
     if (hello->version != NET_PROTOCOL_VERSION)
         return NET_REFUSED_VERSION;
+    if (hello->class == NET_ADMIN)
+        return net_admin_judge(n);
     if (n->options.cluster == 0)
         return NET_REFUSED_NOT_YET;
     if (hello->cluster != n->options.cluster)
@@ -170,27 +177,34 @@ static void arm_hello_timer(struct net *n)
                              due > now ? due - now : 0, 0);
 }
 
+static void leave_strangers(struct net_in *in, enum net_class class)
+{
+    struct net *n = in->net;
+
+    px_list_remove(&in->link);
+    n->stranger_count--;
+    in->is_accepted = true;
+    in->class = class;
+    arm_hello_timer(n);
+}
+
 /* From a stranger to a peer's connection; an older one of the same class is
  * left over from before the peer's restart, or from a broken path. */
-static void accept_hello(struct net_in *in, const struct net_hello *hello)
+static void accept_peer(struct net_in *in, const struct net_hello *hello)
 {
     struct net *n = in->net;
     struct net_peer *p = net_peer_find(n, hello->from);
     struct net_in *before = p->in[hello->class - 1];
 
-    if (before != NULL)
-        in_close(before);
-    px_list_remove(&in->link);
-    n->stranger_count--;
-    px_list_push_back(&n->accepted, &in->link);
     px_assert(!net_peer_is_over(p)); /* L3 */
-    in->is_accepted = true;
+    if (before != NULL)
+        net_in_close(before);
+    leave_strangers(in, hello->class);
+    px_list_push_back(&n->accepted, &in->link);
     in->peer = p;
-    in->class = hello->class;
     in->reader.head_bytes_max = PX_FRAME_HEAD_BYTES_MAX;
     in->reader.body_bytes_max = PX_FRAME_BODY_BYTES_MAX;
     p->in[in->class - 1] = in;
-    arm_hello_timer(n);
     net_lane_hurry(net_peer_lane(p, NET_BULK));
     net_lane_hurry(net_peer_lane(p, NET_URGENT));
 }
@@ -217,7 +231,12 @@ static int on_hello(struct net_in *in, const struct net_frame_in *frame)
     rc = answer(in, net_encode_hello_ok(&ok));
     if (rc < 0)
         return rc;
-    accept_hello(in, &hello);
+    if (hello.class == NET_ADMIN) {
+        leave_strangers(in, NET_ADMIN);
+        net_admin_accept(in);
+        return 0;
+    }
+    accept_peer(in, &hello);
     if (n->handler.on_peer_hello != NULL)
         n->handler.on_peer_hello(n->handler.ctx, hello.from, hello.is_empty);
     return 0;
@@ -314,6 +333,8 @@ static int on_frame(void *ctx, const struct net_frame_in *frame)
         return -ECANCELED;
     if (in->peer != NULL)
         return on_peer_frame(in, frame);
+    if (in->is_accepted)
+        return net_admin_on_frame(in, frame);
     return frame->type == NET_FRAME_HELLO ? on_hello(in, frame) : -EPROTO;
 }
 
@@ -347,7 +368,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *room)
         return;
     if (rc == -EPROTO)
         on_bad(in);
-    in_close(in);
+    net_in_close(in);
 }
 
 /* ---- Accepting ---- */
@@ -362,7 +383,7 @@ static void on_hello_timer(uv_timer_t *timer)
 
         if (oldest->deadline_ms > uv_now(n->options.loop))
             break;
-        in_close(oldest);
+        net_in_close(oldest);
     }
     if (n->is_accept_late)
         accept_one(n);
@@ -392,7 +413,7 @@ static void accept_one(struct net *n)
         return;
     }
     if (n->stranger_count == NET_CONNECTIONS_IN_MAX)
-        in_close(px_list_entry(n->strangers.next, struct net_in, link));
+        net_in_close(px_list_entry(n->strangers.next, struct net_in, link));
     in->net = n;
     in->deadline_ms = uv_now(n->options.loop) + net_ms(n->options.dial_timeout);
     (void)uv_tcp_init(n->options.loop, &in->tcp); /* opens nothing yet */
@@ -402,7 +423,7 @@ static void accept_one(struct net *n)
     n->stranger_count++;
     if (uv_accept((uv_stream_t *)&n->listener, (uv_stream_t *)&in->tcp) < 0 ||
         in_start(in) < 0)
-        in_close(in);
+        net_in_close(in);
     arm_hello_timer(n);
 }
 
@@ -426,6 +447,7 @@ int net_listen_open(struct net *n, const char *listen, char *why,
     (void)uv_timer_init(n->options.loop, &n->hello_timer); /* never fails */
     n->hello_timer.data = n;
     net_hold(n);
+    net_admin_open(n);
     if (fd < 0)
         return 0;
     (void)uv_tcp_init(n->options.loop, &n->listener); /* opens nothing yet */
@@ -450,6 +472,8 @@ void net_listen_close(struct net *n)
 {
     close_all(&n->strangers);
     close_all(&n->accepted);
+    close_all(&n->admins);
+    net_admin_close(n);
     if (n->is_listening)
         uv_close((uv_handle_t *)&n->listener, on_closed);
     uv_close((uv_handle_t *)&n->hello_timer, on_closed);

@@ -1,5 +1,6 @@
 /* The net as a whole: opened, flushed, closed. lane.c has the way out,
- * listen.c the way in, peer.c what is known of each peer. */
+ * listen.c the way in, peer.c what is known of each peer, admin.c those who are
+ * none. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -60,6 +61,7 @@ int net_open(const struct net_options *options,
     px_rand_init(&n->rand, px_djb2(n->name, strlen(n->name)));
     px_list_init(&n->strangers);
     px_list_init(&n->accepted);
+    px_list_init(&n->admins);
     /* A peer that dies must not take us along: writev would raise it. */
     (void)signal(SIGPIPE, SIG_IGN);
     rc = net_listen_open(n, options->listen, why, why_size);

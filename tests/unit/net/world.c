@@ -156,6 +156,18 @@ static void on_refused(void *ctx, raft_id peer, enum net_refusal reason)
     act_on(node, SEEN_REFUSED);
 }
 
+static void on_admin(void *ctx, uint64_t token, const struct net_admin *a)
+{
+    struct node *node = ctx;
+
+    assert_non_null(node->net);
+    assert_true(token > node->token_last); /* L6 */
+    node->admin_count++;
+    node->admin_last = *a;
+    node->token_last = token;
+    act_on(node, SEEN_ADMIN);
+}
+
 static void on_peer_hello(void *ctx, raft_id peer, bool is_empty)
 {
     struct node *node = told(ctx, peer);
@@ -190,7 +202,8 @@ void node_open_with(struct node *node, struct world *w,
                                         .on_peer_down = on_peer_down,
                                         .judge = judge,
                                         .on_refused = on_refused,
-                                        .on_peer_hello = on_peer_hello};
+                                        .on_peer_hello = on_peer_hello,
+                                        .on_admin = on_admin};
     char why[256];
 
     *node = (struct node){.world = w, .id = options->id};
@@ -381,6 +394,8 @@ static int on_raw_frame(void *ctx, const struct net_frame_in *frame)
         assert_int_equal(net_decode_hello_ok(frame, &raw->ok), 0);
     if (frame->type == NET_FRAME_HELLO_REFUSED)
         assert_int_equal(net_decode_hello_refused(frame, &raw->refusal), 0);
+    if (frame->type == NET_FRAME_ADMIN_REPLY && raw->reply != NULL)
+        assert_int_equal(net_decode_admin_reply(frame, raw->reply), 0);
     if (frame->type == NET_FRAME_RAFT)
         assert_int_equal(net_decode_raft(frame, entries, &raw->raft_last), 0);
     return 0;
@@ -445,13 +460,28 @@ void raw_accept(struct raw *raw, struct world *w, int listener)
     raw_open(raw, w, a.fd);
 }
 
-void raw_connect(struct raw *raw, struct world *w, uint16_t port)
+static void connect_fd(struct raw *raw, struct world *w, int fd, uint16_t port)
 {
     const struct sockaddr_in to = loopback(port);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
     raw_open(raw, w, fd);
+}
+
+void raw_connect(struct raw *raw, struct world *w, uint16_t port)
+{
+    connect_fd(raw, w, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port);
+}
+
+void raw_connect_narrow(struct raw *raw, struct world *w, uint16_t port)
+{
+    const int size = 1; /* it takes the least there is instead */
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    /* Before the window is told. */
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size),
+                     0);
+    connect_fd(raw, w, fd, port);
 }
 
 void raw_close(struct raw *raw)

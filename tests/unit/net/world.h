@@ -40,6 +40,7 @@ enum seen {
     SEEN_DOWN,
     SEEN_HELLO,
     SEEN_REFUSED,
+    SEEN_ADMIN,
 };
 
 struct node {
@@ -64,6 +65,9 @@ struct node {
     bool hello_last_is_empty;
     size_t refused_count;
     enum net_refusal refused_last;
+    size_t admin_count;
+    struct net_admin admin_last;
+    uint64_t token_last;
     size_t judged_count;
     struct net_hello_info judged_last; /* without its name */
     enum net_refusal verdict;          /* the answer to all */
@@ -109,6 +113,7 @@ struct raw {
     struct net_hello_ok ok;                   /* the last one */
     enum net_refusal refusal;                 /* the last one */
     struct raft_msg raft_last;
+    struct net_admin_reply *reply; /* where the last one goes, if anywhere */
     uint64_t body_bytes;
     bool is_ended; /* the other side closed */
 };
@@ -118,6 +123,8 @@ int raw_listen(int backlog);
 /* The next connection that @listener got. */
 void raw_accept(struct raw *raw, struct world *w, int listener);
 void raw_connect(struct raw *raw, struct world *w, uint16_t port);
+/* The same; the kernel takes as little as it can before it is read. */
+void raw_connect_narrow(struct raw *raw, struct world *w, uint16_t port);
 void raw_close(struct raw *raw);
 uint16_t raw_port(int listener);
 void raw_close_listener(int listener);
