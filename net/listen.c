@@ -37,6 +37,7 @@ static void on_in_closed(uv_handle_t *handle)
     struct net_in *in = handle->data;
     struct net *n = in->net;
 
+    px_assert(in->peer == NULL);  /* L3: it may be freed by now */
     px_assert(in->reply == NULL); /* its write has been called back */
     net_reader_fini(&in->reader);
     free(in);

@@ -381,6 +381,21 @@ static void a_peer_that_moves_is_dialled_at_once_in_any_state(void **state)
     }
 }
 
+/* Once, and then with back-off as ever. */
+static void a_place_where_nobody_is_is_dialled_once(void **state)
+{
+    struct scene s;
+    uint64_t dials;
+
+    (void)state;
+    a_connection(&s);
+    dials = node_peer(&s.a, PEER).dials;
+    assert_int_equal(net_set_address(s.a.net, PEER, "127.0.0.1:1"), 0);
+    world_run_until(&s.w, waits, &s);
+    assert_int_equal(node_peer(&s.a, PEER).dials, dials + 2); /* one a lane */
+    scene_close(&s);
+}
+
 /* What was queued for the old place is not sent to the new one. */
 static void a_peer_that_moves_loses_its_queue(void **state)
 {
@@ -653,6 +668,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_can_be_removed_in_any_state),
         cmocka_unit_test(a_peer_that_moves_is_dialled_at_once_in_any_state),
+        cmocka_unit_test(a_place_where_nobody_is_is_dialled_once),
         cmocka_unit_test(a_peer_that_moves_loses_its_queue),
         cmocka_unit_test(
             a_peer_added_again_at_once_is_another_one_in_any_state),
