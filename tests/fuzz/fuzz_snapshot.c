@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "store/apply.h"
 #include "store/hash.h"
 #include "store/snapshot.h"
 #include "store/snapshot_format.h"
@@ -71,7 +72,8 @@ struct making {
     struct snapshot_block block;
     struct snapshot_foot foot;
     struct meta_record meta;
-    uint64_t hashes; /* the sum of the records' */
+    uint64_t hashes;           /* the sum of the records' */
+    struct raft_config config; /* of the records, or else of the head alone */
     uint8_t *records;
     uint8_t *packed;
 };
@@ -105,7 +107,20 @@ static void end_block(struct making *k)
     *b = (struct snapshot_block){.chain = b->checksum};
 }
 
-/* As pack would, but of any sizes; a chunk's hash and META are put right. */
+/* The head has to say the same. */
+static void put_config_right(struct making *k, const MDB_val *value,
+                             uint8_t *room)
+{
+    const struct config_record rec = {.index = 1};
+    struct raft_config_at at;
+
+    memcpy(room, &rec, sizeof rec);
+    if (store_config_parse(value, &at))
+        k->config = at.config;
+}
+
+/* As pack would, but of any sizes; a chunk's hash, the configuration's index
+ * and META are put right. */
 static void add_record(struct making *k, const uint8_t *key, size_t key_size,
                        const uint8_t *value, size_t value_size)
 {
@@ -120,6 +135,9 @@ static void add_record(struct making *k, const uint8_t *key, size_t key_size,
         hash = store_chunk_hash(key, key_size, value + 8, value_size - 8);
         memcpy(room, &hash, sizeof hash);
     }
+    if (key_size == 1 && key[0] == STORE_TAG_CONFIG &&
+        value_size >= sizeof(struct config_record))
+        put_config_right(k, &v, room);
     if (key_size == 1 && key[0] == STORE_TAG_META &&
         value_size == sizeof k->meta) {
         k->meta.format = STORE_STATE_FORMAT;
@@ -160,13 +178,15 @@ static void make(struct memory_disk *m, const uint8_t *data, size_t size)
 {
     struct snapshot_head head = {
         .state_format = STORE_STATE_FORMAT, .stamp = STAMP, .pos = {1, 1}};
-    struct making k = {.records = malloc(SNAPSHOT_RECORDS_BYTES_MAX),
+    struct making k = {.config = {.count = 1, .members = {{1, RAFT_VOTER}}},
+                       .records = malloc(SNAPSHOT_RECORDS_BYTES_MAX),
                        .packed = malloc(SNAPSHOT_BLOCK_BYTES_MAX)};
     uint8_t bytes[SNAPSHOT_HEAD_BYTES];
 
     px_assert(k.records != NULL && k.packed != NULL);
-    snapshot_head_encode(&head, bytes);
     for (int round = 0; round < 2; round++) {
+        head.config = k.config;
+        snapshot_head_encode(&head, bytes);
         k.f = memory_disk_put(m, NAME, bytes, sizeof bytes);
         k.block = (struct snapshot_block){.chain = head.checksum};
         k.foot = (struct snapshot_foot){.blocks = 0};
