@@ -62,7 +62,7 @@ static void start_save(struct replica *r)
     if (job == NULL)
         return; /* tried again then */
     job->what = REPLICA_SAVE;
-    job->info.config = r->config;
+    raft_get_config_applied(r->raft, &job->info.config);
     job->info.bytes = r->snapshots.newest.bytes;
     r->snapshots.saving = job;
     r->snapshots.grown_before = r->snapshots.grown;

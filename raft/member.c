@@ -206,6 +206,12 @@ void raft_get_config(const struct raft *r, struct raft_config_at *config_out)
     *config_out = r->configs.list[r->configs.count - 1];
 }
 
+void raft_get_config_applied(const struct raft *r,
+                             struct raft_config *config_out)
+{
+    *config_out = r->configs.list[0].config;
+}
+
 /* ---- Changes ---- */
 
 static bool can_vote(const struct raft *r, const struct raft_peer *p)

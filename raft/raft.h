@@ -368,6 +368,9 @@ size_t raft_committed(const struct raft *r, raft_index first,
 
 /* The configuration in force: the newest in the log, committed or not. */
 void raft_get_config(const struct raft *r, struct raft_config_at *config_out);
+/* The one that is applied: what a state that has applied no other goes by. */
+void raft_get_config_applied(const struct raft *r,
+                             struct raft_config *config_out);
 void raft_get_status(const struct raft *r, struct raft_status *status_out);
 /* Fills at most @max; returns how many there are without ourselves. */
 size_t raft_get_peers(const struct raft *r, struct raft_peer_status *peers,

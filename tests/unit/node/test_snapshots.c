@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "raft/config.h"
 #include "tests/unit/node/solo.h"
 
 #define TERM 5
@@ -55,6 +56,33 @@ static void one_is_made_when_the_log_has_grown(void **state)
     assert_int_equal(solo_job(s)->info.config.count, 3);
     solo_turn(s);
     assert_int_equal(s->job_count, 1); /* one at a time */
+}
+
+/* It is of the state that there is: who joins from it would go by members of
+ * later, and not by those that the log says next. */
+static void members_that_are_not_applied_are_not_in_it(void **state)
+{
+    struct solo *s = *state;
+    const struct raft_config config = {.count = 1,
+                                       .members = {{2, RAFT_VOTER}}};
+    uint8_t bytes[RAFT_CONFIG_BYTES_MAX];
+    struct raft_entry e = {.pos = {TERM, 11}, .kind = RAFT_ENTRY_CONFIG};
+    struct raft_msg m = {
+        .type = RAFT_MSG_APPEND,
+        .from = 2,
+        .to = 1,
+        .term = TERM,
+        .append = {
+            .prev = {TERM, 10}, .commit = 10, .count = 1, .entries = &e}};
+
+    e.data.data = bytes;
+    e.data.size = raft_config_encode(&config, bytes);
+    replica_on_message(s->r, &m);
+    assert_int_equal(s->r->config.count, 1);
+    replica_want_snapshot(s->r);
+    solo_turn(s);
+    assert_true(is_saving(s));
+    assert_int_equal(solo_job(s)->info.config.count, 3);
 }
 
 static void the_log_goes_when_it_is_durable_and_not_before(void **state)
@@ -246,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(one_is_made_when_the_log_has_grown),
+        TEST(members_that_are_not_applied_are_not_in_it),
         TEST(the_log_goes_when_it_is_durable_and_not_before),
         TEST(a_larger_one_is_made_more_seldom),
         TEST(what_the_log_had_before_does_not_count_again),
