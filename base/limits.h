@@ -108,6 +108,8 @@ static_assert(SWIM_OUT_MAX >= SWIM_SEEDS_MAX + 16,
  * connections at a time, each way. */
 #define SWIM_PORTS 16u
 #define SWIM_SEED_NAMES_MAX 16u
+static_assert(RAFT_MEMBERS_MAX <= SWIM_SEED_NAMES_MAX,
+              "the hosts of all PEERS can be seeds");
 #define SWIM_STREAMS_MAX 64u
 static_assert(SWIM_PORTS <= SWIM_SEEDS_MAX, "all ports are asked at once");
 

@@ -31,7 +31,7 @@ static const struct {
                       "this node's name, unique in the cluster"},
                      config_take_node_id},
     [SET_PEERS] = {{"PEERS", "peers", "LIST", "this node alone",
-                    "the initial voters, the same on all of them: "
+                    "the initial voters, the same on all of them: name, or "
                     "name=host:port, with commas between"},
                    config_take_peers},
     [SET_CLUSTER] = {{"CLUSTER", "cluster", "NAME", "phalanx",
@@ -56,6 +56,45 @@ static const struct {
     [SET_DEBUG_ADDR] = {{"DEBUG_ADDR", "debug-addr", "HOST:PORT", "[::]:8080",
                          "status and health over HTTP; off for none"},
                         config_take_debug_addr},
+    [SET_BIND_ADDR] = {{"BIND_ADDR", "bind-addr", "ADDRESS",
+                        "the host of GRPC_ADDR if that is an IP address, "
+                        "else ::",
+                        "the IP address where gossip listens, UDP and TCP"},
+                       config_take_bind_addr},
+    [SET_BIND_PORT] = {{"BIND_PORT", "bind-port", "PORT", "7946",
+                        "its port; a busy one gives way to the next free one "
+                        "of sixteen"},
+                       config_take_bind_port},
+    [SET_BOOTSTRAP_EXPECT] = {{"BOOTSTRAP_EXPECT", "bootstrap-expect", "NUMBER",
+                               "0",
+                               "found a cluster once so many nodes without "
+                               "data see each other; 0: join one, and wait "
+                               "until there is one"},
+                              config_take_bootstrap_expect},
+    [SET_SEEDS] = {{"SEEDS", "seeds", "LIST", "the hosts in PEERS",
+                    "where gossip finds others: host or host:port, with "
+                    "commas between, a name standing for all its addresses"},
+                   config_take_seeds},
+    [SET_ADVERTISE] = {{"ADVERTISE", "advertise", "HOST", "found out",
+                        "the name or IP address by which others reach this "
+                        "node"},
+                       config_take_advertise},
+    [SET_REGION] = {{"REGION", "region", "NAME", "none",
+                     "where this node is, shown as its zone"},
+                    config_take_region},
+    [SET_AUTO_JOIN] = {{"AUTO_JOIN", "auto-join", "WORD", "on",
+                        "on: a node that gossip brings becomes a member by "
+                        "itself; off: by phalanx member add"},
+                       config_take_auto_join},
+    [SET_MAX_VOTERS] = {{"MAX_VOTERS", "max-voters", "NUMBER", "5",
+                         "of the nodes that join by themselves, up to so many "
+                         "voters are made; the others stay learners"},
+                        config_take_max_voters},
+    [SET_AUTO_REMOVE_AFTER] = {{"AUTO_REMOVE_AFTER", "auto-remove-after",
+                                "SECONDS", "0",
+                                "remove a member that was dead for so long, "
+                                "if a majority remains; 0: never"},
+                               config_take_auto_remove_after},
     [SET_TICK_MS] = {{"TICK_MS", "tick-ms", "NUMBER", "200",
                       "the unit of the two that follow, in milliseconds"},
                      config_take_tick_ms},
@@ -92,10 +131,6 @@ static const struct {
                       "print the version, and end"},
                      NULL},
 };
-
-/* Known words of versions to come: better refused than ignored. */
-static const char *const gossip_variables[] = {"SEEDS", "BIND_ADDR",
-                                               "BIND_PORT", "BOOTSTRAP_EXPECT"};
 
 const struct config_setting *config_setting(size_t index)
 {
@@ -191,22 +226,12 @@ static const char *lookup(char *const *environment, const char *name)
     return NULL;
 }
 
-static int read_environment(struct config_draft *d, char *const *environment)
+static void read_environment(struct config_draft *d, char *const *environment)
 {
-    for (size_t i = 0; i < sizeof gossip_variables / sizeof gossip_variables[0];
-         i++) {
-        if (lookup(environment, gossip_variables[i]) != NULL)
-            return config_refuse(
-                d,
-                "%s is set, but gossip is not part of this version: "
-                "unset it, and write PEERS=name=host:port,...",
-                gossip_variables[i]);
-    }
     for (unsigned s = 0; s < SETTINGS; s++) {
         if (d->text[s] == NULL && settings[s].row.variable != NULL)
             d->text[s] = lookup(environment, settings[s].row.variable);
     }
-    return 0;
 }
 
 /* @word: what getopt_long looked at last; for a short flag it may be the one
@@ -285,7 +310,19 @@ static int take_all(struct config_draft *d)
             return rc;
     }
     rc = check_timing(d);
-    return rc < 0 ? rc : check_addresses(d);
+    if (rc == 0)
+        rc = check_addresses(d);
+    return rc < 0 ? rc : config_check_gossip(d);
+}
+
+static void set_cluster(struct config *c)
+{
+    const char *voters[RAFT_MEMBERS_MAX];
+
+    for (size_t i = 0; i < c->peer_count; i++)
+        voters[i] = c->peers[i].name;
+    if (c->peer_count > 0)
+        c->cluster = config_cluster_id(c->cluster_name, voters, c->peer_count);
 }
 
 enum config_verdict config_load(int argc, char **argv, char *const *environment,
@@ -307,8 +344,9 @@ enum config_verdict config_load(int argc, char **argv, char *const *environment,
         (void)printf("phalanx-server %s\n", PX_VERSION);
         return CONFIG_EXIT_OK;
     }
-    if (read_environment(&d, environment) < 0 || take_all(&d) < 0)
+    read_environment(&d, environment);
+    if (take_all(&d) < 0)
         return CONFIG_BAD;
-    config_out->cluster = config_cluster_id(config_out);
+    set_cluster(config_out);
     return CONFIG_RUN;
 }

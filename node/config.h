@@ -20,24 +20,40 @@
 struct config_peer {
     raft_id id; /* hash of the name */
     char name[PX_NODE_ID_BYTES_MAX + 1];
-    char address[PX_ADDRESS_BYTES_MAX + 1]; /* empty: our own may be */
+    char address[PX_ADDRESS_BYTES_MAX + 1]; /* empty: gossip finds it */
+};
+
+struct config_seed {
+    char host[PX_ADDRESS_BYTES_MAX + 1]; /* without brackets */
+    uint16_t port;
 };
 
 struct config {
     char node[PX_NODE_ID_BYTES_MAX + 1]; /* NODE_ID, --node-id */
     raft_id id;
     size_t peer_count; /* PEERS: the initial voters with ourselves; without
-                          PEERS, ourselves alone */
+                          PEERS, SEEDS and BOOTSTRAP_EXPECT: ourselves alone;
+                          0: gossip finds a cluster, or founds one */
     struct config_peer peers[RAFT_MEMBERS_MAX]; /* sorted by name: the same
                                                    on all nodes */
-    uint64_t cluster; /* id: a hash of CLUSTER (a name, default "phalanx") and
-                         the sorted names of the initial voters */
+    uint64_t cluster; /* config_cluster_id of peers; 0: there are none */
     char cluster_name[PX_NODE_ID_BYTES_MAX + 1];
     char data_dir[CONFIG_TEXT_MAX]; /* absolute */
     char mount[CONFIG_TEXT_MAX];    /* absolute; empty: no mount */
     bool strict_truncate;           /* MOUNT_OPTIONS trunc=strict */
     char grpc_addr[PX_ADDRESS_BYTES_MAX + 1];
     char debug_addr[PX_ADDRESS_BYTES_MAX + 1]; /* empty: no HTTP */
+    size_t seed_count; /* SEEDS, or the hosts of PEERS; 0: gossip asks its ports
+                          of this machine */
+    struct config_seed seeds[SWIM_SEED_NAMES_MAX];
+    char bind_addr[PX_ADDRESS_BYTES_MAX + 1]; /* of gossip: an IP address */
+    uint16_t bind_port;
+    uint32_t bootstrap_expect; /* 0: joins a cluster, founds none */
+    char advertise[PX_ADDRESS_BYTES_MAX + 1]; /* a host; empty: found out */
+    char region[PX_NODE_ID_BYTES_MAX + 1];
+    bool auto_join;
+    uint32_t max_voters;     /* of those that join by themselves */
+    px_ns auto_remove_after; /* 0: never */
     px_ns tick;
     uint32_t election_ticks;
     uint32_t heartbeat_ticks;
@@ -64,6 +80,22 @@ enum config_verdict {
 enum config_verdict config_load(int argc, char **argv, char *const *environment,
                                 struct config *config_out, char *why,
                                 size_t why_size);
+
+/* Members are hashes of their names, so that no one hands out numbers. */
+raft_id config_id_of(const char *name);
+
+/* 1 to 63 letters, digits, dots, dashes, underscores, the first one a letter or
+ * a digit. */
+bool config_is_name(const char *text, size_t size);
+#define CONFIG_NAME_ADVICE                                                    \
+    "1 to 63 letters, digits, dots, dashes or underscores, beginning with a " \
+    "letter or a digit"
+
+/* The id of a cluster that begins with these voters: a hash of its name and of
+ * theirs, sorted. Nodes of different clusters, or of different ideas of the
+ * same, must not talk. */
+uint64_t config_cluster_id(const char *cluster_name, const char *const *voters,
+                           size_t count);
 
 /* One row of the table, for help and for documents. */
 struct config_setting {

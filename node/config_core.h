@@ -2,7 +2,8 @@
  *
  *   config.c         the table, where texts come from, what must fit together
  *   config_value.c   one text, one value
- *   config_peers.c   names, ids, PEERS */
+ *   config_peers.c   names, ids, PEERS
+ *   config_gossip.c  how nodes find each other: SEEDS and what goes with it */
 #ifndef NODE_CONFIG_CORE_H
 #define NODE_CONFIG_CORE_H
 
@@ -23,6 +24,15 @@ enum config_set {
     SET_MOUNT_OPTIONS,
     SET_GRPC_ADDR,
     SET_DEBUG_ADDR,
+    SET_BIND_ADDR, /* looks at GRPC_ADDR */
+    SET_BIND_PORT,
+    SET_BOOTSTRAP_EXPECT,
+    SET_SEEDS, /* looks at all before */
+    SET_ADVERTISE,
+    SET_REGION,
+    SET_AUTO_JOIN,
+    SET_MAX_VOTERS,
+    SET_AUTO_REMOVE_AFTER,
     SET_TICK_MS,
     SET_ELECTION,
     SET_HEARTBEAT,
@@ -54,6 +64,15 @@ int config_take_mount(struct config_draft *d, enum config_set s);
 int config_take_mount_options(struct config_draft *d, enum config_set s);
 int config_take_grpc_addr(struct config_draft *d, enum config_set s);
 int config_take_debug_addr(struct config_draft *d, enum config_set s);
+int config_take_bind_addr(struct config_draft *d, enum config_set s);
+int config_take_bind_port(struct config_draft *d, enum config_set s);
+int config_take_bootstrap_expect(struct config_draft *d, enum config_set s);
+int config_take_seeds(struct config_draft *d, enum config_set s);
+int config_take_advertise(struct config_draft *d, enum config_set s);
+int config_take_region(struct config_draft *d, enum config_set s);
+int config_take_auto_join(struct config_draft *d, enum config_set s);
+int config_take_max_voters(struct config_draft *d, enum config_set s);
+int config_take_auto_remove_after(struct config_draft *d, enum config_set s);
 int config_take_tick_ms(struct config_draft *d, enum config_set s);
 int config_take_election(struct config_draft *d, enum config_set s);
 int config_take_heartbeat(struct config_draft *d, enum config_set s);
@@ -65,8 +84,13 @@ int config_take_distrust_state(struct config_draft *d, enum config_set s);
 
 /* The member with this id; NULL: none. */
 const struct config_peer *config_find_peer(const struct config *c, raft_id id);
-/* From the cluster's name and the sorted names of its voters. */
-uint64_t config_cluster_id(const struct config *c);
+/* How nodes find each other, as a whole. */
+int config_check_gossip(struct config_draft *d);
+/* 127.x.y.z, ::1, localhost. */
+bool config_is_loopback(const char *host);
+
+int config_take_number(struct config_draft *d, enum config_set s, uint32_t min,
+                       uint32_t max, uint32_t *out);
 
 /* What was given, or the fallback where that is a value itself. */
 const char *config_text_of(const struct config_draft *d, enum config_set s);

@@ -9,11 +9,7 @@
 #include "net/addr.h"
 #include "node/config_core.h"
 
-#define NAME_ADVICE                                                           \
-    "1 to 63 letters, digits, dots, dashes or underscores, beginning with a " \
-    "letter or a digit"
-
-static bool is_name(const char *text, size_t size)
+bool config_is_name(const char *text, size_t size)
 {
     if (size == 0 || size > PX_NODE_ID_BYTES_MAX ||
         strchr("-_.", text[0]) != NULL)
@@ -34,14 +30,13 @@ static int take_name(struct config_draft *d, enum config_set s,
 {
     size_t size = strlen(text);
 
-    if (!is_name(text, size))
-        return config_refuse_value(d, s, NAME_ADVICE);
+    if (!config_is_name(text, size))
+        return config_refuse_value(d, s, CONFIG_NAME_ADVICE);
     memcpy(out, text, size + 1);
     return 0;
 }
 
-/* Members are hashes of their names, so that no one hands out numbers. */
-static raft_id id_of(const char *name)
+raft_id config_id_of(const char *name)
 {
     raft_id id = XXH64(name, strlen(name), 0);
 
@@ -57,16 +52,16 @@ int config_take_node_id(struct config_draft *d, enum config_set s)
         rc = take_name(d, s, d->text[s], d->config->node);
     } else {
         if (gethostname(host, sizeof host - 1) < 0 ||
-            !is_name(host, strlen(host)))
+            !config_is_name(host, strlen(host)))
             return config_refuse(
                 d,
                 "the host name \"%s\" can't name this node: set "
-                "NODE_ID to " NAME_ADVICE,
+                "NODE_ID to " CONFIG_NAME_ADVICE,
                 config_quote(host).text);
         rc = take_name(d, s, host, d->config->node);
     }
     if (rc == 0)
-        d->config->id = id_of(d->config->node);
+        d->config->id = config_id_of(d->config->node);
     return rc;
 }
 
@@ -93,13 +88,13 @@ static int parse_peer(struct config_draft *d, const char *item, size_t size,
     size_t address_size = equals != NULL ? size - name_size - 1 : 0;
     struct net_addr addr;
 
-    if (!is_name(item, name_size))
-        return config_refuse_value(
-            d, SET_PEERS,
-            "name=host:port with commas between, a name being " NAME_ADVICE);
+    if (!config_is_name(item, name_size))
+        return config_refuse_value(d, SET_PEERS,
+                                   "name or name=host:port with commas "
+                                   "between, a name being " CONFIG_NAME_ADVICE);
     memcpy(peer->name, item, name_size);
     peer->name[name_size] = '\0';
-    peer->id = id_of(peer->name);
+    peer->id = config_id_of(peer->name);
     peer->address[0] = '\0';
     if (equals == NULL)
         return 0;
@@ -157,25 +152,19 @@ static int check_peers_complete(struct config_draft *d)
             "PEERS does not name this node, \"%s\": add it, or set "
             "NODE_ID to one of those that PEERS names",
             c->node);
-    for (size_t i = 0; i < c->peer_count; i++) {
-        if (c->peers[i].id != c->id && c->peers[i].address[0] == '\0')
-            return config_refuse(d,
-                                 "%s names \"%s\" without an address: write "
-                                 "%s=host:port",
-                                 config_name_of(d, SET_PEERS).text,
-                                 c->peers[i].name, c->peers[i].name);
-    }
     return 0;
 }
 
 int config_take_peers(struct config_draft *d, enum config_set s)
 {
-    const char *rest = d->text[s] != NULL ? d->text[s] : d->config->node;
+    const char *rest = d->text[s];
     const char *item;
     struct config_peer peer;
     size_t size;
     int rc;
 
+    if (rest == NULL)
+        return 0; /* alone, or gossip says with whom: config_gossip.c */
     while (config_next_item(&rest, &item, &size)) {
         rc = parse_peer(d, item, size, &peer);
         if (rc < 0)
@@ -193,20 +182,19 @@ int config_take_peers(struct config_draft *d, enum config_set s)
     return check_peers_complete(d);
 }
 
-/* Nodes of different clusters, or of different ideas of the same, must not
- * talk: what they agree on goes into the id. Names hold no NUL. */
-uint64_t config_cluster_id(const struct config *c)
+/* Names hold no NUL. */
+uint64_t config_cluster_id(const char *cluster_name, const char *const *voters,
+                           size_t count)
 {
     XXH64_state_t *state = XXH64_createState();
     uint64_t id;
 
     px_assert(state != NULL);
     (void)XXH64_reset(state, 0); /* these fail only for NULL */
-    (void)XXH64_update(state, c->cluster_name, strlen(c->cluster_name) + 1);
-    for (size_t i = 0; i < c->peer_count; i++)
-        (void)XXH64_update(state, c->peers[i].name,
-                           strlen(c->peers[i].name) + 1);
+    (void)XXH64_update(state, cluster_name, strlen(cluster_name) + 1);
+    for (size_t i = 0; i < count; i++)
+        (void)XXH64_update(state, voters[i], strlen(voters[i]) + 1);
     id = XXH64_digest(state);
     (void)XXH64_freeState(state);
-    return id;
+    return id != 0 ? id : 1; /* 0 is none */
 }

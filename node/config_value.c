@@ -144,7 +144,7 @@ int config_take_debug_addr(struct config_draft *d, enum config_set s)
     return take_address(d, s, d->config->debug_addr);
 }
 
-static int take_number(struct config_draft *d, enum config_set s, uint32_t min,
+int config_take_number(struct config_draft *d, enum config_set s, uint32_t min,
                        uint32_t max, uint32_t *out)
 {
     const char *text = config_text_of(d, s);
@@ -166,7 +166,7 @@ static int take_number(struct config_draft *d, enum config_set s, uint32_t min,
 int config_take_tick_ms(struct config_draft *d, enum config_set s)
 {
     uint32_t tick_ms = 0;
-    int rc = take_number(d, s, 1, TICK_MS_MAX, &tick_ms);
+    int rc = config_take_number(d, s, 1, TICK_MS_MAX, &tick_ms);
 
     if (rc == 0)
         d->config->tick = tick_ms * PX_NS_PER_MS;
@@ -175,12 +175,14 @@ int config_take_tick_ms(struct config_draft *d, enum config_set s)
 
 int config_take_election(struct config_draft *d, enum config_set s)
 {
-    return take_number(d, s, 1, ELECTION_MAX, &d->config->election_ticks);
+    return config_take_number(d, s, 1, ELECTION_MAX,
+                              &d->config->election_ticks);
 }
 
 int config_take_heartbeat(struct config_draft *d, enum config_set s)
 {
-    return take_number(d, s, 1, HEARTBEAT_MAX, &d->config->heartbeat_ticks);
+    return config_take_number(d, s, 1, HEARTBEAT_MAX,
+                              &d->config->heartbeat_ticks);
 }
 
 /* Long enough for a leader to be lost and another found, with as much time
@@ -197,8 +199,8 @@ int config_take_request_timeout_ms(struct config_draft *d, enum config_set s)
             2 * longest_election > least ? 2 * longest_election : least;
         return 0;
     }
-    rc = take_number(d, s, REQUEST_TIMEOUT_MS_MIN, REQUEST_TIMEOUT_MS_MAX,
-                     &timeout_ms);
+    rc = config_take_number(d, s, REQUEST_TIMEOUT_MS_MIN,
+                            REQUEST_TIMEOUT_MS_MAX, &timeout_ms);
     if (rc == 0)
         d->config->request_timeout = timeout_ms * PX_NS_PER_MS;
     return rc;
@@ -207,7 +209,7 @@ int config_take_request_timeout_ms(struct config_draft *d, enum config_set s)
 int config_take_snapshot_mib(struct config_draft *d, enum config_set s)
 {
     uint32_t mib = 0;
-    int rc = take_number(d, s, 1, SNAPSHOT_MIB_MAX, &mib);
+    int rc = config_take_number(d, s, 1, SNAPSHOT_MIB_MAX, &mib);
 
     if (rc == 0)
         d->config->snapshot_bytes = (uint64_t)mib * PX_MIB;

@@ -363,17 +363,15 @@ static void peers_are_checked_as_a_whole(void **state)
     refuses("names \"a\" twice", WORDS("NODE_ID=a", "PEERS=a=h:1,a=h:2"));
     refuses("\"a\" and \"b\" the same address",
             WORDS("NODE_ID=a", "PEERS=a=h:1,b=h:1"));
-    refuses("\"b\" without an address: write b=host:port",
-            WORDS("NODE_ID=a", "PEERS=a=h:1,b"));
     refuses("\"b\" a bad address", WORDS("NODE_ID=a", "PEERS=a=h:1,b=h"));
     refuses("\"b\" a bad address", WORDS("NODE_ID=a", "PEERS=a=h:1,b=:2"));
     refuses("\"b\" a bad address", WORDS("NODE_ID=a", "PEERS=a=h:1,b="));
-    refuses("write name=host:port", WORDS("NODE_ID=a", "PEERS=a=h:1,"));
-    refuses("write name=host:port", WORDS("NODE_ID=a", "PEERS=a=h:1,,b=h:2"));
+    refuses("write name or name=host:port", WORDS("NODE_ID=a", "PEERS=a=h:1,"));
+    refuses("write name or name=host:port",
+            WORDS("NODE_ID=a", "PEERS=a=h:1,,b=h:2"));
     refuses("\"a\" a bad address", WORDS("NODE_ID=a", "PEERS=a=h:1;b=h:2"));
-    refuses("write name=host:port", WORDS("NODE_ID=a", "--peers", "=h:1"));
-    refuses("--peers names \"b\" without",
-            WORDS("NODE_ID=a", "--peers", "a=h:1,b"));
+    refuses("write name or name=host:port",
+            WORDS("NODE_ID=a", "--peers", "=h:1"));
     refuses("more than 16 nodes",
             WORDS("NODE_ID=a", "PEERS=a=h:1,b=h:2,c=h:3,d=h:4,e=h:5,f=h:6,"
                                "g=h:7,h=h:8,i=h:9,j=h:10,k=h:11,l=h:12,m=h:13,"
@@ -420,15 +418,132 @@ static void a_path_that_is_too_long_is_refused(void **state)
             WORDS("NODE_ID=a", "--mount", path));
 }
 
-static void gossip_is_refused_rather_than_ignored(void **state)
+/* Rule by rule, as in config_gossip.c's head. */
+static void a_node_is_alone_unless_it_is_told_of_others(void **state)
 {
-    static const char *const variables[] = {
-        "SEEDS=h:7946", "BIND_ADDR=::", "BIND_PORT=7946", "BOOTSTRAP_EXPECT=3"};
+    struct load l;
 
     (void)state;
-    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
-        refuses("gossip is not part of this version",
-                WORDS("NODE_ID=a", variables[i]));
+    loads(&l, WORDS("NODE_ID=a", "BOOTSTRAP_EXPECT=0"));
+    assert_int_equal(l.config.peer_count, 1);
+    assert_true(l.config.cluster != 0);
+    assert_int_equal(l.config.seed_count, 0);
+    loads(&l, WORDS("NODE_ID=a", "SEEDS=h"));
+    assert_int_equal(l.config.peer_count, 0);
+    assert_true(l.config.cluster == 0);
+    loads(&l, WORDS("NODE_ID=a", "SEEDS=h", "BOOTSTRAP_EXPECT=3"));
+    assert_int_equal(l.config.peer_count, 0);
+    assert_int_equal(l.config.bootstrap_expect, 3);
+    loads(&l,
+          WORDS("NODE_ID=a", "GRPC_ADDR=127.0.0.1:1", "BOOTSTRAP_EXPECT=3"));
+    assert_int_equal(l.config.peer_count, 0);
+}
+
+static void gossip_settings_are_taken(void **state)
+{
+    struct load l;
+
+    (void)state;
+    loads(&l, WORDS("NODE_ID=a", "GRPC_ADDR=10.0.0.1:9000"));
+    assert_string_equal(l.config.bind_addr, "10.0.0.1");
+    assert_int_equal(l.config.bind_port, 7946);
+    assert_true(l.config.auto_join);
+    assert_int_equal(l.config.max_voters, 5);
+    assert_int_equal(l.config.auto_remove_after, 0);
+    assert_string_equal(l.config.advertise, "");
+    loads(&l, WORDS("NODE_ID=a", "GRPC_ADDR=n1.local:9000"));
+    assert_string_equal(l.config.bind_addr, "::");
+    loads(&l, WORDS("NODE_ID=a", "BIND_ADDR=::1", "BIND_PORT=1234",
+                    "ADVERTISE=fd00::1", "REGION=eu-1", "AUTO_JOIN=off",
+                    "MAX_VOTERS=3", "AUTO_REMOVE_AFTER=90"));
+    assert_string_equal(l.config.bind_addr, "::1");
+    assert_int_equal(l.config.bind_port, 1234);
+    assert_string_equal(l.config.advertise, "fd00::1");
+    assert_string_equal(l.config.region, "eu-1");
+    assert_false(l.config.auto_join);
+    assert_int_equal(l.config.max_voters, 3);
+    assert_int_equal(l.config.auto_remove_after, 90 * PX_NS_PER_S);
+}
+
+static void is_seed(const struct load *l, size_t i, const char *host,
+                    unsigned port)
+{
+    assert_true(i < l->config.seed_count);
+    assert_string_equal(l->config.seeds[i].host, host);
+    assert_int_equal(l->config.seeds[i].port, port);
+}
+
+static void seeds_are_hosts_with_or_without_ports(void **state)
+{
+    struct load l;
+
+    (void)state;
+    loads(&l, WORDS("NODE_ID=a", "SEEDS=h1, h2:5,[fd00::1]:6,[::1],fd00::2"));
+    assert_int_equal(l.config.seed_count, 5);
+    is_seed(&l, 0, "h1", 7946);
+    is_seed(&l, 1, "h2", 5);
+    is_seed(&l, 2, "fd00::1", 6);
+    is_seed(&l, 3, "::1", 7946);
+    is_seed(&l, 4, "fd00::2", 7946);
+}
+
+static void without_seeds_the_hosts_of_peers_are_asked(void **state)
+{
+    struct load l;
+
+    (void)state;
+    loads(&l, WORDS("NODE_ID=a", "BIND_PORT=99", "PEERS=a=h1:1,b=h1:2,c=h3:1"));
+    assert_int_equal(l.config.seed_count, 2);
+    is_seed(&l, 0, "h1", 99);
+    is_seed(&l, 1, "h3", 99);
+    loads(&l, WORDS("NODE_ID=a", THREE, "SEEDS=x"));
+    assert_int_equal(l.config.seed_count, 1);
+    is_seed(&l, 0, "x", 7946);
+    /* Their ports move: all of them are asked, which no list could say. */
+    loads(&l, WORDS("NODE_ID=a", "GRPC_ADDR=127.0.0.1:1",
+                    "PEERS=a=127.0.0.1:1,b=localhost:2,c=[::1]:3,d"));
+    assert_int_equal(l.config.seed_count, 0);
+}
+
+static void peers_without_addresses_need_a_place_to_be_looked_for(void **state)
+{
+    struct load l;
+
+    (void)state;
+    refuses("\"b\" without an address", WORDS("NODE_ID=a", "PEERS=a=h:1,b"));
+    refuses("write b=host:port, or SEEDS=", WORDS("NODE_ID=a", "PEERS=a,b"));
+    loads(&l, WORDS("NODE_ID=a", "PEERS=a,b", "SEEDS=h"));
+    loads(&l, WORDS("NODE_ID=a", "PEERS=a,b,c=h:1"));
+    loads(&l, WORDS("NODE_ID=a", "PEERS=a,b", "GRPC_ADDR=127.0.0.2:1"));
+    assert_int_equal(l.config.peer_count, 2);
+    loads(&l, WORDS("NODE_ID=a", "PEERS=a"));
+}
+
+static void contradictions_about_gossip_are_refused(void **state)
+{
+    (void)state;
+    refuses("PEERS and BOOTSTRAP_EXPECT are both set",
+            WORDS("NODE_ID=a", "PEERS=a=h:1,b=h:2", "BOOTSTRAP_EXPECT=2"));
+    refuses("write SEEDS=", WORDS("NODE_ID=a", "BOOTSTRAP_EXPECT=3"));
+    refuses("a whole number from 0 to 16",
+            WORDS("NODE_ID=a", "SEEDS=h", "BOOTSTRAP_EXPECT=17"));
+    refuses("a whole number from 1 to 16", WORDS("NODE_ID=a", "MAX_VOTERS=17"));
+    refuses("a whole number from 1 to 16", WORDS("NODE_ID=a", "MAX_VOTERS=0"));
+    refuses("a whole number from 1 to 65535",
+            WORDS("NODE_ID=a", "BIND_PORT=0"));
+    refuses("an IP address of this machine",
+            WORDS("NODE_ID=a", "BIND_ADDR=localhost"));
+    refuses("host or host:port", WORDS("NODE_ID=a", "SEEDS=h1,,h2"));
+    refuses("host or host:port", WORDS("NODE_ID=a", "SEEDS=:7946"));
+    refuses("host or host:port", WORDS("NODE_ID=a", "SEEDS=h:x"));
+    refuses("host or host:port", WORDS("NODE_ID=a", "SEEDS=[h]:1"));
+    refuses("more than 16 hosts",
+            WORDS("NODE_ID=a", "SEEDS=a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q"));
+    refuses("without a port", WORDS("NODE_ID=a", "ADVERTISE=h:9000"));
+    refuses("without a port", WORDS("NODE_ID=a", "ADVERTISE=[::1]"));
+    refuses("on or off", WORDS("NODE_ID=a", "AUTO_JOIN=yes"));
+    refuses("1 to 63 letters", WORDS("NODE_ID=a", "REGION=a b"));
+    refuses("a whole number", WORDS("NODE_ID=a", "AUTO_REMOVE_AFTER=1h"));
 }
 
 static void arguments_that_are_no_flags_are_refused(void **state)
@@ -579,7 +694,12 @@ int main(void)
         cmocka_unit_test(words_are_checked),
         cmocka_unit_test(a_quota_is_a_number_of_bytes),
         cmocka_unit_test(a_path_that_is_too_long_is_refused),
-        cmocka_unit_test(gossip_is_refused_rather_than_ignored),
+        cmocka_unit_test(a_node_is_alone_unless_it_is_told_of_others),
+        cmocka_unit_test(gossip_settings_are_taken),
+        cmocka_unit_test(seeds_are_hosts_with_or_without_ports),
+        cmocka_unit_test(without_seeds_the_hosts_of_peers_are_asked),
+        cmocka_unit_test(peers_without_addresses_need_a_place_to_be_looked_for),
+        cmocka_unit_test(contradictions_about_gossip_are_refused),
         cmocka_unit_test(arguments_that_are_no_flags_are_refused),
         cmocka_unit_test(help_names_every_setting_and_its_default),
         cmocka_unit_test(the_version_is_printed),
