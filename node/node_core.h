@@ -105,6 +105,8 @@ struct replica_io port_for_replica(struct node *n);
 struct net_handler port_for_net(struct node *n);
 struct http_handler port_for_http(struct node *n);
 
+/* The name of a member, or "none". */
+const char *peers_name(const struct node *n, raft_id id);
 /* Notes a change of role or leader since it was last called. */
 void node_note_changes(struct node *n, const struct raft_status *now);
 
@@ -113,11 +115,5 @@ void leave_init(struct node *n);
 /* Once more: at once. */
 void leave_begin(struct node *n);
 void leave_turn(struct node *n, const struct raft_status *status);
-
-/* status.c. malloc-ed text that ends with a newline, NULL without memory. */
-char *status_json(const struct node *n);
-char *status_health_json(const struct node *n, bool *is_healthy_out);
-ssize_t status_file(const struct node *n, enum fs_status_file file,
-                    char **text_out);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "node/node_core.h"
+#include "node/status.h"
 
 /* ---- What fs asks ---- */
 
