@@ -227,14 +227,15 @@ static void set_address(struct swim_udp *u, const struct swim_udp_options *o)
 {
     const struct swim_addr loopback = {
         .ip = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
+    static const uint8_t none[16];
 
     u->about = o->swim.about;
     u->is_any = swim_addr_is_any(&u->bound);
-    u->is_addr_given = u->about.gossip.port != 0;
-    if (u->is_addr_given)
-        return;
-    u->about.gossip = u->is_any ? loopback : u->bound;
-    u->about.gossip.port = u->bound.port;
+    u->is_addr_given = memcmp(u->about.gossip.ip, none, sizeof none) != 0;
+    if (!u->is_addr_given)
+        u->about.gossip = u->is_any ? loopback : u->bound;
+    if (!u->is_addr_given || u->about.gossip.port == 0)
+        u->about.gossip.port = u->bound.port;
 }
 
 static int new_swim(struct swim_udp *u, const struct swim_udp_options *o)

@@ -11,7 +11,8 @@
  * need no configuration; without seeds all of those are asked, on the loopback,
  * or on bind_addr if that is one address.
  *
- * Where others find it: options.swim.about.gossip if that is given. Otherwise
+ * Where others find it: options.swim.about.gossip if that has an IP address (its
+ * port 0: the one that was bound). Otherwise
  * bind_addr and the port; and if bind_addr is any ("::", "0.0.0.0"), the address
  * from which the way to the first seed leads, or at which we were reached. It is
  * looked at again whenever seeds are, so it may change.
@@ -54,7 +55,7 @@ struct swim_udp_options {
     const struct swim_seed *seeds; /* copied */
     size_t seed_count;             /* at most SWIM_SEED_NAMES_MAX */
     struct swim_options swim; /* now is filled in; about.gossip is found out if
-                                 its port is 0 */
+                                 it is all 0 */
     struct swim_udp_handler handler;
     px_ns stream_timeout; /* for a whole connection */
 };
@@ -79,5 +80,8 @@ void swim_udp_reserved(struct swim_udp *u, swim_incarnation incarnation);
 /* @about->gossip with port 0: as it is. Errors: -EINVAL, no effect. */
 int swim_udp_say(struct swim_udp *u, const struct swim_about *about);
 void swim_udp_leave(struct swim_udp *u);
+
+/* An IP address as text, without brackets; its port is 0. Errors: -EINVAL. */
+int swim_addr_parse(const char *text, struct swim_addr *addr_out);
 
 #endif

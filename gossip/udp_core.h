@@ -97,8 +97,6 @@ void swim_udp_found_at(struct swim_udp *u, const struct swim_addr *addr);
  * Errors: -errno of the last that was tried. */
 int swim_bind(struct swim_addr *addr, int *family_out, int *udp_out,
               int *tcp_out);
-/* Errors: -EINVAL. */
-int swim_addr_parse(const char *text, struct swim_addr *addr_out);
 bool swim_addr_is_any(const struct swim_addr *addr);
 bool swim_addr_is_loopback(const struct swim_addr *addr);
 struct swim_addr swim_addr_of(const struct sockaddr *sockaddr);
