@@ -31,6 +31,7 @@ struct config_seed {
 struct config {
     char node[PX_NODE_ID_BYTES_MAX + 1]; /* NODE_ID, --node-id */
     raft_id id;
+    bool has_peers;    /* PEERS was given */
     size_t peer_count; /* PEERS: the initial voters with ourselves; without
                           PEERS, SEEDS and BOOTSTRAP_EXPECT: ourselves alone;
                           0: gossip finds a cluster, or founds one */

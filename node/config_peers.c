@@ -165,6 +165,7 @@ int config_take_peers(struct config_draft *d, enum config_set s)
 
     if (rest == NULL)
         return 0; /* alone, or gossip says with whom: config_gossip.c */
+    d->config->has_peers = true;
     while (config_next_item(&rest, &item, &size)) {
         rc = parse_peer(d, item, size, &peer);
         if (rc < 0)

@@ -1,0 +1,90 @@
+/* How a node comes to its cluster: decisions only, each a function of what it
+ * is told, what its folder says and what gossip shows.
+ *
+ *   the folder has an identity     it decides; PEERS must not contradict it
+ *   neither PEERS nor SEEDS        a cluster of one, at once
+ *   PEERS                          these voters, at once; but a node without
+ *                                  data is not trusted before it is known that
+ *                                  the cluster is new (below)
+ *   SEEDS, BOOTSTRAP_EXPECT=n      waits for n - 1 others, and founds
+ *   SEEDS                          waits for a cluster, and joins
+ *
+ * Founding, on top of gossip/bootstrap.h, which says who would found with whom:
+ *
+ *   STAY ─▶ PROMISE ─▶ durable: the view is announced ─▶ FOUND
+ *    │                                                     ▲
+ *    │      a member of the very cluster that we promised ─┘
+ *    └────▶ ENTER: a member of any other
+ *
+ * What is announced binds: others found on it. So it is in the identity first
+ * (is_begun false, no log yet), and a node that is started again while it waits,
+ * or that was gone for the moment in which the others founded, is one of them
+ * all the same: the id of a cluster is made of its first voters, so one that is
+ * of the promised id was founded with us.
+ *
+ * A node without data that PEERS names, or that joins, may be one whose disk was
+ * emptied: what it acknowledged is forgotten, so it must not vote. It begins as
+ * faulty (raft/fault.c), and is whole once a leader has given it the log; or
+ * once it is plain that there was never anything to forget, bootstrap_is_new. */
+#ifndef NODE_BOOTSTRAP_H
+#define NODE_BOOTSTRAP_H
+
+#include "gossip/bootstrap.h"
+#include "node/config.h"
+#include "raft/types.h"
+#include "store/identity.h"
+
+enum bootstrap_start {
+    BOOTSTRAP_RUN,   /* it has an identity, and a cluster */
+    BOOTSTRAP_BEGIN, /* it has its first identity now, to be written */
+    BOOTSTRAP_WAIT,  /* gossip says with whom */
+};
+
+/* @identity: as the folder has it, or with @is_new a draft, which is filled in
+ * for BEGIN.
+ * Errors: -PX_ECLUSTER, and a sentence in @why. */
+int bootstrap_start(const struct config *config, bool is_new,
+                    struct store_identity *identity,
+                    enum bootstrap_start *start_out, char *why,
+                    size_t why_size);
+
+enum bootstrap_step {
+    BOOTSTRAP_STAY,
+    BOOTSTRAP_PROMISE, /* the identity is to be bootstrap_promise's, durably */
+    BOOTSTRAP_ENTER,   /* the identity is to be bootstrap_enter's, durably */
+    BOOTSTRAP_FOUND,   /* it is: begin */
+};
+
+/* Of a node that waits. @identity: what is durable. */
+enum bootstrap_step bootstrap_next(const struct swim_bootstrap *b,
+                                   const struct store_identity *identity);
+/* What may be announced as about.view. */
+uint64_t bootstrap_view(const struct swim_bootstrap *b,
+                        const struct store_identity *identity);
+void bootstrap_promise(const struct swim_bootstrap *b,
+                       struct store_identity *identity);
+void bootstrap_enter(uint64_t cluster, struct store_identity *identity);
+
+/* The configuration that the cluster began with; empty for one who joined. */
+void bootstrap_config(const struct store_identity *identity,
+                      struct raft_config *config_out);
+
+/* Who of the other first voters says that its log is empty. */
+struct bootstrap_empties {
+    size_t count;
+    raft_id list[RAFT_MEMBERS_MAX];
+};
+
+/* The latest word of @peer; one that is no first voter has none. */
+void bootstrap_hear(struct bootstrap_empties *e,
+                    const struct raft_config *initial, raft_id self,
+                    raft_id peer, bool is_empty);
+/* How many others have to be empty: so many that every majority has one of
+ * them, ourselves counted as one who may have lost what it acknowledged. Then
+ * nothing was ever committed. */
+size_t bootstrap_empties_needed(const struct raft_config *initial);
+/* Never of an empty @initial: one who joins has no part in this. */
+bool bootstrap_is_new(const struct bootstrap_empties *e,
+                      const struct raft_config *initial);
+
+#endif

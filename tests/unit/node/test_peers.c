@@ -1,0 +1,255 @@
+/* node/peers.c: names, addresses, whom to dial, and where we are dialled. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/peers.h"
+
+#define CLUSTER 7
+
+static struct peers p;
+
+static struct swim_member_info living(const char *id, const char *address)
+{
+    return (struct swim_member_info){
+        .id = id, .state = SWIM_ALIVE, .peer = address, .cluster = CLUSTER};
+}
+
+static void hear(const struct swim_member_info *m)
+{
+    peers_hear(&p, m, 1, CLUSTER, config_id_of("self"), NULL, NULL);
+}
+
+static void is_at(const char *name, const char *address, bool is_wanted)
+{
+    const struct peer *peer = peers_find(&p, config_id_of(name));
+
+    if (peer == NULL)
+        fail_msg("%s is not known", name);
+    assert_string_equal(peer->name, name);
+    assert_string_equal(peer->address, address);
+    assert_int_equal(peer->is_wanted, is_wanted);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&p, 0, sizeof p);
+    return 0;
+}
+
+static void a_later_source_gives_the_address(void **state)
+{
+    struct swim_member_info m = living("b", "h3:3");
+
+    (void)state;
+    peers_know(&p, "b", "h1:1");
+    peers_know(&p, "b", ""); /* says nothing of it */
+    is_at("b", "h1:1", false);
+    peers_know(&p, "b", "h2:2");
+    is_at("b", "h2:2", false);
+    hear(&m);
+    is_at("b", "h3:3", true);
+    assert_int_equal(p.count, 1);
+    assert_int_equal(p.wanted, 1);
+}
+
+static void a_member_stays_a_peer_whatever_gossip_says(void **state)
+{
+    struct raft_config c = {3,
+                            {{config_id_of("self"), RAFT_VOTER},
+                             {config_id_of("b"), RAFT_VOTER},
+                             {config_id_of("c"), RAFT_LEARNER}}};
+    struct swim_member_info m = living("b", "h2:2");
+
+    (void)state;
+    peers_know(&p, "self", "h0:0");
+    peers_know(&p, "b", "h1:1");
+    peers_know(&p, "c", "");
+    m.state = SWIM_DEAD;
+    hear(&m);
+    is_at("b", "h2:2", false); /* where it was last, after all */
+    peers_want(&p, &c, config_id_of("self"));
+    is_at("b", "h2:2", true);
+    is_at("c", "", true); /* dialled once somebody says where */
+    is_at("self", "h0:0", false);
+}
+
+static void others_are_peers_while_they_live_in_our_cluster(void **state)
+{
+    static const enum swim_state states[] = {SWIM_ALIVE, SWIM_SUSPECT,
+                                             SWIM_DEAD, SWIM_LEFT};
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct swim_member_info m = living("x", "h:1");
+
+        memset(&p, 0, sizeof p);
+        m.state = states[i];
+        hear(&m);
+        assert_int_equal(p.wanted, i < 2);
+        assert_int_equal(p.count, i < 2);
+    }
+}
+
+static void nodes_of_no_cluster_or_another_are_not_peers(void **state)
+{
+    struct swim_member_info m = living("x", "h:1");
+
+    (void)state;
+    m.cluster = 0;
+    hear(&m);
+    m.cluster = CLUSTER + 1;
+    hear(&m);
+    assert_int_equal(p.count, 0);
+    m.cluster = 0; /* nor while we are of none */
+    peers_hear(&p, &m, 1, 0, config_id_of("self"), NULL, NULL);
+    assert_int_equal(p.count, 0);
+}
+
+/* Its name may have been taken by somebody who is elsewhere. */
+static void another_cluster_does_not_move_our_member(void **state)
+{
+    struct swim_member_info m = living("b", "evil:1");
+
+    (void)state;
+    peers_know(&p, "b", "h1:1");
+    m.cluster = CLUSTER + 1;
+    hear(&m);
+    is_at("b", "h1:1", false);
+}
+
+static bool is_x(void *ctx, raft_id id)
+{
+    (void)ctx;
+    return id == config_id_of("x");
+}
+
+static void a_node_that_was_removed_is_no_peer(void **state)
+{
+    struct swim_member_info list[] = {living("x", "h:1"), living("y", "h:2")};
+
+    (void)state;
+    peers_hear(&p, list, 2, CLUSTER, config_id_of("self"), is_x, NULL);
+    assert_null(peers_find(&p, config_id_of("x")));
+    is_at("y", "h:2", true);
+}
+
+static void what_is_no_address_is_not_dialled(void **state)
+{
+    static const char *const bad[] = {"", "h", ":1", "h:0", "h:1 ", "[h]:1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct swim_member_info m = living("b", bad[i]);
+
+        memset(&p, 0, sizeof p);
+        peers_know(&p, "b", "h1:1");
+        hear(&m);
+        is_at("b", "h1:1", true);
+    }
+}
+
+static void a_crowd_leaves_room_for_the_members(void **state)
+{
+    struct raft_config c = {.count = RAFT_MEMBERS_MAX};
+    char names[200][8];
+
+    (void)state;
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        (void)snprintf(names[i], sizeof names[i], "m%zu", i);
+        peers_know(&p, names[i], "h:1");
+        c.members[i] = (struct raft_member){config_id_of(names[i]), RAFT_VOTER};
+    }
+    for (size_t i = RAFT_MEMBERS_MAX; i < 200; i++) {
+        struct swim_member_info m;
+
+        (void)snprintf(names[i], sizeof names[i], "n%zu", i);
+        m = living(names[i], "h:1");
+        hear(&m);
+    }
+    peers_want(&p, &c, config_id_of("self"));
+    assert_int_equal(p.wanted, NET_PEERS_MAX);
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++)
+        is_at(names[i], "h:1", true);
+}
+
+/* ---- Ourselves ---- */
+
+static void dialled_at(const struct config *c, const char *expected)
+{
+    static const struct swim_addr v4 = {
+        .ip = {[10] = 0xff, [11] = 0xff, 10, 0, 0, 9}, .port = 7946};
+    char address[PX_ADDRESS_BYTES_MAX + 1];
+
+    peers_own_address(c, 9000, &v4, address);
+    assert_string_equal(address, expected);
+}
+
+static struct config listening(const char *grpc_addr)
+{
+    struct config c = {.node = "a", .id = config_id_of("a")};
+
+    (void)snprintf(c.grpc_addr, sizeof c.grpc_addr, "%s", grpc_addr);
+    return c;
+}
+
+static void the_best_word_on_where_we_are_counts(void **state)
+{
+    struct config c = listening("[::]:9000");
+
+    (void)state;
+    dialled_at(&c, "10.0.0.9:9000"); /* where gossip is reached */
+    c.peer_count = 1;
+    c.peers[0] =
+        (struct config_peer){config_id_of("a"), "a", "node-a.local:900"};
+    dialled_at(&c, "node-a.local:900");
+    (void)strcpy(c.grpc_addr, "192.168.0.1:1");
+    dialled_at(&c, "192.168.0.1:9000");
+    (void)strcpy(c.advertise, "public.example");
+    dialled_at(&c, "public.example:9000");
+    (void)strcpy(c.advertise, "fd00::1");
+    dialled_at(&c, "[fd00::1]:9000");
+}
+
+static void
+ipv6_has_brackets_and_nothing_is_said_before_it_is_known(void **state)
+{
+    struct config c = listening(":9000");
+    struct swim_addr v6 = {.ip = {0xfd, [15] = 1}, .port = 1};
+    char address[PX_ADDRESS_BYTES_MAX + 1];
+
+    (void)state;
+    peers_own_address(&c, 9000, &v6, address);
+    assert_string_equal(address, "[fd00::1]:9000");
+    v6 = (struct swim_addr){.port = 0};
+    peers_own_address(&c, 9000, &v6, address);
+    assert_string_equal(address, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_later_source_gives_the_address, setup),
+        cmocka_unit_test_setup(a_member_stays_a_peer_whatever_gossip_says,
+                               setup),
+        cmocka_unit_test_setup(others_are_peers_while_they_live_in_our_cluster,
+                               setup),
+        cmocka_unit_test_setup(nodes_of_no_cluster_or_another_are_not_peers,
+                               setup),
+        cmocka_unit_test_setup(another_cluster_does_not_move_our_member, setup),
+        cmocka_unit_test_setup(a_node_that_was_removed_is_no_peer, setup),
+        cmocka_unit_test_setup(what_is_no_address_is_not_dialled, setup),
+        cmocka_unit_test_setup(a_crowd_leaves_room_for_the_members, setup),
+        cmocka_unit_test(the_best_word_on_where_we_are_counts),
+        cmocka_unit_test(
+            ipv6_has_brackets_and_nothing_is_said_before_it_is_known),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
