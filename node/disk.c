@@ -404,7 +404,7 @@ static void fetch_done(uv_work_t *work, int status)
     struct node *n = f->node;
     int rc = status < 0 ? status : f->rc;
 
-    n->fetches--;
+    n->pool_jobs--;
     replica_on_fetched(n->replica, f->job, rc);
     free(f);
     if (rc == -PX_ECORRUPT)
@@ -423,7 +423,7 @@ void disk_fetch(void *ctx, struct replica_fetch *job)
     f->job = job;
     if (uv_queue_work(&n->loop, &f->work, fetch_work, fetch_done) < 0)
         goto fail;
-    n->fetches++;
+    n->pool_jobs++;
     return;
 fail:
     free(f);

@@ -7,6 +7,9 @@
  *               those it has are answered▼        time is up, from anywhere
  *                                the loop ends ◀───────────────────────────
  *
+ * Gossip says goodbye meanwhile, so that the others know that this is no failure:
+ * the loop goes on until enough have heard of it.
+ *
  * The mount serves as always until another leads: to those who use it, too, the
  * change is one slow call. Who asks after that is told that nothing happened
  * (node_close), or that the mount is gone. */
@@ -23,7 +26,8 @@ void leave_init(struct node *n)
 
 void leave_begin(struct node *n)
 {
-    if (n->leave_by != PX_NS_NEVER) { /* who asks twice doesn't wait */
+    if (n->leave_by != PX_NS_NEVER || begin_is_waiting(n)) {
+        /* who asks twice doesn't wait, nor who has nothing to hand over */
         uv_stop(&n->loop);
         return;
     }
@@ -32,6 +36,7 @@ void leave_begin(struct node *n)
     n->is_handing_over = replica_hand_over(n->replica) == 0;
     if (n->is_handing_over)
         px_note(PX_NOTE_INFO, "node: hands over leadership");
+    gossip_leave(n);
 }
 
 void leave_turn(struct node *n, const struct raft_status *status)
@@ -42,7 +47,8 @@ void leave_turn(struct node *n, const struct raft_status *status)
         n->is_handing_over = false;
     if (!n->is_handing_over && n->has_fs_poll)
         (void)uv_poll_stop(&n->fs_poll); /* always succeeds */
-    if ((!n->is_handing_over && !replica_has_requests(n->replica)) ||
+    if ((!n->is_handing_over && !replica_has_requests(n->replica) &&
+         n->gossip.has_left) ||
         node_now() >= n->leave_by)
         uv_stop(&n->loop);
 }

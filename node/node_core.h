@@ -7,16 +7,21 @@
 #include <uv.h>
 
 #include "fs/fs.h"
+#include "gossip/udp.h"
 #include "net/http.h"
 #include "net/net.h"
+#include "node/bootstrap.h"
 #include "node/config.h"
 #include "node/node.h"
+#include "node/peers.h"
 #include "node/replica.h"
 #include "node/storage.h"
 #include "node/worker.h"
 #include "store/identity.h"
 #include "store/log.h"
 #include "store/state.h"
+
+#define FS_REQUESTS_PER_TURN 64
 
 struct disk_counters {
     uint64_t log_syncs;
@@ -28,12 +33,49 @@ struct disk_counters {
     uint64_t applied_by_thread;
 };
 
+/* keep.c */
+struct keep {
+    bool has_identity; /* the folder does */
+    struct store_identity durable;
+    uv_work_t work;
+    struct store_identity writing;
+    int rc;
+    bool is_busy;
+    bool is_wanted; /* n->identity has changed since @writing was taken */
+};
+
+/* gossip.c */
+struct gossip {
+    struct swim_udp *udp;
+    struct swim_member_info *members; /* room for SWIM_MEMBERS_MAX */
+    struct swim_about about;          /* as said last; without its address */
+    uint64_t view;                    /* with whom we would found a cluster */
+    swim_incarnation reserved;        /* as it was told last */
+    bool is_changed;                  /* something is to be looked at */
+    bool has_left;
+    bool is_namesake_noted;
+    uint64_t foreign_noted; /* a cluster */
+};
+
+/* begin.c: for whom it waits. */
+struct waiting {
+    char text[2048];
+    px_ns noted;
+};
+
 struct node {
     struct config config;
     uv_loop_t loop;
     bool has_loop;
     int exit_status;
-    struct store_identity identity;
+    bool is_closing;
+    struct store_identity identity; /* as it is to be; see keep */
+    struct keep keep;
+    struct raft_config initial; /* that the cluster began with */
+    struct bootstrap_empties empties;
+    struct gossip gossip;
+    struct peers peers;
+    struct waiting waiting;
 
     struct store_folder *folder;
     struct store_disk *log_disk;
@@ -52,6 +94,8 @@ struct node {
     px_ns leave_by; /* it leaves, and ends then at the latest; PX_NS_NEVER: it
                        doesn't */
     bool is_handing_over; /* it leaves, and leads, or nobody does yet */
+    uv_timer_t second;
+    bool is_log_empty; /* as net was told */
     uv_signal_t sigint;
     uv_signal_t sigterm;
     uv_signal_t sigusr1; /* a snapshot is wanted */
@@ -76,7 +120,7 @@ struct node {
     int apply_rc;           /* the apply thread's, read when it is done */
     px_ns apply_here_after; /* no applying on the loop before */
     px_ns apply_noted;      /* when its progress was last noted, or was none */
-    size_t fetches;         /* on libuv's pool */
+    size_t pool_jobs;       /* of ours, on libuv's pool */
     uint64_t applied_here;
     uint64_t applied_by_thread;
 };
@@ -84,6 +128,50 @@ struct node {
 px_ns node_now(void);
 /* The process can't go on. */
 void node_fail(struct node *n, const char *why, int rc);
+/* The same for what is no error of a call: @why is all that there is to say. */
+void node_end(struct node *n, const char *why);
+/* As the last argument of a part's close, with @ctx the node. */
+void node_on_part_closed(void *ctx);
+
+/* Turns begin. */
+int node_start_handles(struct node *n);
+
+/* open.c: storage, replica and mount of a node whose cluster is known. Errors:
+ * -errno, with a sentence in @why. */
+int node_begin(struct node *n, char *why, size_t why_size);
+
+/* keep.c: n->identity is to be durable: soon, then gossip_on_kept and
+ * begin_on_kept are called; or on return, nobody else writing. */
+void keep_identity(struct node *n);
+int keep_identity_now(struct node *n);
+
+/* begin.c: the first cluster of a node, and when it may vote. */
+bool begin_is_waiting(const struct node *n);
+void begin_turn(struct node *n);
+void begin_on_peer_hello(struct node *n, raft_id peer, bool is_empty);
+void begin_on_recovered(struct node *n);
+void begin_on_kept(struct node *n);
+void begin_on_refused(struct node *n, enum net_refusal reason);
+char *begin_health_json(const struct node *n);
+char *begin_status_json(const struct node *n);
+
+/* gossip.c: who is there. Members are good until the loop goes on. */
+int gossip_open(struct node *n, char *why, size_t why_size);
+void gossip_close(struct node *n);
+/* False: gossip does not know it. */
+bool gossip_find(const struct node *n, raft_id id,
+                 struct swim_member_info *out);
+size_t gossip_members(const struct node *n,
+                      const struct swim_member_info **list_out);
+void gossip_turn(struct node *n);
+void gossip_second(struct node *n);
+void gossip_say(struct node *n);
+void gossip_refresh_peers(struct node *n);
+void gossip_on_kept(struct node *n);
+void gossip_leave(struct node *n);
+/* "none", and "", for one that isn't known. */
+const char *peers_name(const struct node *n, raft_id id);
+const char *peers_address(const struct node *n, raft_id id);
 
 /* disk.c: the log, apply and snapshot threads, reads of old entries. */
 int disk_start(struct node *n);
@@ -105,8 +193,6 @@ struct replica_io port_for_replica(struct node *n);
 struct net_handler port_for_net(struct node *n);
 struct http_handler port_for_http(struct node *n);
 
-/* The name of a member, or "none". */
-const char *peers_name(const struct node *n, raft_id id);
 /* Notes a change of role or leader since it was last called. */
 void node_note_changes(struct node *n, const struct raft_status *now);
 

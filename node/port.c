@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "node/node_core.h"
 #include "node/status.h"
+#include "store/members.h"
 
 /* ---- What fs asks ---- */
 
@@ -194,6 +195,18 @@ static bool io_is_shown(void *ctx, uint64_t inode)
     return n->fs != NULL && fs_is_shown(n->fs, inode);
 }
 
+static void io_recovered(void *ctx)
+{
+    begin_on_recovered(ctx);
+}
+
+static void io_on_config(void *ctx)
+{
+    struct node *n = ctx;
+
+    n->gossip.is_changed = true; /* whom we dial, and what we say that we are */
+}
+
 static void io_fail(void *ctx, const char *why, int rc)
 {
     node_fail(ctx, why, rc);
@@ -216,10 +229,11 @@ struct replica_io port_for_replica(struct node *n)
         .snapshot = disk_snapshot,
         .log_bytes = disk_log_bytes,
         .cut_log = disk_cut_log,
-        .recovered = disk_recovered,
+        .recovered = io_recovered,
         .adopt = io_adopt,
         .is_open = io_is_open,
         .is_shown = io_is_shown,
+        .on_config = io_on_config,
         .fail = io_fail,
     };
 }
@@ -268,6 +282,34 @@ static void on_peer_down(void *ctx, raft_id peer)
     replica_on_peer_down(n->replica, peer);
 }
 
+/* A node that the cluster has had, and should not have again as it is. */
+static enum net_refusal judge(void *ctx, const struct net_hello_info *hello)
+{
+    struct node *n = ctx;
+    enum net_refusal verdict = 0;
+
+    if (n->view == NULL || store_view_begin(n->view) < 0)
+        return 0; /* there is nothing to judge by yet */
+    if (store_view_was_removed(n->view, hello->id) == 1)
+        verdict = NET_REFUSED_REMOVED;
+    else if (hello->is_empty &&
+             store_view_knows_node(n->view, hello->name) == 1)
+        verdict = NET_REFUSED_WIPED;
+    store_view_end(n->view);
+    return verdict;
+}
+
+static void on_refused(void *ctx, raft_id peer, enum net_refusal reason)
+{
+    (void)peer; /* net has noted who, and why */
+    begin_on_refused(ctx, reason);
+}
+
+static void on_peer_hello(void *ctx, raft_id peer, bool is_empty)
+{
+    begin_on_peer_hello(ctx, peer, is_empty);
+}
+
 struct net_handler port_for_net(struct node *n)
 {
     return (struct net_handler){
@@ -278,6 +320,9 @@ struct net_handler port_for_net(struct node *n)
         .on_snapshot = on_snapshot,
         .on_peer_up = on_peer_up,
         .on_peer_down = on_peer_down,
+        .judge = judge,
+        .on_refused = on_refused,
+        .on_peer_hello = on_peer_hello,
     };
 }
 
@@ -285,12 +330,19 @@ struct net_handler port_for_net(struct node *n)
 
 static char *http_status(void *ctx)
 {
-    return status_json(ctx);
+    const struct node *n = ctx;
+
+    return begin_is_waiting(n) ? begin_status_json(n) : status_json(n);
 }
 
 static char *http_health(void *ctx, bool *is_healthy_out)
 {
-    return status_health_json(ctx, is_healthy_out);
+    const struct node *n = ctx;
+
+    if (!begin_is_waiting(n))
+        return status_health_json(n, is_healthy_out);
+    *is_healthy_out = false;
+    return begin_health_json(n);
 }
 
 struct http_handler port_for_http(struct node *n)

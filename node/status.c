@@ -186,6 +186,7 @@ char *status_text(const struct node *n, size_t flags)
                               json_boolean(replica_is_quarantined(n->replica)));
     /* A part less, if there is no memory. */
     (void)json_object_set_new(root, "peers", peers(n, s.role == RAFT_LEADER));
+    (void)json_object_set_new(root, "gossip", gossip_json(n));
     (void)json_object_set_new(root, "counters", counters(n));
     return status_page(root, flags);
 }

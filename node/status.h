@@ -13,6 +13,9 @@
 char *status_json(const struct node *n);
 char *status_text(const struct node *n, size_t flags);
 
+/* status_gossip.c: a part of it. */
+json_t *gossip_json(const struct node *n);
+
 /* health.c: what it waits for, at /health and as a line. */
 char *status_health_json(const struct node *n, bool *is_healthy_out);
 char *status_health_text(const struct node *n);

@@ -8,15 +8,6 @@
 #include "node/status.h"
 #include "raft/text.h"
 
-const char *peers_name(const struct node *n, raft_id id)
-{
-    for (size_t i = 0; i < n->config.peer_count; i++) {
-        if (n->config.peers[i].id == id)
-            return n->config.peers[i].name;
-    }
-    return "none";
-}
-
 void node_note_changes(struct node *n, const struct raft_status *now)
 {
     struct raft_status *seen = &n->noted;
