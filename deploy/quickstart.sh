@@ -14,6 +14,7 @@ writer=      # the show's, in the background
 
 grpc_base=9100
 debug_base=8100
+gossip_base=7946
 
 say() { echo "$*"; }
 fail() {
@@ -34,8 +35,8 @@ Five nodes with five mounts on this machine. As root, on Debian 12:
     quickstart.sh help         this text
 
 Everything it makes is in $run and $build.
-PORT_BASE=N uses ports N to N+4 for peers and N+50 to N+54 for status, not 9100
-and 8100; PHALANX_SERVER=FILE runs that server instead of building one.
+PORT_BASE=N uses ports N to N+4 for peers, N+50 to N+54 for status and N+100 to
+N+115 for gossip, not 9100, 8100 and 7946; PHALANX_SERVER=FILE runs that server instead of building one.
 END
 }
 
@@ -123,7 +124,8 @@ start_node() {
     log_began[$1]=$(stat -c %s "$dir/log")
     env -i PATH="$PATH" QUICKSTART_NODE="$dir" NODE_ID="node-$1" \
         PEERS="$(peers)" \
-        CLUSTER=quickstart DATA_DIR="$dir/data" MOUNT="$dir/mnt" \
+        CLUSTER="quickstart-$grpc_base" BIND_PORT="$gossip_base" \
+        DATA_DIR="$dir/data" MOUNT="$dir/mnt" \
         GRPC_ADDR="127.0.0.1:$((grpc_base + $1))" \
         DEBUG_ADDR="127.0.0.1:$((debug_base + $1))" \
         TICK_MS=20 ELECTION=12 HEARTBEAT=3 \
@@ -349,7 +351,7 @@ start() {
     prepare_server
     say "starting five nodes"
     stop_all
-    echo "$grpc_base $debug_base $server" >"$run/settings"
+    echo "$grpc_base $debug_base $gossip_base $server" >"$run/settings"
     start_all
 }
 
@@ -390,14 +392,15 @@ choose_ports() {
     [ -n "${PORT_BASE:-}" ] || return 0
     [[ $PORT_BASE =~ ^[1-9][0-9]{3,4}$ && $PORT_BASE -le 65400 ]] ||
         fail "PORT_BASE is \"$PORT_BASE\": write a number from 1000 to 65400"
-    grpc_base=$PORT_BASE debug_base=$((PORT_BASE + 50))
+    grpc_base=$PORT_BASE debug_base=$((PORT_BASE + 50)) \
+        gossip_base=$((PORT_BASE + 100))
 }
 
 # What the start was told, so that kill and restart need not be.
 load_settings() {
     [ -d "$run" ] || fail "nothing was started yet: run $self"
     [ ! -f "$run/settings" ] ||
-        read -r grpc_base debug_base server <"$run/settings"
+        read -r grpc_base debug_base gossip_base server <"$run/settings"
 }
 
 main() {

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "base/limits.h"
 #include "tests/lib/process.h"
 #include "tests/lib/worker.h"
 
@@ -44,6 +45,8 @@ struct node {
 
 struct cluster {
     struct guard *guard;
+    char name[40]; /* unlike that of any other on this machine */
+    unsigned gossip_port;
     struct cluster_options options;
     char files[GUARD_PATH_MAX];
     char peers[TEXT_MAX];
@@ -87,6 +90,21 @@ void free_ports(unsigned *ports_out, int count)
         if (is_free(port))
             ports_out[found++] = port;
     }
+}
+
+unsigned free_gossip_port(void)
+{
+    unsigned ports[SWIM_PORTS];
+
+    free_ports(ports, SWIM_PORTS);
+    return ports[0];
+}
+
+void unique_cluster(char *name, size_t size)
+{
+    static unsigned count;
+
+    (void)snprintf(name, size, "test-%d-%u", (int)getpid(), ++count);
 }
 
 static int send_request(int fd, unsigned port, const char *path)
@@ -204,6 +222,9 @@ static void env_fill(struct environment *e, const struct cluster *c, int i)
     env_inherit(e, "LOG_LEVEL", "info");
     env_add(e, "NODE_ID", n->name);
     env_add(e, "PEERS", c->peers);
+    env_add(e, "CLUSTER", c->name);
+    (void)snprintf(text, sizeof text, "%u", c->gossip_port);
+    env_add(e, "BIND_PORT", text);
     env_add(e, "DATA_DIR", n->data);
     env_add(e, "MOUNT", n->mount);
     (void)snprintf(text, sizeof text, "%s:%u", n->address, n->grpc_port);
@@ -286,6 +307,8 @@ static void lay_out(struct cluster *c)
     (void)snprintf(c->files, sizeof c->files, "%s/files", guard_dir(c->guard));
     assert_return_code(mkdir(c->files, 0755), errno);
     free_ports(ports, 2 * count);
+    c->gossip_port = free_gossip_port();
+    unique_cluster(c->name, sizeof c->name);
     for (int i = 0; i < count; i++) {
         struct node *n = &c->nodes[i];
 

@@ -107,6 +107,11 @@ void cluster_check_states(struct cluster *c);
  * range from which the kernel picks for outgoing connections: those could take
  * the port of a node that is down. */
 void free_ports(unsigned *ports_out, int count);
+/* The first of SWIM_PORTS that nobody else is given: a BIND_PORT for all nodes of
+ * one cluster, each of which takes the next that is free. */
+unsigned free_gossip_port(void);
+/* A CLUSTER for each: clusters on one machine that share a name meet. */
+void unique_cluster(char *name, size_t size);
 
 /* GET @path from a server: the status, with the body in @text; -errno. */
 int http_get(unsigned port, const char *path, char *text, size_t size);

@@ -28,6 +28,9 @@ void server_init(struct server *s, struct guard *g, int slot)
     s->grpc_port = ports[0];
     s->debug_port = ports[1];
     (void)snprintf(s->name, sizeof s->name, "solo-%d", slot);
+    unique_cluster(s->cluster, sizeof s->cluster);
+    (void)snprintf(s->gossip_port, sizeof s->gossip_port, "%u",
+                   free_gossip_port());
     (void)snprintf(s->grpc_addr, sizeof s->grpc_addr, "127.0.0.1:%u", ports[0]);
     (void)snprintf(s->debug_addr, sizeof s->debug_addr, "127.0.0.1:%u",
                    ports[1]);
@@ -54,6 +57,10 @@ static void fill_argv(const struct server *s, const char *const *extra,
         s->grpc_addr,
         "--debug-addr",
         s->debug_addr,
+        "--cluster",
+        s->cluster,
+        "--bind-port",
+        s->gossip_port,
         "--tick-ms",
         "20",
         "--election",

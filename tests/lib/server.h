@@ -16,6 +16,8 @@ struct server {
     int slot; /* the guard's */
     pid_t pid;
     char name[24];
+    char cluster[40]; /* unlike that of any other on this machine */
+    char gossip_port[8];
     char grpc_addr[32];
     char debug_addr[32];
     unsigned grpc_port;
