@@ -31,7 +31,6 @@
 #include "base/rand.h"
 #include "tests/cluster/faults.h"
 #include "tests/lib/cluster.h"
-#include "tests/lib/history_file.h"
 #include "tests/lib/kept.h"
 #include "tests/lib/netns.h"
 #include "tests/lib/process.h"
@@ -210,32 +209,6 @@ static void history_path(const struct nemesis *n, char *path, size_t size)
     (void)snprintf(path, size, "%s/history", n->kept);
 }
 
-static void check_history(const struct nemesis *n)
-{
-    struct history *h = history_new();
-    struct history_report report;
-    enum history_verdict verdict;
-    char path[PATH_BYTES];
-    unsigned line;
-    FILE *file;
-
-    history_path(n, path, sizeof path);
-    file = fopen(path, "re");
-    assert_non_null(file);
-    assert_int_equal(history_file_read(file, h, &line), 0);
-    (void)fclose(file); /* read only */
-    verdict = history_check(h, 0, &report);
-    history_free(h);
-    print_message("             %zu operations on %zu objects, %" PRIu64
-                  " configurations\n",
-                  report.op_count, report.object_count, report.config_count);
-    if (verdict == HISTORY_GAVE_UP)
-        fail_msg("%zu objects cost too much to check:\n%s",
-                 report.gave_up_count, report.text);
-    if (verdict == HISTORY_VIOLATION)
-        fail_msg("not linearizable:\n%s", report.text);
-}
-
 /* ---- What is kept ---- */
 
 static void keep_begin(struct nemesis *n)
@@ -311,6 +284,7 @@ static void whatever_happens_the_history_is_linearizable(void **state)
     unsigned seconds = env_number("NEMESIS_SECONDS", 25);
     unsigned seed = env_number("NEMESIS_SEED", (unsigned)getpid());
     struct nemesis *n = calloc(1, sizeof *n);
+    char path[PATH_BYTES];
 
     (void)state;
     assert_non_null(n);
@@ -326,7 +300,8 @@ static void whatever_happens_the_history_is_linearizable(void **state)
     cluster_wait_all_ready(n->cluster);
     check_trees(n->cluster);
     cluster_check_states(n->cluster);
-    check_history(n);
+    history_path(n, path, sizeof path);
+    workload_check_history(path);
     cluster_stop(n->cluster);
     workload_free(n->workload);
     n->has_passed = true;

@@ -557,25 +557,28 @@ int cluster_get(const struct cluster *c, int i, const char *path, char *text,
                        size);
 }
 
+struct json_t *cluster_status(const struct cluster *c, int i)
+{
+    static char text[PAGE_BYTES_MAX];
+
+    if (c->nodes[i].pid == 0 ||
+        cluster_get(c, i, "/debug/status", text, sizeof text) != 200)
+        return NULL;
+    return json_loads(text, 0, NULL);
+}
+
 uint64_t cluster_number(const struct cluster *c, int i, const char *group,
                         const char *key)
 {
-    static char text[PAGE_BYTES_MAX];
-    const json_t *from;
-    json_error_t error;
+    json_t *status = cluster_status(c, i);
+    const json_t *from =
+        group != NULL ? json_object_get(status, group) : status;
     uint64_t value;
-    json_t *json;
 
-    assert_int_equal(cluster_get(c, i, "/debug/status", text, sizeof text),
-                     200);
-    json = json_loads(text, 0, &error);
-    if (json == NULL)
-        fail_msg("the status is not JSON: %s", error.text);
-    from = group != NULL ? json_object_get(json, group) : json;
     if (json_object_get(from, key) == NULL)
-        fail_msg("the status has no \"%s\"", key);
+        fail_msg("the status of %s has no \"%s\"", c->nodes[i].name, key);
     value = (uint64_t)json_integer_value(json_object_get(from, key));
-    json_decref(json);
+    json_decref(status);
     return value;
 }
 
@@ -626,21 +629,10 @@ void cluster_wait_all_ready(struct cluster *c)
         cluster_wait_ready(c, i);
 }
 
-/* NULL: it doesn't answer. */
-static json_t *get_status(struct cluster *c, int i)
-{
-    char text[16 * TEXT_MAX];
-
-    if (c->nodes[i].pid == 0 ||
-        cluster_get(c, i, "/debug/status", text, sizeof text) != 200)
-        return NULL;
-    return json_loads(text, 0, NULL);
-}
-
 /* The term in which it leads, 0 if it doesn't. */
 static json_int_t leading_term(struct cluster *c, int i)
 {
-    json_t *status = get_status(c, i);
+    json_t *status = cluster_status(c, i);
     json_int_t term = 0;
     const char *state;
 
@@ -682,7 +674,7 @@ struct hashed {
 
 static struct hashed get_hashed(struct cluster *c, int i)
 {
-    json_t *status = get_status(c, i);
+    json_t *status = cluster_status(c, i);
     struct hashed h = {.index = -1};
     const char *hash = json_string_value(json_object_get(status, "state_hash"));
 

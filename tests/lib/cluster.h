@@ -89,6 +89,9 @@ void cluster_check_runs(struct cluster *c);
 /* As http_get, from node @i. */
 int cluster_get(const struct cluster *c, int i, const char *path, char *text,
                 size_t size);
+struct json_t;
+/* Its status page, to be given to json_decref; NULL: it doesn't answer. */
+struct json_t *cluster_status(const struct cluster *c, int i);
 /* A number of node @i's status page: @key, in the object @group unless that is
  * NULL. Fails the test if there is none. */
 uint64_t cluster_number(const struct cluster *c, int i, const char *group,

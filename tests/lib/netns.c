@@ -63,6 +63,12 @@ void netns_address(int host, char text[NETNS_ADDRESS_BYTES])
                    (unsigned)host % NETNS_HOSTS_MAX + 1);
 }
 
+void netns_address6(int host, char text[NETNS_ADDRESS_BYTES])
+{
+    (void)snprintf(text, NETNS_ADDRESS_BYTES, "fd77::%u",
+                   (unsigned)host % NETNS_HOSTS_MAX + 1);
+}
+
 int netns_host_of(uint32_t address)
 {
     uint32_t number = ntohl(address) - NETWORK;
@@ -127,6 +133,18 @@ static bool run_in(int net_fd, const char *command, char *why, size_t why_size)
     return r.status == 0;
 }
 
+bool netns_has_ipv6(const struct netns *n)
+{
+    char address[NETNS_ADDRESS_BYTES];
+    char command[COMMAND_BYTES];
+    char why[512];
+
+    netns_address6(0, address);
+    (void)snprintf(command, sizeof command,
+                   "ip -6 addr show dev eth0 | grep -q %s/64", address);
+    return run_in(n->hosts[0], command, why, sizeof why);
+}
+
 /* Our end of the cable is in the bridge, the other one in the host. */
 static bool plug_into_bridge(const struct netns *n, int host, char *why,
                              size_t why_size)
@@ -176,13 +194,16 @@ static bool set_up_host(const struct netns *n, int host, char *why,
                         size_t why_size)
 {
     char address[NETNS_ADDRESS_BYTES];
+    char address6[NETNS_ADDRESS_BYTES];
     char command[COMMAND_BYTES];
 
     netns_address(host, address);
+    netns_address6(host, address6);
     (void)snprintf(command, sizeof command,
                    "ip link set lo up && ip addr add %s/24 dev eth0 && "
-                   "ip link set eth0 up && nft '" RULES "'",
-                   address);
+                   "ip link set eth0 up && nft '" RULES "' && "
+                   "{ ip addr add %s/64 dev eth0 nodad || true; }",
+                   address, address6);
     return run_in(n->hosts[host], command, why, why_size);
 }
 

@@ -41,6 +41,9 @@ int netns_hosts(const struct netns *n);
 /* For setns(2), and struct process_options. */
 int netns_fd(const struct netns *n, int host);
 void netns_address(int host, char text[NETNS_ADDRESS_BYTES]);
+/* Where the kernel has IPv6, each has such an address, too: fd77::1 ... */
+void netns_address6(int host, char text[NETNS_ADDRESS_BYTES]);
+bool netns_has_ipv6(const struct netns *n);
 /* The host that has this IPv4 address, in network order; -1: none of ours. */
 int netns_host_of(uint32_t address);
 /* Of a host without a bridge: IP packets that it sends are read from here, one

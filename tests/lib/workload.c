@@ -52,6 +52,8 @@ struct workload *workload_start(const struct workload_options *options)
     assert_in_range(options->clients, 1, WORKLOAD_CLIENTS_MAX);
     w->options = *options;
     init_lock(w);
+    for (int i = 0; i < options->mount_count; i++)
+        w->epochs[i] = options->down >> i & 1;
     for (int i = 0; i < PLACES; i++) {
         w->places[i] = places[i];
         w->places[i].number = ++w->places_made;
@@ -89,6 +91,11 @@ static uint64_t count(const struct workload *w, enum history_outcome outcome)
 uint64_t workload_answered(const struct workload *w)
 {
     return count(w, HISTORY_ANSWERED);
+}
+
+uint64_t workload_refused(const struct workload *w)
+{
+    return atomic_load(&w->refused);
 }
 
 void workload_wait(const struct workload *w, uint64_t more)

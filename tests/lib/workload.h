@@ -39,9 +39,10 @@ struct workload_options {
     unsigned think_ms_max; /* between two operations of a client */
     unsigned timeout_ms;   /* the servers' REQUEST_TIMEOUT_MS */
     const char *history;   /* a new file, for history_file.h */
+    uint32_t down;         /* mounts that are not there yet, as bits */
 };
 
-/* All mounts are up. */
+/* All mounts are up, but for those that are down. */
 struct workload *workload_start(const struct workload_options *options);
 
 /* To be called before a server is killed, and when it is ready again: its mount
@@ -57,6 +58,10 @@ void workload_wait(const struct workload *w, uint64_t count);
 void workload_check_so_far(const struct workload *w);
 /* Ends the clients; fails the test if one hangs, or anything was wrong. */
 void workload_stop(struct workload *w);
+/* How many were refused, or not answered in time, by mounts that were up. */
+uint64_t workload_refused(const struct workload *w);
+/* Fails the test unless the history in the file @path is linearizable. */
+void workload_check_history(const char *path);
 /* Prints what was done, in a few lines. */
 void workload_print(const struct workload *w);
 void workload_free(struct workload *w);

@@ -177,9 +177,12 @@ static void check_error(struct client *c)
     bool is_up =
         atomic_load(&c->w->epochs[a->mount]) == c->mounts[a->mount].epoch;
 
-    if (a->line.outcome == HISTORY_ANSWERED || error == 0 || error == EAGAIN ||
-        error == EINTR || error == ETIMEDOUT || error == EISDIR ||
+    if (a->line.outcome == HISTORY_ANSWERED || error == 0 || error == EISDIR ||
         error == ENOTDIR)
+        return;
+    if (is_up)
+        (void)atomic_fetch_add(&c->w->refused, 1);
+    if (error == EAGAIN || error == EINTR || error == ETIMEDOUT)
         return;
     if (!is_up && (error == ENOTCONN || error == ECONNABORTED))
         return;

@@ -49,6 +49,7 @@ struct workload {
 
     _Atomic uint32_t epochs[WORKLOAD_MOUNTS_MAX]; /* odd: down */
     _Atomic uint64_t counts[VERBS][OUTCOMES];
+    _Atomic uint64_t refused;
     _Atomic uint64_t halves_seen; /* reads of a published open */
     _Atomic uint32_t slowest_ms;
 };
