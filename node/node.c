@@ -134,8 +134,10 @@ static void on_second(uv_timer_t *timer)
 {
     struct node *n = timer->data;
 
-    if (n->exit_status == 0)
-        gossip_second(n);
+    if (n->exit_status != 0)
+        return;
+    gossip_second(n);
+    policy_turn(n, node_now());
 }
 
 static void on_signal(uv_signal_t *signal, int number)
@@ -266,6 +268,7 @@ void node_close(struct node *n)
     close_loop(n);
     replica_close(n->replica);
     close_store(n);
+    membership_close(n);
     free(n->gossip.members);
     free(n);
 }

@@ -12,6 +12,7 @@
 #include "net/net.h"
 #include "node/bootstrap.h"
 #include "node/config.h"
+#include "node/membership.h"
 #include "node/node.h"
 #include "node/peers.h"
 #include "node/replica.h"
@@ -75,6 +76,7 @@ struct node {
     struct bootstrap_empties empties;
     struct gossip gossip;
     struct peers peers;
+    struct membership membership;
     struct waiting waiting;
 
     struct store_folder *folder;

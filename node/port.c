@@ -310,6 +310,11 @@ static void on_peer_hello(void *ctx, raft_id peer, bool is_empty)
     begin_on_peer_hello(ctx, peer, is_empty);
 }
 
+static void on_admin(void *ctx, uint64_t token, const struct net_admin *a)
+{
+    membership_ask(ctx, token, a);
+}
+
 struct net_handler port_for_net(struct node *n)
 {
     return (struct net_handler){
@@ -323,6 +328,7 @@ struct net_handler port_for_net(struct node *n)
         .judge = judge,
         .on_refused = on_refused,
         .on_peer_hello = on_peer_hello,
+        .on_admin = on_admin,
     };
 }
 
