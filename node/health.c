@@ -5,40 +5,73 @@
 
 #include "base/text.h"
 #include "node/status.h"
+#include "raft/config.h"
 
 struct wait_text {
     char text[CONFIG_TEXT_MAX + 128];
 };
 
-/* Voters that this node reaches, itself included. */
-static size_t reached(const struct node *n)
+/* "a leader: reaches 2 of 5 voters, needs 3": of those in force, ourselves
+ * among them if we are one. Who has joined a cluster by gossip knows of no
+ * voter before its leader speaks. */
+static void add_reached(const struct node *n, struct px_text *text)
 {
     struct net_peer_info links[NET_PEERS_MAX];
     size_t count = net_get_peers(n->net, links, NET_PEERS_MAX);
-    size_t connected = 1;
+    struct raft_config config;
+    size_t voters, connected = 0;
 
-    for (size_t i = 0; i < count; i++)
-        connected += links[i].is_connected;
-    return connected;
+    (void)replica_get_config(n->replica, &config); /* committed or not */
+    voters = raft_config_voters(&config);
+    if (voters == 0) {
+        px_text_add(text,
+                    "a leader that takes it in: by itself where AUTO_JOIN is "
+                    "on, else after `phalanx member add %s`",
+                    n->config.node);
+        return;
+    }
+    for (size_t i = 0; i < config.count; i++) {
+        const struct raft_member *m = &config.members[i];
+        bool is_reached = m->id == n->config.id;
+
+        for (size_t k = 0; k < count; k++)
+            is_reached |= links[k].id == m->id && links[k].is_connected;
+        connected += m->role == RAFT_VOTER && is_reached;
+    }
+    px_text_add(text, "a leader: reaches %zu of %zu voters, needs %zu",
+                connected, voters, voters / 2 + 1);
 }
 
-/* It serves, if there is a leader, but it does not vote. */
+/* Nobody else is a voter. */
+static bool is_alone(const struct node *n)
+{
+    struct raft_config config;
+
+    (void)replica_get_config(n->replica, &config); /* committed or not */
+    return raft_config_voters(&config) == 1 &&
+           raft_config_find(&config, n->config.id) >= 0;
+}
+
+/* It serves, if there is a leader, but it does not vote: its log has lost
+ * something, or it began without one in a cluster that may have known it. */
 static void add_fault(const struct node *n, const struct raft_status *s,
                       struct px_text *text)
 {
-    px_text_add(text, "its log to be repaired by ");
-    if (n->config.peer_count == 1)
+    const char *fault = n->storage.found.fault;
+
+    px_text_add(text, fault != NULL ? "its log to be repaired by "
+                                    : "what the cluster holds, from ");
+    if (is_alone(n))
         px_text_add(text, "nobody: there is no other node");
     else if (s->leader != 0)
         px_text_add(text, "%s", peers_name(n, s->leader));
     else
-        px_text_add(text, "a leader: reaches %zu of %zu voters, needs %zu",
-                    reached(n), n->config.peer_count,
-                    n->config.peer_count / 2 + 1);
+        add_reached(n, text);
     if (s->recovered_at != 0)
         px_text_add(text, ", has %llu of %llu", (unsigned long long)s->durable,
                     (unsigned long long)s->recovered_at);
-    px_text_add(text, ". %s", n->storage.found.fault);
+    if (fault != NULL)
+        px_text_add(text, ". %s", fault);
 }
 
 static uint64_t free_bytes(const char *folder)
@@ -112,9 +145,7 @@ static struct wait_text waits_for(const struct node *n)
     else if (replica_is_healing(n->replica))
         px_text_add(&text, "its new state, behind which the log is applied");
     else if (status.leader == 0)
-        px_text_add(&text, "a leader: reaches %zu of %zu voters, needs %zu",
-                    reached(n), n->config.peer_count,
-                    n->config.peer_count / 2 + 1);
+        add_reached(n, &text);
     else if (status.role == RAFT_LEADER && !status.can_serve)
         px_text_add(&text, "the first commit of its term");
     else

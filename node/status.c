@@ -145,17 +145,53 @@ static json_t *peers(const struct node *n, bool leads)
     return array;
 }
 
-/* Equal on all nodes that have applied the same. In hexadecimal: a JSON number
- * is not wide enough for some readers. */
+/* How far it is: known to the leader alone; for the rest, null. */
+static json_t *member_json(const struct member *m)
+{
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:b, s:b}", "name", m->name, "role",
+        members_role_text(m->role), "address", m->address, "zone", m->zone,
+        "gossip", m->gossip, "leader", m->is_leader, "alive", m->is_alive);
+
+    if (json != NULL) /* or a key less */
+        (void)json_object_set_new(
+            json, "match", m->has_match ? number(m->match) : json_null());
+    return json;
+}
+
+/* In hexadecimal: a JSON number is not wide enough for some readers. */
+static void set_hex(json_t *to, const char *key, uint64_t value)
+{
+    char text[17];
+
+    (void)snprintf(text, sizeof text, "%016llx", (unsigned long long)value);
+    (void)json_object_set_new(to, key, json_string(text)); /* or not */
+}
+
+static void set_members(const struct node *n, json_t *to)
+{
+    json_t *array = json_array();
+    struct members m;
+
+    membership_get(n, &m);
+    for (size_t i = 0; array != NULL && i < m.config.count; i++)
+        (void)json_array_append_new(array, member_json(&m.list[i]));
+    /* A part less, if there is no memory. */
+    (void)json_object_set_new(to, "members", array);
+    (void)json_object_set_new(to, "members_settled",
+                              json_boolean(m.is_settled));
+    (void)json_object_set_new(to, "zone", json_string(n->config.region));
+    set_hex(to, "cluster", n->identity.cluster);
+}
+
+/* Equal on all nodes that have applied the same. */
 static void set_state_hash(const struct node *n, json_t *to)
 {
     uint64_t hash;
     struct raft_pos at = store_state_hash(n->storage.state, &hash);
-    char text[17];
 
-    (void)snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
     set(to, "state_index", at.index);
-    (void)json_object_set_new(to, "state_hash", json_string(text)); /* or not */
+    set_hex(to, "state_hash", hash);
 }
 
 char *status_text(const struct node *n, size_t flags)
@@ -184,6 +220,7 @@ char *status_text(const struct node *n, size_t flags)
     (void)json_object_set_new(root, "faulty", json_boolean(s.is_faulty));
     (void)json_object_set_new(root, "quarantined",
                               json_boolean(replica_is_quarantined(n->replica)));
+    set_members(n, root);
     /* A part less, if there is no memory. */
     (void)json_object_set_new(root, "peers", peers(n, s.role == RAFT_LEADER));
     (void)json_object_set_new(root, "gossip", gossip_json(n));

@@ -13,7 +13,8 @@
 char *status_json(const struct node *n);
 char *status_text(const struct node *n, size_t flags);
 
-/* status_gossip.c: a part of it. */
+/* status_gossip.c: what gossip shows and counts, as a part of such a page; null
+ * without gossip, NULL without memory. */
 json_t *gossip_json(const struct node *n);
 
 /* health.c: what it waits for, at /health and as a line. */

@@ -40,23 +40,28 @@ static char *leader_text(const struct node *n)
     return status_line("", peers_name(n, s.leader));
 }
 
-/* "id role address", one line a member. */
+/* "name role address zone gossip", one line a member; "-" for what isn't known.
+ * Columns may be added at the end. */
 static char *members_text(const struct node *n)
 {
-    size_t size = n->config.peer_count *
-                      (PX_NODE_ID_BYTES_MAX + PX_ADDRESS_BYTES_MAX + 16) +
-                  1;
-    char *data = malloc(size);
+    struct members m;
     struct px_text text;
+    size_t size;
+    char *data;
 
+    membership_get(n, &m);
+    size = m.config.count * (sizeof m.list[0] + 32) + 1;
+    data = malloc(size);
     if (data == NULL)
         return NULL;
     px_text_init(&text, data, size);
-    for (size_t i = 0; i < n->config.peer_count; i++) {
-        const struct config_peer *p = &n->config.peers[i];
+    for (size_t i = 0; i < m.config.count; i++) {
+        const struct member *one = &m.list[i];
 
-        px_text_add(&text, "%s voter %s\n", p->name,
-                    p->address[0] != '\0' ? p->address : "-");
+        px_text_add(&text, "%s %s %s %s %s\n", one->name,
+                    members_role_text(one->role),
+                    one->address[0] != '\0' ? one->address : "-",
+                    one->zone[0] != '\0' ? one->zone : "-", one->gossip);
     }
     return data;
 }

@@ -1,4 +1,5 @@
-/* What gossip shows, for /debug/status. */
+/* What gossip shows and has counted, for /debug/status: of a node that waits for
+ * its cluster, too. */
 #include "node/status.h"
 
 #define SHOWN_MAX 64u /* the page has a bound */
@@ -31,19 +32,60 @@ static json_t *members_json(const struct node *n)
     return array;
 }
 
-static json_t *counters_json(const struct swim_status *s)
-{
-    const struct swim_counters *c = &s->counters;
+/* ---- What was counted ---- */
 
-    return json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "packets_out",
-        (json_int_t)c->packets_out, "packets_in", (json_int_t)c->packets_in,
-        "packets_bad", (json_int_t)(c->malformed + c->corrupt + c->version),
-        "packets_replayed", (json_int_t)c->replayed, "other_labels",
-        (json_int_t)c->label, "namesakes", (json_int_t)c->namesakes, "probes",
-        (json_int_t)c->probes, "probes_failed", (json_int_t)c->probes_failed,
-        "suspicions", (json_int_t)c->suspicions, "refutations",
-        (json_int_t)c->refutations);
+static void set(json_t *object, const char *key, uint64_t value)
+{
+    (void)json_object_set_new(object, key,
+                              json_integer((json_int_t)value)); /* a key less */
+}
+
+/* Packets that changed nothing, by why. */
+static void add_refused(json_t *to, const struct swim_counters *c)
+{
+    set(to, "malformed", c->malformed);
+    set(to, "corrupt", c->corrupt);
+    set(to, "other_version", c->version);
+    set(to, "other_label", c->label);
+    set(to, "replayed", c->replayed);
+    set(to, "misdirected", c->misdirected);
+    set(to, "namesakes", c->namesakes);
+}
+
+static void add_traffic(json_t *to, const struct swim_counters *c)
+{
+    set(to, "packets_out", c->packets_out);
+    set(to, "bytes_out", c->bytes_out);
+    set(to, "packets_in", c->packets_in);
+    set(to, "bytes_in", c->bytes_in);
+    set(to, "dials", c->dials);
+    set(to, "dropped", c->dropped);
+    set(to, "syncs", c->syncs);
+}
+
+static void add_probes(json_t *to, const struct swim_counters *c)
+{
+    set(to, "probes", c->probes);
+    set(to, "probes_relayed", c->probes_relayed);
+    set(to, "probes_failed", c->probes_failed);
+    set(to, "rescued_by_tcp", c->rescued_by_tcp);
+    set(to, "suspicions", c->suspicions);
+    set(to, "deaths", c->deaths);
+    set(to, "refutations", c->refutations);
+    set(to, "pauses", c->pauses);
+    set(to, "table_full", c->full);
+}
+
+static json_t *counters_json(const struct swim_counters *c)
+{
+    json_t *json = json_object();
+
+    if (json == NULL)
+        return NULL;
+    add_refused(json, c);
+    add_traffic(json, c);
+    add_probes(json, c);
+    return json;
 }
 
 json_t *gossip_json(const struct node *n)
@@ -51,6 +93,8 @@ json_t *gossip_json(const struct node *n)
     struct swim_status s;
     json_t *root;
 
+    if (n->gossip.udp == NULL)
+        return json_null();
     swim_get_status(swim_udp_swim(n->gossip.udp), &s);
     root = json_pack(
         "{s:i, s:I, s:i, s:I, s:I}", "port", (int)swim_udp_port(n->gossip.udp),
@@ -60,6 +104,6 @@ json_t *gossip_json(const struct node *n)
         return NULL;
     /* A part less, if there is no memory. */
     (void)json_object_set_new(root, "members", members_json(n));
-    (void)json_object_set_new(root, "counters", counters_json(&s));
+    (void)json_object_set_new(root, "counters", counters_json(&s.counters));
     return root;
 }
