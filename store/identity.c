@@ -308,10 +308,8 @@ static int write_folder(const struct store_folder *f,
 
 static int open_locked(struct store_folder *f, struct px_text *why)
 {
-    int rc = make_folders(f->path);
+    int rc;
 
-    if (rc < 0)
-        return say_errno(why, f->path, rc);
     f->fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (f->fd < 0)
         return say_errno(why, f->path, -errno);
@@ -392,6 +390,11 @@ int store_folder_open(const struct store_folder_options *options,
     f = folder_new(options->dir);
     if (f == NULL)
         return store_say(&text, -ENOMEM, "out of memory");
+    rc = make_folders(f->path);
+    if (rc < 0) {
+        (void)say_errno(&text, f->path, rc);
+        goto fail;
+    }
     rc = open_locked(f, &text);
     if (rc < 0)
         goto fail;
@@ -410,13 +413,59 @@ fail:
     return rc;
 }
 
+/* Before the lock, which would be made. */
+static int check_found(const struct store_folder *f, struct px_text *why)
+{
+    char *path;
+    int rc = 0;
+
+    if (asprintf(&path, "%s/identity", f->path) < 0)
+        return store_say(why, -ENOMEM, "out of memory");
+    if (access(path, F_OK) < 0)
+        rc = -errno;
+    free(path);
+    if (rc == -ENOENT || rc == -ENOTDIR)
+        return store_say(why, -ENOENT, "%s is not a data folder of a node",
+                         f->path);
+    return rc < 0 ? say_errno(why, f->path, rc) : 0;
+}
+
+int store_folder_open_found(const char *dir, struct store_folder **folder_out,
+                            struct store_identity *identity_out, char *why,
+                            size_t why_size)
+{
+    struct store_folder *f = folder_new(dir);
+    struct store_identity id;
+    struct px_text text;
+    int rc;
+
+    px_text_init(&text, why, why_size);
+    if (f == NULL)
+        return store_say(&text, -ENOMEM, "out of memory");
+    rc = check_found(f, &text);
+    if (rc == 0)
+        rc = open_locked(f, &text);
+    if (rc == 0)
+        rc = read_identity(f, &id, &text);
+    if (rc == 0)
+        rc = check_log(f, &id, &text);
+    if (rc < 0) {
+        store_folder_close(f);
+        return rc;
+    }
+    f->has_identity = true;
+    *folder_out = f;
+    *identity_out = id;
+    return 0;
+}
+
 int store_folder_begin(struct store_folder *f, struct store_identity *identity)
 {
     struct store_identity id = *identity;
     int rc;
 
     px_assert(!f->has_identity);
-    id.incarnation = 1;
+    id.incarnation++;
     rc = identity_write(f->disk, &id);
     if (rc < 0)
         return rc;

@@ -74,9 +74,18 @@ int store_folder_open(const struct store_folder_options *options,
                       char *why, size_t why_size);
 /* Writes the first identity of a new folder: the draft, in which the caller has
  * set what it knows by now, the cluster at least. Once. Durable on return, with
- * incarnation 1.
+ * the incarnation behind the draft's: 1, but for a node that goes on in another
+ * folder.
  * Errors: -errno; there is none, or this one. */
 int store_folder_begin(struct store_folder *f, struct store_identity *identity);
+/* For tools: a folder that is there, whosever it is. Takes its lock, and changes
+ * nothing: the incarnation is as it was, and so is that of a node that has been
+ * removed. Its identity and its log have to be there.
+ * Errors, each with a sentence in @why: -ENOENT (no folder, or no identity),
+ * -EBUSY, -PX_EFORMAT, -PX_ECORRUPT, -errno. */
+int store_folder_open_found(const char *dir, struct store_folder **folder_out,
+                            struct store_identity *identity_out, char *why,
+                            size_t why_size);
 /* Replaces the identity, durable on return. Not before there is one. Errors:
  * -errno; there is the old one, or the new one. */
 int store_folder_update(struct store_folder *f,

@@ -444,6 +444,92 @@ static void a_file_in_the_folders_place_is_named(void **state)
     assert_non_null(strstr(t->why, t->dir));
 }
 
+/* A node that goes on in another folder counts on from where it was. */
+static void a_folder_is_begun_behind_the_drafts_incarnation(void **state)
+{
+    struct folder_test *t = *state;
+
+    open_only(t);
+    t->id.incarnation = 41;
+    assert_int_equal(store_folder_begin(t->folder, &t->id), 0);
+    assert_int_equal(t->id.incarnation, 42);
+    close_ours(t);
+    open_ours(t);
+    assert_int_equal(t->id.incarnation, 43);
+}
+
+/* ---- For tools ---- */
+
+static int try_found(struct folder_test *t)
+{
+    int rc = store_folder_open_found(t->dir, &t->folder, &t->id, t->why,
+                                     sizeof t->why);
+
+    assert_true((rc == 0) == (t->why[0] == '\0'));
+    return rc;
+}
+
+static void a_found_folder_is_opened_and_not_changed(void **state)
+{
+    struct folder_test *t = *state;
+    char before[4096];
+    char after[4096];
+    size_t size;
+
+    open_ours(t);
+    t->id.is_removed = true;
+    assert_int_equal(store_folder_update(t->folder, &t->id), 0);
+    close_ours(t);
+    size = load(t, before, sizeof before);
+    assert_int_equal(try_found(t), 0);
+    assert_string_equal(t->id.node, "node-1");
+    assert_int_equal(t->id.cluster, CLUSTER);
+    assert_int_equal(t->id.incarnation, 1);
+    assert_true(t->id.is_removed);
+    close_ours(t);
+    assert_int_equal(load(t, after, sizeof after), size);
+    assert_memory_equal(before, after, size);
+}
+
+static void a_found_folder_is_locked_like_any(void **state)
+{
+    struct folder_test *t = *state;
+    struct folder_test second = *t;
+
+    open_ours(t);
+    assert_int_equal(try_found(&second), -EBUSY);
+    close_ours(t);
+    assert_int_equal(try_found(t), 0);
+    assert_int_equal(try_open(&second, "node-1", CLUSTER), -EBUSY);
+}
+
+static void where_there_is_no_identity_nothing_is_found_or_made(void **state)
+{
+    struct folder_test *t = *state;
+    struct stat st;
+
+    assert_int_equal(try_found(t), -ENOENT);
+    assert_non_null(strstr(t->why, t->dir));
+    assert_int_equal(stat(t->dir, &st), -1);
+    run("mkdir", t->dir, "");
+    assert_int_equal(try_found(t), -ENOENT);
+    run("rmdir", t->dir, ""); /* it is empty still */
+}
+
+static void a_found_folder_has_to_be_whole(void **state)
+{
+    struct folder_test *t = *state;
+
+    open_ours(t);
+    t->id.has_log = true;
+    assert_int_equal(store_folder_update(t->folder, &t->id), 0);
+    close_ours(t);
+    assert_int_equal(try_found(t), -PX_ECORRUPT);
+    assert_non_null(strstr(t->why, "no log"));
+    store(t, "identity", "{}", 2);
+    assert_int_equal(try_found(t), -PX_ECORRUPT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -464,6 +550,11 @@ int main(void)
         TEST(an_identity_without_a_log_is_refused),
         TEST(an_emptied_log_is_refused_once_it_was_begun),
         TEST(a_start_that_was_cut_short_is_begun_anew),
+        TEST(a_folder_is_begun_behind_the_drafts_incarnation),
+        TEST(a_found_folder_is_opened_and_not_changed),
+        TEST(a_found_folder_is_locked_like_any),
+        TEST(where_there_is_no_identity_nothing_is_found_or_made),
+        TEST(a_found_folder_has_to_be_whole),
         TEST(nonsense_is_refused),
         TEST(a_file_in_the_folders_place_is_named),
     };
