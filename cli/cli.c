@@ -15,6 +15,8 @@ static const struct {
     {"member",
      "who belongs to the cluster: list, add, promote, remove, transfer",
      cli_member},
+    {"recover", "the last resort: a new cluster from one node's data",
+     cli_recover},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -10,6 +10,7 @@
  *   main.c     the process: streams, terminal, environment
  *   cli.c      the table of commands, help, what they share
  *   member.c   phalanx member: asks a running cluster (ask.h)
+ *   recover.c  phalanx recover: works on a data folder (survivor.h, rebuild.h)
  *
  * Thread: one. */
 #ifndef CLI_CLI_H
@@ -57,5 +58,6 @@ struct cli_quote cli_quote(const char *text);
 
 /* The commands. @argv[0] is the command's name. */
 enum cli_status cli_member(const struct cli *c, int argc, char **argv);
+enum cli_status cli_recover(const struct cli *c, int argc, char **argv);
 
 #endif

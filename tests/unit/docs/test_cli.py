@@ -1,5 +1,6 @@
-"""docs/cli.md and the program agree: every command and option of the helps has its
-place on the page, and every example is right usage.
+"""docs/cli.md, docs/operations.md and the program agree: every command and option
+of the helps has its place on the page, and every example of the pages is right
+usage.
 
     test_cli.py ROOT PHALANX
 
@@ -20,8 +21,9 @@ NOBODY = {'PHALANX_ADDRESS': '127.0.0.1:1', 'PATH': '/usr/bin:/bin'}
 
 
 def run(phalanx, words, cwd=None):
-    # No example asks a real node.
-    words = [re.sub(r'^node-\d:9000$', '127.0.0.1:1', word) for word in words]
+    # No example asks a real node, or works on a real folder.
+    words = [re.sub(r'^node-\d:9000$', '127.0.0.1:1', word)
+             .replace('/var/lib/', '') for word in words]
     return subprocess.run([phalanx, *words], env=NOBODY, cwd=cwd, timeout=60,
                           stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, check=False)
@@ -56,10 +58,12 @@ def wrong_examples(page, phalanx):
 
 def main(root, phalanx):
     page = (root / 'docs' / 'cli.md').read_text(encoding='utf-8')
+    operations = (root / 'docs' / 'operations.md').read_text(encoding='utf-8')
     errors = list(missing_on(page, phalanx))
-    errors += wrong_examples(page, phalanx)
+    for text in (page, operations):
+        errors += wrong_examples(text, phalanx)
     # Patterns that find nothing would be content with any page.
-    if len(EXAMPLE.findall(page)) < 10 or not list(commands(phalanx)):
+    if len(EXAMPLE.findall(page)) < 10 or len(list(commands(phalanx))) < 2:
         errors.append('the patterns of this test find too little')
     for error in errors:
         print(f'ERROR: {error}')
