@@ -36,7 +36,8 @@ static px_ns deadline(const struct swim *s)
 {
     px_ns at = earlier(swim_probe_due(s), swim_relay_due(s));
 
-    at = earlier(at, swim_suspects_at(s));
+    if (!s->is_leaving) /* who goes judges nobody any more */
+        at = earlier(at, swim_suspects_at(s));
     at = earlier(at, swim_gossip_due(s));
     at = earlier(at, swim_sync_due(s));
     return at > s->now ? at : s->now; /* what was put off is due, not late */

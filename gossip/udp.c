@@ -74,7 +74,8 @@ static void on_timer(uv_timer_t *timer)
     (void)swim_udp_step(timer->data, &in, NULL); /* nothing can be refused */
 }
 
-/* A little late rather than a little early: that would be a turn for nothing. */
+/* A little late rather than a little early: that would be a turn for nothing.
+ * Never at once: libuv would call us again and again, and nobody else. */
 static void arm(struct swim_udp *u, px_ns deadline)
 {
     const px_ns now = u->handler.now(u->handler.ctx);
@@ -83,8 +84,7 @@ static void arm(struct swim_udp *u, px_ns deadline)
     if (deadline == PX_NS_NEVER)
         (void)uv_timer_stop(&u->timer); /* never fails */
     else /* fails while closing, when there is nothing to wait for */
-        (void)uv_timer_start(&u->timer, on_timer,
-                             (wait + PX_NS_PER_MS - 1) / PX_NS_PER_MS, 0);
+        (void)uv_timer_start(&u->timer, on_timer, wait / PX_NS_PER_MS + 1, 0);
 }
 
 int swim_udp_step(struct swim_udp *u, struct swim_in *in,

@@ -195,6 +195,25 @@ static void each_new_accuser_is_told_on_up_to_k_more(void **s)
     rig_close(&g);
 }
 
+/* It is not woken for them either: that would be without end. */
+static void who_leaves_judges_its_suspects_no_more(void **s)
+{
+    struct swim_in leave = {.type = SWIM_IN_LEAVE};
+    struct rig g;
+
+    (void)s;
+    rig_open_among(&g, 5);
+    accuse(&g, SWIM_SUSPECT, 4);
+    rig_step(&g, &leave);
+    for (unsigned i = 0; i < 20; i++) { /* 2 s: MIN has passed */
+        g.now += 100 * MS;
+        rig_tick(&g);
+        assert_true(g.out.deadline > g.now);
+    }
+    assert_int_equal(rig_state(&g, "b"), SWIM_SUSPECT);
+    rig_close(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +228,7 @@ int main(void)
         unit(where_nobody_can_confirm_the_shortest_time_holds),
         unit(the_time_grows_with_the_digits_of_the_number),
         unit(each_new_accuser_is_told_on_up_to_k_more),
+        unit(who_leaves_judges_its_suspects_no_more),
     };
 
     return cmocka_run_group_tests_name("gossip/suspect", tests, NULL, NULL);
