@@ -91,7 +91,7 @@ void begin_turn(struct node *n)
 
 /* ---- Once it has a replica ---- */
 
-/* N1 of raft/fault.c: nobody has anything that we could have promised to keep. */
+/* Nobody has anything that we could have promised to keep. */
 void begin_on_peer_hello(struct node *n, raft_id peer, bool is_empty)
 {
     if (n->identity.is_begun)
@@ -106,9 +106,20 @@ void begin_on_peer_hello(struct node *n, raft_id peer, bool is_empty)
     keep_identity(n);
 }
 
+/* Raft is told once no restart would take it back: neither the log's note nor
+ * the identity says otherwise any more. */
+static void tell_recovered(struct node *n)
+{
+    if (!n->is_recovered || n->has_log_note || !n->keep.durable.is_begun)
+        return;
+    n->is_recovered = false;
+    replica_on_recovered(n->replica);
+}
+
 void begin_on_recovered(struct node *n)
 {
-    if (n->storage.found.fault != NULL)
+    n->is_recovered = true;
+    if (n->has_log_note)
         disk_recovered(n);
     if (n->identity.is_begun)
         return;
@@ -117,16 +128,24 @@ void begin_on_recovered(struct node *n)
     keep_identity(n);
 }
 
+void begin_on_log_mended(struct node *n)
+{
+    n->has_log_note = false;
+    tell_recovered(n);
+}
+
 void begin_on_kept(struct node *n)
 {
     const struct store_identity *kept = &n->keep.durable;
 
-    if (kept->is_removed)
+    if (kept->is_removed) {
         node_end(n, "the cluster has removed this node: its id is not used "
                     "again; start it with another NODE_ID and an empty "
                     "DATA_DIR to have it back");
-    else if (n->replica != NULL && kept->is_begun)
+    } else if (n->replica != NULL && kept->is_begun) {
         replica_sound(n->replica); /* ignored where it is so already */
+        tell_recovered(n);
+    }
     n->gossip.is_changed = true;
 }
 

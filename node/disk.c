@@ -154,7 +154,7 @@ static void log_done(void *ctx, struct px_list *jobs)
         struct px_list *job = px_list_pop_front(jobs);
 
         if (rc == 0 && job == &n->recovered_job)
-            replica_on_recovered(n->replica);
+            begin_on_log_mended(n);
         else if (rc == 0)
             replica_on_durable(n->replica,
                                px_list_entry(job, struct replica_write, link));

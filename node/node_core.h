@@ -74,6 +74,8 @@ struct node {
     struct keep keep;
     struct raft_config initial; /* that the cluster began with */
     struct bootstrap_empties empties;
+    bool has_log_note; /* that the log has lost something, durably */
+    bool is_recovered; /* raft says so, and waits until it is kept */
     struct gossip gossip;
     struct peers peers;
     struct membership membership;
@@ -152,6 +154,7 @@ bool begin_is_waiting(const struct node *n);
 void begin_turn(struct node *n);
 void begin_on_peer_hello(struct node *n, raft_id peer, bool is_empty);
 void begin_on_recovered(struct node *n);
+void begin_on_log_mended(struct node *n);
 void begin_on_kept(struct node *n);
 void begin_on_refused(struct node *n, enum net_refusal reason);
 char *begin_health_json(const struct node *n);

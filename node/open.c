@@ -208,6 +208,7 @@ static int open_data(struct node *n, char *why, size_t why_size)
     bool is_first_boot = !n->identity.has_log;
     int rc = open_storage(n, why, why_size);
 
+    n->has_log_note = rc == 0 && n->storage.found.fault != NULL;
     if (rc == 0)
         rc = note_start(n, why, why_size);
     if (rc == 0)
