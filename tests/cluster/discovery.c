@@ -1,0 +1,349 @@
+/* How nodes find each other, by real processes on one machine: names without
+ * addresses, founding by number, waiting, and addresses that change. And who is
+ * not taken for a new node: one whose disk was emptied. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/cluster.h"
+#include "tests/lib/process.h"
+
+#define NODES_MAX 4
+#define WAIT_MS_MAX 30000
+#define LOOK_MS 20
+#define RUN_MS_MAX 20000
+#define PAGE_BYTES 32768
+
+/* What each node is told besides; lists end with NULL. */
+struct told {
+    char text[NODES_MAX][4][256];
+    const char *list[NODES_MAX][5];
+    struct cluster_options options;
+};
+
+static struct told told;
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&told, 0, sizeof told);
+    return 0;
+}
+
+/* "NAME=value" to node @i. */
+static void tell(int i, int place, const char *setting)
+{
+    (void)snprintf(told.text[i][place], sizeof told.text[0][0], "%s", setting);
+    told.list[i][place] = told.text[i][place];
+    told.options.settings[i] = told.list[i];
+}
+
+/* No PEERS, but four ports of this machine as SEEDS, and @expect. */
+static void tell_seeds(int i, unsigned port, unsigned expect)
+{
+    char text[256];
+
+    tell(i, 0, "PEERS=");
+    (void)snprintf(text, sizeof text, "BIND_PORT=%u", port);
+    tell(i, 1, text);
+    (void)snprintf(text, sizeof text,
+                   "SEEDS=127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u",
+                   port, port + 1, port + 2, port + 3);
+    tell(i, 2, text);
+    (void)snprintf(text, sizeof text, "BOOTSTRAP_EXPECT=%u", expect);
+    tell(i, 3, text);
+}
+
+/* Its page at @path holds @word. */
+static void wait_page(struct cluster *c, int i, const char *path,
+                      const char *word)
+{
+    uint64_t deadline = now_ms() + WAIT_MS_MAX;
+    char text[PAGE_BYTES] = "";
+
+    while (cluster_get(c, i, path, text, sizeof text) < 0 ||
+           strstr(text, word) == NULL) {
+        cluster_check_runs(c);
+        if (now_ms() > deadline)
+            fail_msg("node %d does not say \"%s\" at %s, but: %s", i, word,
+                     path, text);
+        pause_ms(LOOK_MS);
+    }
+}
+
+static void notes_have(const struct cluster *c, int i, const char *words)
+{
+    run_ok(RUN_MS_MAX, "grep", "-qF", words, cluster_notes(c, i), NULL);
+}
+
+static void write_at(const struct cluster *c, int i, const char *name)
+{
+    int mount = cluster_open_mount(c, i);
+    int fd;
+
+    assert_true(mount >= 0);
+    fd = openat(mount, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    assert_return_code(fd, errno);
+    assert_int_equal(write(fd, name, strlen(name)), strlen(name));
+    (void)close(fd); /* write has said what counts */
+    (void)close(mount);
+}
+
+static void is_read_at(const struct cluster *c, int i, const char *name)
+{
+    int mount = cluster_open_mount(c, i);
+    char text[64] = "";
+    int fd;
+
+    assert_true(mount >= 0);
+    fd = openat(mount, name, O_RDONLY | O_CLOEXEC);
+    assert_return_code(fd, errno);
+    assert_int_equal(read(fd, text, sizeof text - 1), strlen(name));
+    assert_string_equal(text, name);
+    (void)close(fd);
+    (void)close(mount);
+}
+
+/* Of its identity: the cluster's id, empty if it has none. */
+static void cluster_of(const struct cluster *c, int i, char id[32])
+{
+    char path[GUARD_PATH_MAX + 16];
+    json_t *identity;
+
+    (void)snprintf(path, sizeof path, "%s/identity", cluster_data(c, i));
+    identity = json_load_file(path, 0, NULL);
+    (void)snprintf(id, 32, "%s",
+                   identity != NULL
+                       ? json_string_value(json_object_get(identity, "cluster"))
+                       : "");
+    json_decref(identity);
+}
+
+static void are_of_one_cluster(const struct cluster *c, int nodes)
+{
+    char first[32];
+
+    cluster_of(c, 0, first);
+    assert_string_not_equal(first, "");
+    for (int i = 1; i < nodes; i++) {
+        char id[32];
+
+        cluster_of(c, i, id);
+        assert_string_equal(id, first);
+    }
+}
+
+static void bare_names_are_enough_on_one_machine(void **state)
+{
+    struct cluster *c;
+
+    (void)state;
+    told.options.nodes = 3;
+    for (int i = 0; i < 3; i++)
+        tell(i, 0, "PEERS=node-0,node-1,node-2");
+    c = cluster_start(&told.options);
+    /* All were told the same port: a busy one has moved. */
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < i; k++)
+            assert_int_not_equal(cluster_number(c, i, "gossip", "port"),
+                                 cluster_number(c, k, "gossip", "port"));
+    write_at(c, 0, "a");
+    is_read_at(c, 1, "a");
+    is_read_at(c, 2, "a");
+    cluster_stop(c);
+}
+
+static void so_many_as_are_expected_found_one_cluster_in_any_order(void **state)
+{
+    static const int orders[][3] = {{0, 1, 2}, {2, 0, 1}, {1, 2, 0}};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof orders / sizeof orders[0]; k++) {
+        const int *order = orders[k];
+        unsigned port = free_gossip_port();
+        struct cluster *c;
+
+        told.options.nodes = 3;
+        for (int i = 0; i < 3; i++)
+            tell_seeds(i, port, 3);
+        c = cluster_prepare(&told.options);
+        cluster_restart(c, order[0]);
+        wait_page(c, order[0], "/health", "waiting for 2 more");
+        cluster_restart(c, order[1]);
+        wait_page(c, order[0], "/health", "waiting for 1 more");
+        wait_page(c, order[1], "/health", "waiting for 1 more");
+        cluster_kill(c, order[0]); /* who waits has nothing to lose */
+        cluster_restart(c, order[0]);
+        cluster_restart(c, order[2]);
+        cluster_wait_all_ready(c);
+        are_of_one_cluster(c, 3);
+        write_at(c, 0, "a");
+        is_read_at(c, 2, "a");
+        cluster_stop(c);
+        (void)cluster_teardown(NULL);
+    }
+}
+
+/* Started at once, in the hope to make them race. */
+static void nodes_that_start_together_never_found_two_clusters(void **state)
+{
+    struct cluster *c;
+    unsigned port = free_gossip_port();
+
+    (void)state;
+    told.options.nodes = 2;
+    for (int i = 0; i < 2; i++)
+        tell_seeds(i, port, 2);
+    c = cluster_start(&told.options);
+    are_of_one_cluster(c, 2);
+    /* All down at once, and up again: the folders decide. */
+    cluster_kill_all(c);
+    for (int i = 0; i < 2; i++)
+        cluster_restart(c, i);
+    cluster_wait_all_ready(c);
+    are_of_one_cluster(c, 2);
+    cluster_stop(c);
+}
+
+static void nodes_with_seeds_alone_wait_and_never_found(void **state)
+{
+    struct cluster *c;
+    unsigned port = free_gossip_port();
+
+    (void)state;
+    told.options.nodes = 2;
+    for (int i = 0; i < 2; i++)
+        tell_seeds(i, port, 0);
+    c = cluster_prepare(&told.options);
+    for (int i = 0; i < 2; i++)
+        cluster_restart(c, i);
+    for (int i = 0; i < 2; i++) {
+        wait_page(c, i, "/debug/status", "\"living\":2");
+        wait_page(c, i, "/health", "to found one, set BOOTSTRAP_EXPECT");
+        assert_true(cluster_open_mount(c, i) < 0);
+        notes_have(c, i, "node: waiting for a member of a cluster");
+    }
+    for (int i = 0; i < 2; i++) {
+        char id[32];
+
+        cluster_signal(c, i, SIGTERM);
+        assert_int_equal(cluster_wait_end(c, i), 0);
+        cluster_of(c, i, id);
+        assert_string_equal(id, "");
+    }
+    cluster_stop(c);
+}
+
+/* It waited for what is there now, and becomes a member by itself. */
+static void who_waits_joins_the_cluster_that_comes(void **state)
+{
+    struct cluster *c;
+    unsigned port = free_gossip_port();
+
+    (void)state;
+    told.options.nodes = 4;
+    for (int i = 0; i < 4; i++)
+        tell_seeds(i, port, i < 3 ? 3 : 0);
+    c = cluster_prepare(&told.options);
+    cluster_restart(c, 3);
+    wait_page(c, 3, "/health", "waiting for a member of a cluster");
+    for (int i = 0; i < 3; i++)
+        cluster_restart(c, i);
+    cluster_wait_all_ready(c);
+    are_of_one_cluster(c, 4);
+    write_at(c, 3, "a");
+    is_read_at(c, 0, "a");
+    cluster_stop(c);
+}
+
+static void empty_disk(struct cluster *c, int i)
+{
+    cluster_kill(c, i);
+    run_ok(RUN_MS_MAX, "rm", "-r", cluster_data(c, i), NULL);
+    cluster_restart(c, i);
+}
+
+/* What it acknowledged is gone: it must not vote as if it had never been. */
+static void a_node_with_an_emptied_disk_is_refused_with_a_way_out(void **state)
+{
+    struct cluster *c;
+
+    (void)state;
+    told.options.nodes = 3;
+    c = cluster_start(&told.options);
+    write_at(c, 2, "a");
+    empty_disk(c, 2);
+    assert_int_equal(cluster_wait_end(c, 2), 1);
+    notes_have(c, 2, "phalanx member remove node-2");
+    notes_have(c, 2, "another NODE_ID");
+    write_at(c, 0, "b"); /* the others do without */
+    is_read_at(c, 1, "b");
+    cluster_stop(c);
+}
+
+/* Under a running cluster, until none is where PEERS says. */
+static void a_node_that_comes_back_elsewhere_is_reached_there(void **state)
+{
+    unsigned ports[3];
+    struct cluster *c;
+
+    (void)state;
+    told.options.nodes = 3;
+    for (int i = 0; i < 3; i++)
+        tell(i, 0, "LOG_LEVEL=info"); /* a list to be added to */
+    c = cluster_start(&told.options);
+    free_ports(ports, 3);
+    for (int i = 0; i < 3; i++) {
+        char text[64];
+
+        cluster_kill(c, i);
+        (void)snprintf(text, sizeof text, "GRPC_ADDR=127.0.0.1:%u", ports[i]);
+        tell(i, 1, text);
+        cluster_restart(c, i);
+        cluster_wait_ready(c, i);
+        (void)snprintf(text, sizeof text, "127.0.0.1:%u", ports[i]);
+        for (int k = 0; k < 3; k++)
+            if (k != i) /* where it is, and no longer where it was */
+                wait_page(c, k, "/debug/status", text);
+        write_at(c, i, "a");
+        is_read_at(c, (i + 1) % 3, "a");
+    }
+    cluster_stop(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bare_names_are_enough_on_one_machine,
+                                        setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(
+            so_many_as_are_expected_found_one_cluster_in_any_order, setup,
+            cluster_teardown),
+        cmocka_unit_test_setup_teardown(
+            nodes_that_start_together_never_found_two_clusters, setup,
+            cluster_teardown),
+        cmocka_unit_test_setup_teardown(
+            nodes_with_seeds_alone_wait_and_never_found, setup,
+            cluster_teardown),
+        cmocka_unit_test_setup_teardown(who_waits_joins_the_cluster_that_comes,
+                                        setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_node_with_an_emptied_disk_is_refused_with_a_way_out, setup,
+            cluster_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_node_that_comes_back_elsewhere_is_reached_there, setup,
+            cluster_teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
