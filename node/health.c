@@ -52,26 +52,47 @@ static bool is_alone(const struct node *n)
            raft_config_find(&config, n->config.id) >= 0;
 }
 
+static void add_progress(const struct raft_status *s, struct px_text *text)
+{
+    if (s->recovered_at != 0)
+        px_text_add(text, ", has %llu of %llu", (unsigned long long)s->durable,
+                    (unsigned long long)s->recovered_at);
+}
+
+/* It began without a log in a cluster that may have known it, and does not vote
+ * yet (bootstrap.h). */
+static void add_beginner(const struct node *n, const struct raft_status *s,
+                         struct px_text *text)
+{
+    if (s->leader != 0) {
+        px_text_add(text, "what the cluster holds, from %s",
+                    peers_name(n, s->leader));
+        add_progress(s, text);
+        return;
+    }
+    add_reached(n, text);
+    if (n->initial.count > 0)
+        px_text_add(text,
+                    "; it has no data, and votes once a leader has given it "
+                    "some, or %zu others have said that they have none: %zu "
+                    "did",
+                    bootstrap_empties_needed(&n->initial), n->empties.count);
+}
+
 /* It serves, if there is a leader, but it does not vote: its log has lost
- * something, or it began without one in a cluster that may have known it. */
+ * something. */
 static void add_fault(const struct node *n, const struct raft_status *s,
                       struct px_text *text)
 {
-    const char *fault = n->storage.found.fault;
-
-    px_text_add(text, fault != NULL ? "its log to be repaired by "
-                                    : "what the cluster holds, from ");
+    px_text_add(text, "its log to be repaired by ");
     if (is_alone(n))
         px_text_add(text, "nobody: there is no other node");
     else if (s->leader != 0)
         px_text_add(text, "%s", peers_name(n, s->leader));
     else
         add_reached(n, text);
-    if (s->recovered_at != 0)
-        px_text_add(text, ", has %llu of %llu", (unsigned long long)s->durable,
-                    (unsigned long long)s->recovered_at);
-    if (fault != NULL)
-        px_text_add(text, ". %s", fault);
+    add_progress(s, text);
+    px_text_add(text, ". %s", n->storage.found.fault);
 }
 
 static uint64_t free_bytes(const char *folder)
@@ -137,6 +158,8 @@ static struct wait_text waits_for(const struct node *n)
         return wait; /* that is worse, and is said apart */
     if (is_stuck)
         add_disk(n, &text);
+    else if (status.is_faulty && n->storage.found.fault == NULL)
+        add_beginner(n, &status, &text);
     else if (status.is_faulty)
         add_fault(n, &status, &text);
     else if (status.is_installing)
