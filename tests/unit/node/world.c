@@ -510,6 +510,12 @@ static void hand_over(struct world *w, const struct world_msg *m)
     }
 }
 
+/* There is no such node: a member that never came. */
+static bool is_to_nobody(const struct world *w, const struct world_msg *m)
+{
+    return m->to >= w->node_count || w->nodes[m->to].replica == NULL;
+}
+
 static bool deliver(struct world *w)
 {
     struct world_msg *m;
@@ -523,7 +529,7 @@ static bool deliver(struct world *w)
         px_list_push_back(&w->wire, &m->link);
         m = px_list_entry(w->wire.next, struct world_msg, link);
     }
-    is_lost = w->cut[m->from][m->to] || w->nodes[m->to].replica == NULL ||
+    is_lost = is_to_nobody(w, m) || w->cut[m->from][m->to] ||
               px_rand_below(&w->rand, 100) < w->lose_percent ||
               (w->loses != NULL && w->loses(m));
     if (!is_lost)
