@@ -200,6 +200,15 @@ static int remove_all(int fd, const char *dir)
     return rc == 0 ? sync_folder(fd, "snapshot") : rc;
 }
 
+static int remove_left(int fd, const char *dir)
+{
+    if (is_there(fd, "snapshot/" REBUILD_MARK))
+        return remove_all(fd, dir);
+    if (unlinkat(fd, "snapshot/" REBUILD_MARK ".new", 0) < 0 && errno != ENOENT)
+        return -errno;
+    return 0;
+}
+
 /* Of the folder that is open; another run may be at work on it. */
 static int take_lock(int fd)
 {
@@ -232,8 +241,8 @@ int rebuild_tidy(const char *dir, char why[DATA_WHY_BYTES])
         goto out;
     }
     rc = judge(fd, dir, why); /* another run may have ended just now */
-    if (rc == 0 && is_there(fd, "snapshot/" REBUILD_MARK)) {
-        rc = remove_all(fd, dir);
+    if (rc == 0) {
+        rc = remove_left(fd, dir);
         if (rc < 0)
             (void)data_say(why, dir, rc);
     }

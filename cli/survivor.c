@@ -102,6 +102,13 @@ static int find_time(struct survivor *s)
 
 /* ---- Opening ---- */
 
+static int say_empty(const char *dir, char why[DATA_WHY_BYTES])
+{
+    (void)snprintf(why, DATA_WHY_BYTES,
+                   "%s holds no entry: there is nothing to recover", dir);
+    return -ENODATA;
+}
+
 static int check(const struct survivor *s, const char *dir,
                  char why[DATA_WHY_BYTES])
 {
@@ -112,12 +119,8 @@ static int check(const struct survivor *s, const char *dir,
                        s->data.identity.node, dir);
         return -PX_ECLUSTER;
     }
-    if (s->last.index == 0 && s->applied.index == 0) {
-        (void)snprintf(why, DATA_WHY_BYTES,
-                       "%s holds no entry: there is nothing to recover", dir);
-        return -ENODATA;
-    }
-    return 0;
+    return s->last.index == 0 && s->applied.index == 0 ? say_empty(dir, why)
+                                                       : 0;
 }
 
 static int look(struct survivor *s, const char *dir, char why[DATA_WHY_BYTES])
@@ -139,6 +142,8 @@ int survivor_open(struct survivor *s, const char *dir, char why[DATA_WHY_BYTES])
     *s = (struct survivor){.time = 0};
     rc = store_folder_open_found(dir, &s->data.folder, &s->data.identity, why,
                                  DATA_WHY_BYTES);
+    if (rc == 0 && !s->data.identity.has_log)
+        rc = say_empty(dir, why); /* its cluster may not be the one it says */
     if (rc == 0)
         rc = data_open_disks(&s->data, why);
     if (rc == 0)

@@ -366,6 +366,8 @@ static void a_node_that_holds_nothing_is_refused(void **state)
     store_folder_close(f);
     RUN(&r, "recover", "--data-dir", n->new);
     expect_failed(&r, "holds no entry");
+    old_node_shell(n->new, "test -z \"$(ls -A \"$0\"/log \"$0\"/state | "
+                           "grep -v :)\"");
 }
 
 static void a_node_that_was_removed_is_refused(void **state)
@@ -454,6 +456,16 @@ static void a_half_of_a_folder_is_made_anew(void **state)
     data_close(&d);
 }
 
+static void a_mark_that_was_begun_is_nothing_yet(void **state)
+{
+    const struct old_node *n = *state;
+
+    old_node_shell(n->new, "mkdir -p \"$0\"/snapshot && "
+                           "printf half > \"$0\"/snapshot/recovering.new");
+    expect_made(n);
+    assert_false(is_there(n->new, "snapshot/recovering.new"));
+}
+
 static void a_folder_that_another_run_makes_is_left_to_it(void **state)
 {
     const struct old_node *n = *state;
@@ -501,6 +513,7 @@ int main(void)
         TEST(an_empty_folder_is_as_good_as_none),
         TEST(a_half_of_a_folder_is_no_servers),
         TEST(a_half_of_a_folder_is_made_anew),
+        TEST(a_mark_that_was_begun_is_nothing_yet),
         TEST(a_folder_that_another_run_makes_is_left_to_it),
     };
 
