@@ -42,7 +42,8 @@ bool store_meta_load(struct store_kv *kv, struct meta_record *meta_out)
     struct store_key key;
 
     store_key_start(&key, STORE_TAG_META);
-    if (store_kv_get_record(kv, &key, meta_out, sizeof *meta_out))
+    if (store_kv_get_record(kv, &key, meta_out, sizeof *meta_out) &&
+        meta_out->hash == store_meta_hash(meta_out))
         return true;
     store_kv_fail(kv, -PX_ECORRUPT);
     return false;
@@ -50,10 +51,12 @@ bool store_meta_load(struct store_kv *kv, struct meta_record *meta_out)
 
 void store_meta_save(struct store_kv *kv, const struct meta_record *meta)
 {
+    struct meta_record sealed = *meta;
     struct store_key key;
 
+    sealed.hash = store_meta_hash(meta);
     store_key_start(&key, STORE_TAG_META);
-    store_kv_put(kv, &key, meta, sizeof *meta);
+    store_kv_put(kv, &key, &sealed, sizeof sealed);
 }
 
 int store_apply_begin(struct store_state *s)

@@ -44,7 +44,7 @@ uint64_t store_record_hash(const MDB_val *key, const MDB_val *value)
 
 uint64_t store_meta_hash(const struct meta_record *meta)
 {
-    return XXH3_64bits(meta, sizeof *meta);
+    return XXH3_64bits(meta, offsetof(struct meta_record, hash));
 }
 
 int store_view_hash(struct store_view *v, uint64_t *hash_out)

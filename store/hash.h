@@ -8,7 +8,7 @@
  *            does not depend on the order, and what goes can be taken away
  *            again: each put and del (kv.h) keeps it right.
  *   state    XXH3 of the META record, which holds that sum, and is the one
- *            record that is not in it.
+ *            record that is not in it. It ends with that hash: its checksum.
  *
  * 64 bits tell replicas that differ by a fault; they are no defence against
  * bytes that were chosen to collide. */
@@ -27,7 +27,8 @@ uint64_t store_chunk_hash(const void *key, size_t key_size, const void *data,
  * made anew: whether it is right, store_chunk_is_sound says. */
 uint64_t store_record_hash(const MDB_val *key, const MDB_val *value);
 
-/* Of the whole state: its META record says it all. */
+/* Of the whole state: its META record says it all. Made anew; is it the one that
+ * @meta ends with, @meta is sound. */
 uint64_t store_meta_hash(const struct meta_record *meta);
 
 /* 0: an empty key, which no record has. */

@@ -113,8 +113,9 @@ struct meta_record {
     uint64_t quota;   /* 0: none has been set yet */
     uint64_t used;    /* of it, by all records (room.h) */
     uint64_t hashes;  /* the sum of all other records' (hash.h) */
+    uint64_t hash;    /* of all before: the state's, and this one's checksum */
 };
-static_assert(sizeof(struct meta_record) == 104, "no padding");
+static_assert(sizeof(struct meta_record) == 112, "no padding");
 
 struct session_record {
     uint64_t incarnation;

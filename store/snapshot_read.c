@@ -280,7 +280,8 @@ static int check_sums(const struct snapshot_reader *r)
              m->applied_index != r->head.pos.index ||
              m->applied_term != r->head.pos.term)
         wrong = "the state is not at the position that the head says";
-    else if (m->hashes != r->hashes || store_meta_hash(m) != f->state_hash)
+    else if (m->hashes != r->hashes || store_meta_hash(m) != f->state_hash ||
+             m->hash != f->state_hash)
         wrong = "the state's hash is wrong";
     else if (!is_config_right(r))
         wrong = "the head's members are not the state's";

@@ -142,6 +142,7 @@ static void add_record(struct making *k, const uint8_t *key, size_t key_size,
         value_size == sizeof k->meta) {
         k->meta.format = STORE_STATE_FORMAT;
         k->meta.applied_index = k->meta.applied_term = 1;
+        k->meta.hash = store_meta_hash(&k->meta);
         memcpy(room, &k->meta, sizeof k->meta);
     } else if (value_size > 0 && key_size > 0) {
         k->hashes += store_record_hash(&kv, &v);

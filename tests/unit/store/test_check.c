@@ -21,6 +21,7 @@ static void adjust_hash(MDB_txn *txn, MDB_dbi dbi, uint64_t change)
     assert_int_equal(v.mv_size, sizeof meta);
     memcpy(&meta, v.mv_data, sizeof meta);
     meta.hashes += change;
+    meta.hash = store_meta_hash(&meta);
     v.mv_data = &meta;
     assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
 }
@@ -268,6 +269,7 @@ static void change_time(struct tree *t)
     store_key_start(&k, STORE_TAG_META);
     read_value(&t->fx, &k, &meta, sizeof meta);
     meta.hashes++;
+    meta.hash = store_meta_hash(&meta);
     damage(&t->fx, &k, &meta, sizeof meta);
 }
 
@@ -454,6 +456,7 @@ static void data_numbers_that_ran_out_are_an_error(void **state)
     store_key_start(&k, STORE_TAG_META);
     read_value(&t.fx, &k, &meta, sizeof meta);
     meta.next_data = STORE_DATA_END;
+    meta.hash = store_meta_hash(&meta);
     damage(&t.fx, &k, &meta, sizeof meta);
     assert_int_equal(apply_rc(&t.fx, make_write(t.file, 0, "x", 1, 0)), 0);
     t.fx.last++;

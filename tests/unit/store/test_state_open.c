@@ -9,6 +9,7 @@
 #include <lmdb.h>
 
 #include "store/boot.h"
+#include "store/hash.h"
 
 /* Opens without the fixture's expectations. */
 static int try_open(struct fixture *fx, const char *boot_id,
@@ -227,6 +228,7 @@ static void a_newer_format_is_refused_and_left_as_it_was(void **state)
     assert_int_equal(mdb_get(txn, dbi, &key, &value), 0);
     memcpy(&meta, value.mv_data, sizeof meta);
     meta.format++;
+    meta.hash = store_meta_hash(&meta);
     value = (MDB_val){sizeof meta, &meta};
     assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
     assert_int_equal(mdb_txn_commit(txn), 0);
