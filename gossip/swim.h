@@ -79,7 +79,8 @@ struct swim_settings {
     uint8_t confirmations;      /* others that must agree, for min */
     uint8_t health_max;         /* S: worst health, stretch by S + 1 */
     px_ns sync_interval;        /* of push-pull, for up to 32 members */
-    px_ns seed_interval; /* of asking seeds while alone; backs off x 10 */
+    px_ns seed_interval; /* of asking seeds while alone, or of no cluster yet;
+                            backs off x 10 */
     px_ns forget;        /* for how long the dead are remembered */
 };
 

@@ -6,6 +6,8 @@
  *                   no living member is at: two clusters of the same label that
  *                   never met have a seed in common
  *   while alone     all seeds, at once, then less and less often
+ *   of no cluster   likewise those that no living member is at: two who wait and
+ *                   have met may both have looked before the others were there
  *   the dead        one of them every few intervals is told that it is taken
  *                   for dead, in case it is not (serf's reconnect)
  *
@@ -158,16 +160,29 @@ void swim_on_seeds(struct swim *s, const struct swim_addr *list, size_t count)
     s->seed_pause = s->settings.seed_interval;
 }
 
+static bool is_alone(const struct swim *s)
+{
+    return s->order_count == 0;
+}
+
+/* Where most of what there is to find may not have been found. */
+static bool is_searching(const struct swim *s)
+{
+    return is_alone(s) || s->about.cluster == 0;
+}
+
 static void ask_seeds(struct swim *s)
 {
-    s->draft.wants_seeds = true;
     s->seed_at = s->now + s->seed_pause;
     if (s->seed_pause < SEED_PAUSE_MAX * s->settings.seed_interval)
         s->seed_pause += s->settings.seed_interval;
+    if (!is_alone(s) && lost_seed(s) == NULL)
+        return;
+    s->draft.wants_seeds = true;
     if (s->seed_count == 0 || !encode_state(s, SWIM_STATE_ASK, ++s->seq, ""))
         return;
     for (size_t i = 0; i < s->seed_count; i++) {
-        if (memcmp(&s->seeds[i], &s->self->news.gossip, sizeof *s->seeds) != 0)
+        if (!is_living_at(s, &s->seeds[i])) /* not we, either */
             swim_send_state(s, SWIM_DIAL, &s->seeds[i]);
     }
 }
@@ -197,11 +212,6 @@ static px_ns forget_due(const struct swim *s)
 
 /* ---- Time ---- */
 
-static bool is_alone(const struct swim *s)
-{
-    return s->order_count == 0;
-}
-
 void swim_sync_time(struct swim *s)
 {
     while (s->now >= forget_due(s))
@@ -211,13 +221,13 @@ void swim_sync_time(struct swim *s)
         return;
     if (!px_list_empty(&s->dead) && s->now >= s->knock_at)
         knock(s);
-    if (!is_alone(s))
+    if (!is_searching(s))
         s->seed_pause = s->settings.seed_interval;
     if (s->state_bytes > 0)
         return; /* an answer; ours goes out in the next step */
     if (!is_alone(s) && s->now >= s->sync_at)
         sync_with(s);
-    if (is_alone(s) && s->now >= s->seed_at)
+    if (is_searching(s) && s->now >= s->seed_at)
         ask_seeds(s);
 }
 
@@ -231,7 +241,7 @@ px_ns swim_sync_due(const struct swim *s)
         due = s->knock_at;
     if (!is_alone(s) && s->sync_at < due)
         due = s->sync_at;
-    if (is_alone(s) && s->seed_at < due)
+    if (is_searching(s) && s->seed_at < due)
         due = s->seed_at;
     return due;
 }

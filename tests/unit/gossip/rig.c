@@ -52,6 +52,7 @@ struct swim_options rig_options(void)
         .about = {.gossip = rig_addr("me"),
                   .peer = "host:9000",
                   .zone = "here",
+                  .cluster = 1,
                   .protocol = 1},
         .settings = swim_settings_of_tick(20 * MS),
         .seed = 1,

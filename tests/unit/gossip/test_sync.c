@@ -168,6 +168,53 @@ static void seeds_beyond_the_bound_and_unsound_ones_are_left_out(void **s)
     rig_close(&g);
 }
 
+/* Two who wait for a cluster, and have met, may both have asked before the
+ * others were there; and one may be found before it has asked at all. */
+static void who_is_of_no_cluster_asks_seeds_that_nobody_is_at(void **s)
+{
+    const struct swim_addr seeds[] = {rig_addr("a"), rig_addr("x")};
+    struct swim_options o = rig_options();
+    struct swim_in in = {.type = SWIM_IN_SELF, .self = &o.about};
+    struct rig g;
+
+    (void)s;
+    o.about.cluster = 0;
+    rig_open_with(&g, &o);
+    rig_hear(&g, "a", 1, SWIM_ALIVE);
+    rig_clear(&g);
+    give_seeds(&g, seeds, 2);
+    assert_int_equal(rig_count(&g, SWIM_STATE_ASK), 1);
+    assert_memory_equal(&rig_find(&g, SWIM_STATE_ASK, "")->addr, &seeds[1],
+                        sizeof *seeds);
+    rig_clear(&g);
+    rig_pass_answering(&g, 1000 * MS, NULL); /* after 100, 200, 300, 400 ms */
+    assert_int_equal(g.seeds_wanted, 4);
+    o.about.cluster = 1;
+    rig_step(&g, &in);
+    rig_clear(&g);
+    rig_pass_answering(&g, 2000 * MS, NULL); /* less than to the next sync */
+    assert_int_equal(g.seeds_wanted, 0);
+    rig_close(&g);
+}
+
+static void who_is_of_no_cluster_leaves_seeds_alone_that_it_knows(void **s)
+{
+    const struct swim_addr seed = rig_addr("a");
+    struct swim_options o = rig_options();
+    struct rig g;
+
+    (void)s;
+    o.about.cluster = 0;
+    rig_open_with(&g, &o);
+    rig_hear(&g, "a", 1, SWIM_ALIVE);
+    give_seeds(&g, &seed, 1);
+    rig_clear(&g);
+    rig_pass_answering(&g, 2000 * MS, NULL);
+    assert_null(rig_find(&g, SWIM_STATE_ASK, ""));
+    assert_int_equal(g.seeds_wanted, 0);
+    rig_close(&g);
+}
+
 static void a_seed_that_no_member_is_at_is_tried_now_and_then(void **s)
 {
     const struct swim_addr seeds[] = {rig_addr("a"), rig_addr("x")};
@@ -279,6 +326,8 @@ int main(void)
         unit(who_is_alone_asks_all_seeds_but_itself),
         unit(seeds_are_asked_again_less_and_less_often),
         unit(seeds_beyond_the_bound_and_unsound_ones_are_left_out),
+        unit(who_is_of_no_cluster_asks_seeds_that_nobody_is_at),
+        unit(who_is_of_no_cluster_leaves_seeds_alone_that_it_knows),
         unit(a_seed_that_no_member_is_at_is_tried_now_and_then),
         unit(the_dead_are_told_so_now_and_then),
         unit(those_that_left_are_not_knocked_at),
