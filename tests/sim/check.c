@@ -66,14 +66,16 @@ static void check_committed(struct server *s)
                        "state machine safety: %s commits %" PRIu64 "/%" PRIu64
                        ", not %" PRIu64,
                        s->name, term, i, p->committed);
-        if (p->committed == 0 && !check_is_on_majority(c, i, term))
+        if (p->committed == 0 && !check_is_on_majority(s, i, term))
             world_fail(s->world,
                        "%s commits %" PRIu64 "/%" PRIu64
                        ", which a majority does not hold durably",
                        s->name, term, i);
-        if (p->committed == 0)
-            p->seen_in = r->hard.term;
+        if (p->committed != 0)
+            continue;
+        p->seen_in = r->hard.term;
         p->committed = term;
+        check_settle(c, (struct raft_pos){term, i});
     }
     if (r->commit > rec->commit)
         rec->commit = r->commit;
@@ -89,7 +91,9 @@ void check_on_send(struct server *s, const struct raft_msg *msg)
     raft_index durable =
         r->durable.last > r->snapshot ? r->durable.last : r->snapshot;
 
-    check_leader(s); /* before others hear of it */
+    check_see_configs(s); /* before others hear of it */
+    check_committed(s);
+    check_leader(s);
     check_vote_sent(s, msg);
     if (msg->type == RAFT_MSG_APPEND_REPLY && msg->append_reply.is_accepted &&
         msg->append_reply.match > durable)
@@ -104,10 +108,22 @@ void check_server(struct server *s)
 
     if (rec->looks++ % (r->log.count / TAIL_PER_LOOK + 1) == 0)
         raft_check(r);
+    check_see_configs(s);
+    check_members(s);
     check_committed(s);
     check_leader(s);
     if (replica_is_quarantined(s->replica))
         world_fail(s->world, "%s believes that its state is wrong", s->name);
+}
+
+void check_on_change(struct server *s)
+{
+    check_see_configs(s);
+}
+
+void check_on_end(struct server *s)
+{
+    check_count_end(s);
 }
 
 /* ---- Applying ---- */
@@ -139,6 +155,7 @@ void check_on_adopt(struct server *s)
     struct raft_pos pos = store_state_applied(s->storage.state);
 
     check_on_saved(s, &s->storage.snapshot);
+    check_snapshot_members(s, &s->storage.snapshot);
     if (pos.index == 0)
         return;
     if (check_place(s->world->check, pos.index)->committed != pos.term)
@@ -180,11 +197,15 @@ void check_on_apply(struct server *s, const struct replica_apply *job)
 
 void check_states(struct world *w)
 {
-    uint64_t first = 0;
+    const struct server *first = NULL;
+    uint64_t wanted = 0;
 
     for (size_t i = 0; i < w->server_count; i++) {
         struct server *s = w->servers[i];
         uint64_t hash;
+
+        if (s->is_gone || !check_is_member(w, i))
+            continue;
 
         px_assert(store_view_begin(s->view) == 0);
         if (store_view_check(s->view) != 0)
@@ -192,11 +213,14 @@ void check_states(struct world *w)
         px_assert(store_view_hash(s->view, &hash) == 0);
         world_trace(w, s, "state at %" PRIu64 ": %016" PRIx64,
                     store_view_index(s->view), hash);
+        check_state_members(s, s->view);
         store_view_end(s->view);
-        if (i == 0)
-            first = hash;
-        if (hash != first)
-            world_fail(w, "%s has another state than n1", s->name);
+        if (first == NULL) {
+            first = s;
+            wanted = hash;
+        }
+        if (hash != wanted)
+            world_fail(w, "%s has another state than %s", s->name, first->name);
     }
 }
 
@@ -208,6 +232,8 @@ struct check *check_new(struct world *w)
 
     px_assert(c != NULL);
     c->world = w;
+    check_members_init(c);
+    c->exchanged = c->configs[0].config;
     return c;
 }
 
@@ -221,5 +247,6 @@ void check_free(struct check *c)
         free(c->places[i].known);
     free(c->places);
     free(c->elections);
+    free(c->configs);
     free(c);
 }

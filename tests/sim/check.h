@@ -4,19 +4,25 @@
  *   Raft, figure 3.2   election safety, leader append-only, log matching,
  *                      leader completeness, state machine safety
  *   raft_check         each replica's own invariants
- *   durability         committed entries are durable on a majority; what left
- *                      as acknowledged or voted is durable here; what was
- *                      durable is there at the next start
+ *   durability         committed entries are durable on a majority of the
+ *                      voters of the leader's configuration; what left as
+ *                      acknowledged or voted is durable here; what was durable
+ *                      is there at the next start
  *   elections          a candidate has a majority's pre-votes, and is voted for
  *                      by who lacks nothing that it has not; while a leader
  *                      holds a lease no other one arises
  *   reads              whatever a read shows is no older than what was committed
  *                      when it was asked for
+ *   members            what each goes by is what its log says; a change is of
+ *                      one, and begins when the one before is committed, and
+ *                      something of the leader's own term; states and snapshots
+ *                      hold the members that were settled there
  *   determinism        the same entry has the same result everywhere, and the
  *                      state after it the same hash; so no node ever finds
  *                      that its own differs
  *
  *   check_disk.c   what is on the disks      check_lead.c   who may lead
+ *   check_members.c  who the members are
  *   check.c        what is committed, applied and read */
 #ifndef TESTS_SIM_CHECK_H
 #define TESTS_SIM_CHECK_H
@@ -46,6 +52,19 @@ void check_on_adopt(struct server *s);
 void check_server(struct server *s);
 /* A read that is asked for now must show this index at least. */
 raft_index check_commit(const struct world *w);
+/* The members as last committed; is it one of them? */
+const struct raft_config *check_settled(const struct world *w);
+bool check_is_member(const struct world *w, size_t number);
+/* Does the state of @s say that it was one, and is no more? */
+bool check_was_removed(struct server *s, size_t number);
+/* @of, by server: are they a majority of the voters of @config; of each
+ * configuration that is settled or may be yet? */
+bool check_has_majority(const struct raft_config *config, const bool of[]);
+bool check_have_majorities(const struct world *w, const bool of[]);
+/* The server has been asked to change the members. */
+void check_on_change(struct server *s);
+/* It is about to end. */
+void check_on_end(struct server *s);
 /* At the end, when nothing goes on any more: all states are equal, and sound
  * in themselves. */
 void check_states(struct world *w);

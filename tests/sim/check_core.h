@@ -34,11 +34,12 @@ struct image {
 struct record {
     struct image durable;
     struct image written;
-    raft_index kept;     /* both hold the same up to here */
-    raft_index snapshot; /* a durable one covers all up to here */
-    raft_index damaged;  /* entries up to here were durable, and are lost: who
+    raft_index kept;      /* both hold the same up to here */
+    raft_index snapshot;  /* a durable one covers all up to here */
+    raft_index damaged;   /* entries up to here were durable, and are lost: who
                             was told of them may count them */
-    raft_index commit;   /* looked at up to here */
+    raft_index commit;    /* looked at up to here */
+    struct raft_pos seen; /* its configurations were, up to here */
     uint64_t looks;
 };
 
@@ -46,8 +47,16 @@ struct record {
 struct election {
     raft_id leader;
     raft_id votes[SERVERS_MAX];        /* by voter */
-    uint8_t pre_votes[SERVERS_MAX];    /* by candidate: a bit for each voter */
+    uint16_t pre_votes[SERVERS_MAX];   /* by candidate: a bit for each voter */
     struct raft_pos last[SERVERS_MAX]; /* by candidate: the end of its log */
+};
+
+static_assert(SERVERS_MAX <= 16, "a bit for each");
+
+/* Members, as an entry of some log had them; at 0 those of the beginning. */
+struct seen_config {
+    struct raft_pos pos;
+    struct raft_config config;
 };
 
 struct check {
@@ -57,7 +66,12 @@ struct check {
     size_t election_capacity;
     struct place *places; /* by index */
     size_t place_capacity;
-    raft_index commit; /* of the cluster */
+    raft_index commit;           /* of the cluster */
+    struct seen_config *configs; /* ascending by index */
+    size_t config_count;
+    size_t config_capacity;
+    struct raft_pos settled;      /* the newest that is committed */
+    struct raft_config exchanged; /* at the last exchange of them all */
 };
 
 /* Room for element @want; new ones are 0. */
@@ -77,8 +91,31 @@ static inline struct record *record_of(const struct server *s)
 
 /* ---- check_disk.c ---- */
 
-bool check_is_on_majority(const struct check *c, raft_index index,
+bool check_is_durable(const struct record *r, raft_index index, raft_term term);
+
+/* ---- check_members.c ---- */
+
+void check_members_init(struct check *c);
+/* In force on @s, by its log. */
+const struct raft_config *check_config(const struct server *s);
+bool check_is_voter(const struct server *s, size_t number);
+/* That were settled at @index. */
+const struct raft_config *check_settled_at(const struct world *w,
+                                           raft_index index);
+/* Is it durable on a majority of those that @s counts? */
+bool check_is_on_majority(const struct server *s, raft_index index,
                           raft_term term);
+/* Its state's, and the snapshot's that it began with. */
+void check_state_members(struct server *s, struct store_view *v);
+void check_snapshot_members(const struct server *s,
+                            const struct store_snapshot_info *info);
+/* Configurations that are new in its log. */
+void check_see_configs(struct server *s);
+/* The entry at @pos is committed. */
+void check_settle(struct check *c, struct raft_pos pos);
+void check_members(struct server *s);
+void check_count_cut(struct server *s, raft_index index, raft_term term);
+void check_count_end(struct server *s);
 
 /* ---- check_lead.c ---- */
 

@@ -55,6 +55,7 @@ static void check_append_only(struct server *s, raft_index first)
     for (raft_index i = first; i <= r->written.last; i++) {
         raft_term term = r->written.terms[i];
 
+        check_count_cut(s, i, term);
         if (term == raft_of(s)->hard.term &&
             check_election(c, term)->leader == s->number + 1)
             world_fail(s->world,
@@ -212,6 +213,7 @@ static void note_found(struct server *s)
     r->kept = info->last;
     r->snapshot = s->storage.snapshot.pos.index;
     r->commit = 0;
+    r->seen = (struct raft_pos){0};
 }
 
 /* What was durable is there; what is there besides was written. */
@@ -243,16 +245,8 @@ void check_on_saved(struct server *s, const struct store_snapshot_info *info)
         r->snapshot = info->pos.index;
 }
 
-bool check_is_on_majority(const struct check *c, raft_index index,
-                          raft_term term)
+bool check_is_durable(const struct record *r, raft_index index, raft_term term)
 {
-    size_t count = 0;
-
-    for (size_t i = 0; i < c->world->server_count; i++) {
-        const struct record *r = &c->records[i];
-
-        count += index <= r->snapshot || index <= r->damaged ||
-                 image_term(&r->durable, index) == term;
-    }
-    return count > c->world->server_count / 2;
+    return index <= r->snapshot || index <= r->damaged ||
+           image_term(&r->durable, index) == term;
 }

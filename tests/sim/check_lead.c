@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "tests/sim/check_core.h"
+#include "tests/sim/members.h"
 
 struct election *check_election(struct check *c, raft_term term)
 {
@@ -63,9 +64,11 @@ static void check_sound(struct server *s, const struct raft_msg *msg)
 static void check_pre_votes(struct server *s, const struct raft_msg *msg)
 {
     const struct election *e = check_election(s->world->check, msg->term);
-    int count = 1 + __builtin_popcount(e->pre_votes[s->number]);
+    bool has[SERVERS_MAX];
 
-    if (!msg->vote.is_transfer && (size_t)count <= s->world->server_count / 2)
+    for (size_t i = 0; i < SERVERS_MAX; i++)
+        has[i] = i == s->number || (e->pre_votes[s->number] >> i & 1) != 0;
+    if (!msg->vote.is_transfer && !check_has_majority(check_config(s), has))
         world_fail(s->world,
                    "%s campaigns in term %" PRIu64 " without pre-votes",
                    s->name, msg->term);
@@ -79,7 +82,7 @@ void check_vote_sent(struct server *s, const struct raft_msg *msg)
     if (msg->type == RAFT_MSG_PRE_VOTE_REPLY && msg->vote_reply.is_granted) {
         check_sound(s, msg);
         check_election(c, msg->term)->pre_votes[msg->to - 1] |=
-            (uint8_t)(1u << s->number);
+            (uint16_t)(1u << s->number);
     } else if (msg->type == RAFT_MSG_VOTE_REPLY && msg->vote_reply.is_granted) {
         check_sound(s, msg);
         check_vote(s, msg->term, msg->to);
@@ -134,6 +137,19 @@ static void check_complete(const struct server *s)
     }
 }
 
+/* A majority of the voters that its log tells of has voted for it. */
+static void check_elected(const struct server *s, const struct election *e)
+{
+    bool has[SERVERS_MAX];
+
+    for (size_t i = 0; i < SERVERS_MAX; i++)
+        has[i] = i == s->number || e->votes[i] == s->number + 1;
+    if (!check_has_majority(check_config(s), has) ||
+        !check_is_voter(s, s->number))
+        world_fail(s->world, "%s leads term %" PRIu64 " without a majority",
+                   s->name, raft_of(s)->hard.term);
+}
+
 void check_leader(struct server *s)
 {
     struct raft *r = raft_of(s);
@@ -151,6 +167,8 @@ void check_leader(struct server *s)
     e->leader = r->id;
     s->world->counts[COUNT_TERMS]++;
     world_trace(s->world, s, "leads term %" PRIu64, r->hard.term);
+    check_elected(s, e);
     check_complete(s);
     check_leases(s);
+    members_on_leader(s);
 }

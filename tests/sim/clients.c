@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "tests/lib/history.h"
+#include "tests/sim/check.h"
 #include "tests/sim/request.h"
 
 #define CLIENTS_MAX 8
@@ -227,6 +228,9 @@ static struct server *choose_server(struct client *c)
     struct world *w = c->world;
 
     if (c->server == NULL || !server_is_up(c->server) || world_chance(w, 4))
+        c->server = w->servers[world_draw(w, 0, w->server_count)];
+    /* Who is not a member is asked now and then. */
+    for (int i = 0; i < 3 && !check_is_member(w, c->server->number); i++)
         c->server = w->servers[world_draw(w, 0, w->server_count)];
     return c->server;
 }

@@ -53,6 +53,29 @@
     X(DUPLICATED, "messages duplicated")                           \
     X(REORDERED, "messages reordered")                             \
     X(LINK_SLOW, "slow spells of a connection")                    \
+    /* members */                                                  \
+    X(MEMBERS, "runs in which the members change")                 \
+    X(CHANGES_ASKED, "changes of members asked for")               \
+    X(CHANGES_REFUSED, "  refused")                                \
+    X(CHANGES_UNKNOWN, "  outcome unknown")                        \
+    X(CHANGES_LOST, "  answers lost")                              \
+    X(CHANGES_AGAIN, "  asked again as they were")                 \
+    X(CHANGES_BEGUN, "  begun")                                    \
+    X(CHANGES_PARTITIONED, "    under a partition")                \
+    X(CONFIG_CRASHES, "    whose leader ended before the end")     \
+    X(CONFIG_CUTS, "    taken back where a log was cut")           \
+    X(ADDED, "learners added")                                     \
+    X(PROMOTED, "learners promoted")                               \
+    X(REMOVED, "members removed")                                  \
+    X(EXCHANGES, "clusters of which no member is left")            \
+    X(TRANSFERS, "leaders asked to hand over to one")              \
+    X(TRANSFERS_DONE, "  and did")                                 \
+    X(MEMBERS_LOST, "members whose disks are lost for ever")       \
+    X(RETIRED, "removed members stopped")                          \
+    X(TOLD_REMOVED, "removed members that were told")              \
+    X(CONFIG_SNAPSHOTS, "snapshots with other members than first") \
+    X(BEGUN_NEW, "first voters that found the cluster new")        \
+    X(BEGUN_LATER, "  that were given its log by a leader")        \
     /* states */                                                   \
     X(STARTS, "starts")                                            \
     X(STATE_KEPT, "  with the state kept")                         \

@@ -44,7 +44,7 @@ struct faults {
 
 /* ---- Servers ---- */
 
-static void end_one(struct world *w, struct server *s, enum server_end how)
+void faults_end(struct world *w, struct server *s, enum server_end how)
 {
     if (!server_is_up(s))
         return;
@@ -56,7 +56,7 @@ static void end_all(struct world *w)
 {
     w->counts[COUNT_CLUSTER_CRASHES]++;
     for (size_t i = 0; i < w->server_count; i++)
-        end_one(w, w->servers[i], SERVER_MACHINE_CRASHED);
+        faults_end(w, w->servers[i], SERVER_MACHINE_CRASHED);
 }
 
 /* The log's, mostly. */
@@ -75,9 +75,9 @@ static void arm_crash(struct world *w, struct server *s)
 
     sim_disk_faults(d)->crash_after = calls;
     if (world_chance(w, 50))
-        end_one(w, s,
-                world_chance(w, 50) ? SERVER_PROCESS_CRASHED
-                                    : SERVER_MACHINE_CRASHED);
+        faults_end(w, s,
+                   world_chance(w, 50) ? SERVER_PROCESS_CRASHED
+                                       : SERVER_MACHINE_CRASHED);
     sim_disk_faults(d)->crash_after = calls;
 }
 
@@ -180,7 +180,7 @@ static void flip(struct world *w, struct server *s)
     world_trace(w, s, "has a bit flipped in its %s",
                 disk == SERVER_LOG ? "log" : "snapshots");
     if (world_chance(w, 50))
-        end_one(w, s, SERVER_PROCESS_CRASHED);
+        faults_end(w, s, SERVER_PROCESS_CRASHED);
 }
 
 static void fill_disk(struct world *w, struct server *s)
@@ -206,16 +206,16 @@ static void strike(struct world *w, enum kind kind)
 
     switch (kind) {
     case KIND_PROCESS_CRASH:
-        end_one(w, s, SERVER_PROCESS_CRASHED);
+        faults_end(w, s, SERVER_PROCESS_CRASHED);
         break;
     case KIND_MACHINE_CRASH:
-        end_one(w, s, SERVER_MACHINE_CRASHED);
+        faults_end(w, s, SERVER_MACHINE_CRASHED);
         break;
     case KIND_CLUSTER_CRASH:
         end_all(w);
         break;
     case KIND_STOP:
-        end_one(w, s, SERVER_STOPPED);
+        faults_end(w, s, SERVER_STOPPED);
         break;
     case KIND_CRASH_POINT:
         arm_crash(w, s);
@@ -319,7 +319,7 @@ void faults_begin(struct world *w)
 static void heal_server(struct server *s)
 {
     server_heal_disks(s);
-    if (!server_is_up(s))
+    if (!server_is_up(s) && !s->is_gone)
         server_start(s);
 }
 

@@ -6,7 +6,7 @@
 #ifndef TESTS_SIM_FAULTS_H
 #define TESTS_SIM_FAULTS_H
 
-#include "tests/sim/world.h"
+#include "tests/sim/server.h"
 
 struct faults;
 
@@ -14,6 +14,10 @@ struct faults *faults_new(struct world *w);
 void faults_free(struct faults *f);
 /* From now on; until healed. */
 void faults_begin(struct world *w);
+/* One of them: it ends, and starts again after a while. */
+void faults_end(struct world *w, struct server *s, enum server_end how);
+/* One side does not reach the other, for a while. */
+void faults_cut_off(struct world *w, const bool side[]);
 /* Everything works again, and nothing new goes wrong. */
 void faults_heal(struct world *w);
 /* Nothing new goes wrong. Servers of @core work, and reach each other; the

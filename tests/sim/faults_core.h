@@ -7,7 +7,12 @@
 
 static inline struct server *faults_any_server(struct world *w)
 {
-    return w->servers[world_draw(w, 0, w->server_count)];
+    struct server *s;
+
+    do /* some are there, always */
+        s = w->servers[world_draw(w, 0, w->server_count)];
+    while (s->is_gone);
+    return s;
 }
 
 /* A while: from a blink to a few elections. */

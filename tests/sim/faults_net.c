@@ -42,19 +42,30 @@ static void isolate(struct world *w, const struct server *s)
         cut_both(w, s->number, i);
 }
 
-static void partition(struct world *w)
+static void cut_sides(struct world *w, const bool side[])
 {
-    bool side[SERVERS_MAX];
-
     w->counts[COUNT_PARTITIONS]++;
-    for (size_t i = 0; i < w->server_count; i++)
-        side[i] = world_chance(w, 50);
     for (size_t i = 0; i < w->server_count; i++) {
         for (size_t k = 0; k < i; k++) {
             if (side[i] != side[k])
                 cut_both(w, i, k);
         }
     }
+}
+
+static void partition(struct world *w)
+{
+    bool side[SERVERS_MAX];
+
+    for (size_t i = 0; i < w->server_count; i++)
+        side[i] = world_chance(w, 50);
+    cut_sides(w, side);
+}
+
+void faults_cut_off(struct world *w, const bool side[])
+{
+    cut_sides(w, side);
+    heal_cuts_later(w);
 }
 
 /* Two halves that reach each other through one server alone. */

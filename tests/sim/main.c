@@ -2,14 +2,15 @@
  * and how often everything happened.
  *
  *   sim [--seeds N] [--first S] [--jobs J] [--nodes N] [--seconds N]
- *       [--until-failure]
+ *       [--members] [--until-failure]
  *   sim --seed S [--trace]
  *
  *   --seeds N     how many; 300
  *   --first S     the first one; 1
  *   --seed S      this one alone, in this process: for a debugger
  *   --trace       says who does what, when
- *   --nodes N     servers in each world; drawn from the seed
+ *   --nodes N     servers in each world, at first; drawn from the seed
+ *   --members     the members change in every world, not only in a third
  *   --seconds N   of simulated time until everything heals; 20
  *   --jobs J      processes; as many as there are processors
  *   --until-failure  none is begun after the first that fails: the lowest of
@@ -49,6 +50,7 @@ struct options {
     uint64_t seconds;
     bool is_single;
     bool is_traced;
+    bool has_members;
     bool stops_early;
 };
 
@@ -72,6 +74,7 @@ static void run_seed(const struct options *o, uint64_t seed, const char *dir,
     struct world_options options = {
         .seed = seed,
         .server_count = o->server_count,
+        .has_members = o->has_members,
         .storm = o->seconds * PX_NS_PER_S,
         .is_traced = o->is_traced,
         .dir = dir,
@@ -220,10 +223,10 @@ static int run_single(const struct options *o, const char *base)
 static _Noreturn void usage(void)
 {
     (void)fprintf(stderr, "usage: sim [--seeds N] [--first S] [--jobs J] "
-                          "[--nodes N] [--seconds N] "
+                          "[--nodes N] [--seconds N] [--members] "
                           "[--until-failure]\n"
                           "       sim --seed S [--trace] [--nodes N] "
-                          "[--seconds N]\n");
+                          "[--seconds N] [--members]\n");
     exit(2);
 }
 
@@ -249,6 +252,7 @@ static void parse(struct options *o, int argc, char **argv)
         {"trace", no_argument, NULL, 't'},
         {"nodes", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 'd'},
+        {"members", no_argument, NULL, 'm'},
         {"jobs", required_argument, NULL, 'j'},
         {"until-failure", no_argument, NULL, 'u'},
         {0},
@@ -261,13 +265,15 @@ static void parse(struct options *o, int argc, char **argv)
         else if (c == 'f' || c == 's')
             o->first = number(optarg, UINT64_C(1) << 62);
         else if (c == 'c')
-            o->server_count = (size_t)number(optarg, SERVERS_MAX);
+            o->server_count = (size_t)number(optarg, VOTERS_MAX);
         else if (c == 'd')
             o->seconds = number(optarg, 100000);
         else if (c == 'j')
             o->job_count = (size_t)number(optarg, JOBS_MAX);
         else if (c == 't')
             o->is_traced = true;
+        else if (c == 'm')
+            o->has_members = true;
         else if (c == 'u')
             o->stops_early = true;
         else

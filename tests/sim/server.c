@@ -11,11 +11,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/assert.h"
 #include "base/err.h"
 #include "tests/sim/check.h"
+#include "tests/sim/hello.h"
 #include "tests/sim/server_open.h"
 #include "tests/sim/wire.h"
 
@@ -139,6 +141,9 @@ static void run_turn(struct world *w, struct event *e)
     s->is_turning = true;
     replica_turn(s->replica);
     check_server(s);
+    if (s->has_new_members)
+        hello_on_members(s);
+    s->has_new_members = false;
     if (s->failed == NULL)
         arm_timer(s);
 }
@@ -249,6 +254,7 @@ void server_start(struct server *s)
     s->timer_at = PX_NS_NEVER;
     s->now_seen = 0;
     s->is_recovered = false;
+    memset(s->is_peer_empty, 0, sizeof s->is_peer_empty);
     s->log_cut = 0;
     s->saves_busy_until = 0;
     s->pieces_busy_until = 0;
@@ -280,7 +286,7 @@ static void run_start(struct world *w, struct event *e)
 
     (void)w;
     free(e);
-    if (!server_is_up(s))
+    if (!server_is_up(s) && !s->is_gone)
         server_start(s);
 }
 
@@ -363,6 +369,8 @@ void server_end(struct server *s, enum server_end how)
     bool is_machine = how == SERVER_MACHINE_CRASHED;
 
     world_trace(s->world, s, "%s", texts[how]);
+    if (server_is_up(s))
+        check_on_end(s);
     count_end(s, how);
     s->is_ending = true;
     s->has_died = !is_clean;

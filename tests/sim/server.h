@@ -52,6 +52,7 @@ struct server {
     bool has_flips;       /* some of what was durable is damaged */
     bool is_log_unsealed; /* its last start was interrupted: damage to its last
                              batch can't be told from a torn write */
+    bool is_gone;         /* it is stopped for good, or its disks are lost */
     const char *failed;   /* why it can't go on; NULL: it can */
     px_ns stopped_until;  /* SIGSTOP */
     unsigned lag_after;   /* calls of replica_io, then a pause; 0: none */
@@ -67,12 +68,14 @@ struct server {
     struct store_view *view;
     struct replica *replica; /* NULL: it is down */
     struct store_identity identity;
-    bool is_ending; /* its messages leave no more */
-    bool has_died;  /* its answers reach nobody */
+    bool is_peer_empty[SERVERS_MAX]; /* by what it last said in this life */
+    bool is_ending;                  /* its messages leave no more */
+    bool has_died;                   /* its answers reach nobody */
 
     struct px_list writes;  /* wait for the log */
     struct px_list writing; /* written, not yet synced */
     bool is_writing;
+    bool has_new_members;   /* has just applied such an entry */
     bool is_recovered;      /* the log is whole again, and is to be told */
     raft_index log_cut;     /* the log's head may go up to here; 0: no more */
     px_ns saves_busy_until; /* snapshots that are made or loaded */

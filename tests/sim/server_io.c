@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "tests/sim/check.h"
+#include "tests/sim/hello.h"
 #include "tests/sim/wire.h"
 
 void server_die(struct server *s, const char *why, int rc)
@@ -142,13 +143,39 @@ static int cut_head(struct server *s)
     return rc;
 }
 
+static void run_recovered(struct world *w, struct event *e)
+{
+    (void)w;
+    replica_on_recovered(e->server->replica);
+    free(e);
+}
+
+static void tell_recovered_later(struct server *s)
+{
+    struct event *e = event_new(sizeof *e);
+
+    e->run = run_recovered;
+    e->drop = event_drop;
+    server_plan(s, e, world_draw(s->world, 0, s->sync_time));
+}
+
 static int tell_recovered(struct server *s)
 {
+    int rc;
+
     if (!s->is_recovered)
         return 0;
     s->is_recovered = false;
     world_trace(s->world, s, "log whole again");
-    return storage_recovered(&s->storage);
+    if (!s->identity.is_begun) {
+        s->world->counts[COUNT_BEGUN_LATER]++;
+        if (hello_begun(s) < 0)
+            return 0; /* it ends */
+    }
+    rc = storage_recovered(&s->storage);
+    if (rc == 0)
+        tell_recovered_later(s);
+    return rc;
 }
 
 static int write_one(struct server *s, struct replica_write *w)
@@ -243,6 +270,11 @@ static uint64_t io_log_bytes(void *ctx)
     return store_log_bytes(s->storage.log);
 }
 
+static void io_on_config(void *ctx)
+{
+    hello_on_members(ctx);
+}
+
 static void io_cut_log(void *ctx, raft_index index)
 {
     struct server *s = ctx;
@@ -290,6 +322,7 @@ struct replica_io server_io(struct server *s)
         .recovered = io_recovered,
         .adopt = server_adopt,
         .is_open = io_is_open,
+        .on_config = io_on_config,
         .fail = io_fail,
     };
 }

@@ -36,6 +36,11 @@ static bool has_lost_a_part(const struct server *s, bool is_new)
     return is_new ? has_log || has_snapshot : s->identity.has_log && !has_log;
 }
 
+int server_write_identity(struct server *s)
+{
+    return identity_write(sim_disk_door(s->disks[SERVER_HOME]), &s->identity);
+}
+
 static int open_identity(struct server *s, bool *is_new)
 {
     struct store_identity *id = &s->identity;
@@ -48,14 +53,15 @@ static int open_identity(struct server *s, bool *is_new)
     if (*is_new) {
         *id = (struct store_identity){.format = STORE_FORMAT_VERSION,
                                       .cluster = CLUSTER,
-                                      .is_begun = true};
+                                      .is_begun = s->world->voter_count == 1 &&
+                                                  s->number == 0};
         (void)strcpy(id->node, s->name);
         (void)strcpy(id->cluster_name, "sim");
     }
     if (has_lost_a_part(s, *is_new))
         return -PX_ECORRUPT;
     id->incarnation++;
-    return identity_write(home, id);
+    return server_write_identity(s);
 }
 
 static void count_storage(struct server *s)
@@ -122,7 +128,7 @@ static int note_start(struct server *s)
     s->identity.has_log = true;
     if (s->identity.promise < election)
         s->identity.promise = election;
-    return identity_write(sim_disk_door(s->disks[SERVER_HOME]), &s->identity);
+    return server_write_identity(s);
 }
 
 static int open_replica(struct server *s, bool is_new)
@@ -145,14 +151,15 @@ static int open_replica(struct server *s, bool is_new)
 
     raft->id = s->number + 1;
     raft->seed = px_djb2(s->name, strlen(s->name)) ^ s->identity.incarnation;
-    raft->config.count = w->server_count;
-    for (size_t i = 0; i < w->server_count; i++)
+    raft->config.count = s->number < w->voter_count ? w->voter_count : 0;
+    for (size_t i = 0; i < raft->config.count; i++)
         raft->config.members[i] = (struct raft_member){i + 1, RAFT_VOTER};
     raft->election = w->election;
     raft->heartbeat = w->heartbeat;
     raft->promise = s->identity.promise;
     raft->clock_drift_ppm = WORLD_DRIFT_PPM;
     storage_to_raft(&s->storage, raft);
+    raft->is_faulty |= !s->identity.is_begun; /* hello.h */
     raft->is_first_boot =
         is_new && raft->last == 0 && raft->hard.term == 0 && !raft->is_faulty;
     return replica_open(&options, &io, &s->replica);

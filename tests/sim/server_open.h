@@ -7,6 +7,8 @@
 /* As node/node.c does, in its order. On an error all is closed, and @why has a
  * sentence. */
 int server_open(struct server *s, char *why, size_t why_size);
+/* The identity, durable on return. -errno. */
+int server_write_identity(struct server *s);
 /* The replica has been closed. Clean: as a process that ends by itself. */
 void server_close(struct server *s, bool is_clean);
 /* What a machine that went down leaves of the states: nothing of them was

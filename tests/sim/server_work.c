@@ -42,6 +42,15 @@ static int read_job(struct server *s, struct replica_apply *job)
     return 0;
 }
 
+static bool has_config(const struct replica_apply *job)
+{
+    for (size_t i = 0; i < job->applied; i++) {
+        if (job->entries[i].kind == RAFT_ENTRY_CONFIG)
+            return true;
+    }
+    return false;
+}
+
 /* With little patience at times, so that batches are applied in parts. */
 static int apply_job(struct server *s, struct replica_apply *job)
 {
@@ -56,6 +65,7 @@ static int apply_job(struct server *s, struct replica_apply *job)
     if (rc <= 0)
         return rc;
     job->applied = (size_t)rc;
+    s->has_new_members |= has_config(job);
     w->counts[COUNT_APPLIED_IN_PART] += job->applied < job->count;
     check_on_apply(s, job);
     return rc;

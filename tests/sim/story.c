@@ -9,6 +9,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/members.h"
 #include "tests/sim/server.h"
 
 /* A write succeeds on each node that works within this many election timeouts:
@@ -18,10 +19,16 @@
 #define RECOVERY_ELECTIONS 30
 #define QUIET_ELECTIONS 60
 
+/* Who is no member yet, or no longer, may do what it likes. */
+static bool is_to_work(const struct world *w, size_t i, const bool core[])
+{
+    return core[i] && !w->servers[i]->is_gone && check_is_member(w, i);
+}
+
 static bool all_probed(const struct world *w, const bool core[])
 {
     for (size_t i = 0; i < w->server_count; i++) {
-        if (core[i] && !clients_is_probed(w->servers[i]))
+        if (is_to_work(w, i, core) && !clients_is_probed(w->servers[i]))
             return false;
     }
     return true;
@@ -30,7 +37,7 @@ static bool all_probed(const struct world *w, const bool core[])
 static void probe(struct world *w, const bool core[])
 {
     for (size_t i = 0; i < w->server_count; i++) {
-        if (core[i] && server_is_up(w->servers[i]))
+        if (is_to_work(w, i, core) && server_is_up(w->servers[i]))
             clients_probe(w->servers[i]);
     }
 }
@@ -53,40 +60,49 @@ static void must_recover(struct world *w, const bool core[])
         w->counts[COUNT_RECOVERY_MS_MAX] = took;
 }
 
-static void draw_core(struct world *w, bool core[])
+/* Who has lost entries does not vote, nor who has yet to be given the log. */
+static bool has_vote(const struct server *s)
 {
-    size_t left = w->server_count / 2 + 1;
+    return !s->is_gone && !s->has_flips && s->identity.is_begun;
+}
 
-    for (size_t i = 0; i < w->server_count; i++)
-        core[i] = false;
-    while (left > 0) {
+/* No more than it takes. False: there may be none yet, where the cluster has
+ * hardly begun. */
+static bool draw_core(struct world *w, bool core[])
+{
+    for (size_t i = 0; i < SERVERS_MAX; i++)
+        core[i] = i < w->server_count && has_vote(w->servers[i]);
+    if (!check_have_majorities(w, core))
+        return false;
+    for (size_t tries = 4 * w->server_count; tries > 0; tries--) {
         size_t i = (size_t)world_draw(w, 0, w->server_count);
+        bool was = core[i];
 
-        if (core[i] || w->servers[i]->has_flips)
-            continue; /* who has lost entries does not vote */
-        core[i] = true;
-        left--;
+        core[i] = false;
+        core[i] = was && !check_have_majorities(w, core);
     }
+    return true;
+}
+
+static bool has_all(const struct world *w, size_t i, raft_index last)
+{
+    struct raft_status status;
+
+    if (w->servers[i]->is_gone || !check_is_member(w, i))
+        return true; /* nothing is asked of it */
+    if (!server_is_up(w->servers[i]))
+        return false;
+    replica_get_status(w->servers[i]->replica, &status);
+    return status.last.index == last && status.applied == last;
 }
 
 static bool is_quiet(const struct world *w)
 {
-    raft_index last = 0;
-
-    if (!clients_are_idle(w))
-        return false;
     for (size_t i = 0; i < w->server_count; i++) {
-        struct raft_status status;
-
-        if (!server_is_up(w->servers[i]))
-            return false;
-        replica_get_status(w->servers[i]->replica, &status);
-        if (i == 0)
-            last = status.last.index;
-        if (status.last.index != last || status.applied != last)
+        if (!has_all(w, i, check_commit(w)))
             return false;
     }
-    return true;
+    return clients_are_idle(w);
 }
 
 /* Quiet for a while: unlinked files are still released, and reaped. */
@@ -108,7 +124,8 @@ static void live_with_a_core(struct world *w)
 {
     bool core[SERVERS_MAX];
 
-    draw_core(w, core);
+    if (!draw_core(w, core))
+        return;
     faults_heal_core(w, core);
     must_recover(w, core);
     world_run(w, w->now + 5 * w->election);
@@ -118,13 +135,16 @@ void story_run(struct world *w)
 {
     bool all[SERVERS_MAX];
 
-    for (size_t i = 0; i < w->server_count; i++) {
+    for (size_t i = 0; i < SERVERS_MAX; i++)
         all[i] = true;
+    for (size_t i = 0; i < w->server_count; i++) {
         server_start_later(w->servers[i], world_draw(w, 0, w->election));
     }
     clients_begin(w);
     faults_begin(w);
+    members_begin(w);
     world_run(w, w->options.storm);
+    members_end(w);
     if (w->server_count > 1 && world_chance(w, 40))
         live_with_a_core(w);
     faults_heal(w);
@@ -136,7 +156,8 @@ void story_run(struct world *w)
     for (size_t i = 0; i < w->server_count; i++) {
         w->counts[COUNT_SEGMENTS] +=
             sim_disk_file_count(w->servers[i]->disks[SERVER_LOG]);
-        server_end(w->servers[i], SERVER_STOPPED);
+        if (server_is_up(w->servers[i]))
+            server_end(w->servers[i], SERVER_STOPPED);
     }
     w->counts[COUNT_SECONDS] += w->now / PX_NS_PER_S;
 }

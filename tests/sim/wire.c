@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "net/codec.h"
 #include "raft/text.h"
+#include "tests/sim/hello.h"
 
 struct link {
     bool is_up;
@@ -115,13 +116,16 @@ static void run_dial(struct world *w, struct event *e)
     struct link *link = link_of(w, l);
 
     link->is_dialling = false;
-    if (!link->is_up && can_connect(w, l->from, l->to)) {
+    if (!link->is_up && can_connect(w, l->from, l->to) &&
+        hello_is_taken(w, l->from, l->to)) {
         link->is_up = true;
         link->has_lost = false;
         link->epoch++;
         link->last_at = w->now;
+        hello_say(w, l->from, l->to);
         tell(w, l, run_peer_up);
-    } else if (!link->is_up && server_is_up(w->servers[l->from])) {
+    } else if (!link->is_up && server_is_up(w->servers[l->from]) &&
+               !w->servers[l->to]->is_gone) {
         dial(w, l->from, l->to, l->class);
     }
     free(l);
@@ -464,6 +468,10 @@ void wire_on_start(struct server *s)
         wire_break(w, i, s->number); /* who did not notice does now */
         dial(w, s->number, i, NET_URGENT);
         dial(w, s->number, i, NET_BULK);
+        if (server_is_up(w->servers[i])) { /* it may be new to them */
+            dial(w, i, s->number, NET_URGENT);
+            dial(w, i, s->number, NET_BULK);
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/members.h"
 #include "tests/sim/server.h"
 #include "tests/sim/wire.h"
 
@@ -128,8 +129,19 @@ static void draw_times(struct world *w)
 /* As many may lose what they have acknowledged as may be lost. */
 static void draw_flaky(struct world *w)
 {
-    for (size_t left = (w->server_count - 1) / 2; left > 0; left--)
-        w->is_flaky[world_draw(w, 0, w->server_count)] = true;
+    for (size_t left = (w->voter_count - 1) / 2; left > 0; left--)
+        w->is_flaky[world_draw(w, 0, w->voter_count)] = true;
+}
+
+struct server *world_grow(struct world *w)
+{
+    struct server *s;
+
+    if (w->server_count == SERVERS_MAX)
+        return NULL;
+    s = server_new(w, w->server_count);
+    w->servers[w->server_count++] = s;
+    return s;
 }
 
 struct world *world_open(const struct world_options *options)
@@ -139,17 +151,19 @@ struct world *world_open(const struct world_options *options)
     px_assert(w != NULL);
     w->options = *options;
     px_rand_init(&w->rand, options->seed);
-    w->server_count = options->server_count;
-    if (w->server_count == 0)
-        w->server_count = world_chance(w, 60) ? 3 : world_draw(w, 1, 6);
+    w->voter_count = options->server_count;
+    if (w->voter_count == 0)
+        w->voter_count = world_chance(w, 60) ? 3 : world_draw(w, 1, 6);
     draw_times(w);
     draw_flaky(w);
     w->check = check_new(w);
     w->wire = wire_new(w);
-    for (size_t i = 0; i < w->server_count; i++)
-        w->servers[i] = server_new(w, i);
+    for (size_t i = 0; i < w->voter_count; i++)
+        (void)world_grow(w); /* these there is room for */
     w->faults = faults_new(w);
     w->clients = clients_new(w);
+    if (world_chance(w, MEMBERS_PERCENT) || options->has_members)
+        w->members = members_new(w);
     return w;
 }
 
@@ -158,6 +172,7 @@ void world_close(struct world *w)
     for (size_t i = 0; i < w->server_count; i++)
         server_free(w->servers[i]);
     events_fini(&w->events, w);
+    members_free(w->members);
     clients_free(w->clients);
     faults_free(w->faults);
     wire_free(w->wire);

@@ -7,6 +7,7 @@
  *   event.h    what happens next         server.h   one node, from disk to turn
  *   disk.h     a disk                    wire.h     the network
  *   clients.h  what is asked of nodes    faults.h   what goes wrong
+ *   members.h  who is made a member, and who no longer is
  *   check.h    what must be true after every step
  *   story.h    the phases of one run
  *
@@ -22,13 +23,15 @@
 #include "tests/sim/count.h"
 #include "tests/sim/event.h"
 
-#define SERVERS_MAX 7
+#define VOTERS_MAX 7   /* at first */
+#define SERVERS_MAX 12 /* in all: an id is never used again */
 #define CLUSTER UINT64_C(0x5117)
 #define WORLD_DRIFT_PPM 10000 /* no clock is further off */
 
 struct world_options {
     uint64_t seed;
-    size_t server_count; /* 0: drawn */
+    size_t server_count; /* at first; 0: drawn */
+    bool has_members;    /* the members change; else that is drawn */
     px_ns storm;         /* how long things go wrong */
     bool is_traced;
     const char *dir; /* exists; for the states' databases */
@@ -38,6 +41,7 @@ struct wire;
 struct clients;
 struct check;
 struct faults;
+struct members;
 
 struct world {
     struct world_options options;
@@ -45,12 +49,14 @@ struct world {
     px_ns now;
     uint64_t step; /* grows with all that happens: the clients' clock */
     struct events events;
-    size_t server_count;
+    size_t voter_count;  /* the first servers are the first voters */
+    size_t server_count; /* grows: those that are gone stay in the list */
     struct server *servers[SERVERS_MAX];
     struct wire *wire;
     struct clients *clients;
     struct check *check;
     struct faults *faults;
+    struct members *members; /* NULL: they stay who they are */
     px_ns election;
     px_ns heartbeat;
     px_ns request_timeout;
@@ -64,6 +70,9 @@ struct world {
 
 struct world *world_open(const struct world_options *options);
 void world_close(struct world *w);
+/* One more, with empty disks, that no voter was told of; it is down. NULL:
+ * there have been as many as there may be. */
+struct server *world_grow(struct world *w);
 /* Everything up to @until happens. */
 void world_run(struct world *w, px_ns until);
 
