@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NAME_NEW (STORE_LEFTOVERS_END + 1)
+#define NAME_NEW "new"
 
 struct sweep {
     unsigned long highest; /* of the states' numbers */

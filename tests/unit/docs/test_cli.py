@@ -70,4 +70,4 @@ def main(root, phalanx):
     sys.exit(1 if errors else 0)
 
 
-main(pathlib.Path(sys.argv[1]), sys.argv[2])
+main(pathlib.Path(sys.argv[1]), str(pathlib.Path(sys.argv[2]).resolve()))
