@@ -336,15 +336,22 @@ static void check_writer(const struct writers *w, int writer, unsigned in_log,
     unsigned begun = atomic_load(&w->begun[writer]);
     char name[32];
 
-    print_message("             writer %d: %u begun, %u acknowledged, %u "
-                  "held\n",
-                  writer, begun, atomic_load(&w->acked[writer]), in_log);
     assert_true(in_log <= begun);
     for (unsigned i = 0; i < begun; i++) {
         name_of(name, writer, i);
         if (holds(dir, name) != (i < in_log))
             fail_msg("%s is %s", name, i < in_log ? "lost" : "new");
     }
+}
+
+static void print_writers(const struct writers *w,
+                          const unsigned in_log[WRITERS])
+{
+    for (int i = 0; i < WRITERS; i++)
+        print_message("             writer %d: %u begun, %u acknowledged, %u "
+                      "held\n",
+                      i, atomic_load(&w->begun[i]), atomic_load(&w->acked[i]),
+                      in_log[i]);
 }
 
 static void check_files(struct cluster *c, int node, const struct writers *w,
@@ -389,50 +396,94 @@ static void make(const struct cluster *c, int node, const char *to)
     recover_fails(cluster_data(c, node), to, "is a node's data folder already");
 }
 
-/* What a node is started with from now on. */
-static const char *alone[4];
+/* What a node is started with from now on, besides the rest. */
+static char texts[NODES][4][GUARD_PATH_MAX + 32];
+static const char *settings[NODES][8];
 
 static struct cluster *start(void)
 {
     struct cluster_options options = {.nodes = NODES};
 
-    memset(alone, 0, sizeof alone);
+    memset(settings, 0, sizeof settings);
     for (int i = 0; i < NODES; i++)
-        options.settings[i] = alone;
+        options.settings[i] = settings[i];
     return cluster_start(&options);
+}
+
+/* Where gossip of the new cluster is: apart from the old one's. */
+static void tell_gossip(int node, unsigned port)
+{
+    (void)snprintf(texts[node][0], sizeof texts[0][0], "BIND_PORT=%u", port);
+    settings[node][0] = texts[node][0];
+    settings[node][1] = "PEERS=";
+}
+
+/* A node that is new, in the place of one that is gone, comes by gossip alone,
+ * and holds all that the first one does. */
+static void add_node(struct cluster *c, int node, unsigned port,
+                     const struct writers *w, const unsigned in_log[WRITERS])
+{
+    tell_gossip(node, port);
+    (void)snprintf(texts[node][1], sizeof texts[0][0], "SEEDS=127.0.0.1:%u",
+                   port);
+    (void)snprintf(texts[node][2], sizeof texts[0][0], "NODE_ID=new-%d", node);
+    settings[node][2] = texts[node][1];
+    settings[node][3] = texts[node][2];
+    cluster_restart(c, node);
+    cluster_wait_ready(c, node);
+    check_files(c, node, w, in_log);
+}
+
+/* An empty folder does not make a new node of an old one. */
+static void old_name_is_refused(struct cluster *c, int node, unsigned port)
+{
+    run_ok(RUN_MS_MAX, "rm", "-r", cluster_data(c, node), NULL);
+    tell_gossip(node, port);
+    (void)snprintf(texts[node][1], sizeof texts[0][0], "SEEDS=127.0.0.1:%u",
+                   port);
+    settings[node][2] = texts[node][1];
+    cluster_restart(c, node);
+    assert_int_equal(cluster_wait_end(c, node), 1);
 }
 
 static void one_node_that_is_left_goes_on_alone(void **state)
 {
     struct cluster *c = start();
     char to[GUARD_PATH_MAX + 8], other[GUARD_PATH_MAX + 8];
-    char setting[GUARD_PATH_MAX + 32];
     unsigned in_log[WRITERS] = {0};
+    unsigned port = free_gossip_port();
     struct writers *w;
     int best;
 
     (void)state;
     (void)snprintf(to, sizeof to, "%s/new", cluster_dir(c));
     (void)snprintf(other, sizeof other, "%s/other", cluster_dir(c));
-    (void)snprintf(setting, sizeof setting, "DATA_DIR=%s", to);
     write_calmly(c);
     w = storm(c);
     for (int i = 2; i < NODES; i++)
         run_ok(RUN_MS_MAX, "rm", "-r", cluster_data(c, i), NULL);
     best = better_of_two(c);
     read_log(cluster_data(c, best), in_log);
+    print_writers(w, in_log);
     make(c, best, to);
 
-    alone[0] = setting;
-    alone[1] = "PEERS=";
+    tell_gossip(best, port);
+    (void)snprintf(texts[best][1], sizeof texts[0][0], "DATA_DIR=%s", to);
+    settings[best][2] = texts[best][1];
     for (int i = 0; i < 2; i++) { /* and once more, as any node */
         cluster_restart(c, best);
         cluster_wait_ready(c, best);
         check_files(c, best, w, in_log);
         recover_fails(to, other, "another process uses the data folder");
-        cluster_signal(c, best, SIGTERM);
-        assert_int_equal(cluster_wait_end(c, best), 0);
+        if (i == 0) {
+            cluster_signal(c, best, SIGTERM);
+            assert_int_equal(cluster_wait_end(c, best), 0);
+        }
     }
+    for (int i = 2; i < NODES; i++)
+        add_node(c, i, port, w, in_log);
+    old_name_is_refused(c, 1 - best, port);
+    cluster_check_states(c);
     cluster_stop(c);
     (void)munmap(w, sizeof *w);
 }
