@@ -150,8 +150,9 @@ static int open_folder(struct node *n, enum bootstrap_start *start_out,
     else
         n->identity.gossip_reserve++;
     rc = bootstrap_start(c, is_new, &n->identity, start_out, why, why_size);
-    if (rc < 0 || (*start_out == BOOTSTRAP_WAIT && is_new))
-        return rc;
+    if (rc < 0 || (*start_out == BOOTSTRAP_WAIT && is_new) ||
+        *start_out == BOOTSTRAP_RUN)
+        return rc; /* there is none to be written; or note_start does */
     rc = keep_identity_now(n);
     if (rc < 0)
         open_why(why, why_size, c->data_dir, rc);

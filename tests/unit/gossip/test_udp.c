@@ -186,6 +186,25 @@ static void on_one_machine_no_configuration_is_needed(void **s)
     world_close(&w);
 }
 
+/* Who says where it is can't know which port it will get. */
+static void an_address_that_is_given_needs_no_port(void **s)
+{
+    struct swim_member_info self;
+    struct swim_udp_options o;
+    struct world w;
+
+    (void)s;
+    world_open(&w);
+    o = options_of(&w, 0);
+    assert_int_equal(swim_addr_parse("192.0.2.7", &o.swim.about.gossip), 0);
+    (void)open_node(&w, &o);
+    assert_true(swim_find(swim_udp_swim(w.nodes[0].udp), "a", &self));
+    assert_int_equal(self.gossip.ip[12], 192);
+    assert_int_equal(self.gossip.ip[15], 7);
+    assert_int_equal(self.gossip.port, swim_udp_port(w.nodes[0].udp));
+    world_close(&w);
+}
+
 static void where_no_port_is_free_the_start_says_so(void **s)
 {
     struct swim_udp_options o;
@@ -470,6 +489,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         unit(on_one_machine_no_configuration_is_needed),
+        unit(an_address_that_is_given_needs_no_port),
         unit(where_no_port_is_free_the_start_says_so),
         unit(a_seed_is_found_by_its_name),
         unit(a_close_while_names_are_looked_up_waits_for_that),
