@@ -97,13 +97,23 @@ void begin_on_peer_hello(struct node *n, raft_id peer, bool is_empty)
     if (n->identity.is_begun)
         return;
     bootstrap_hear(&n->empties, &n->initial, n->config.id, peer, is_empty);
-    if (!bootstrap_is_new(&n->empties, &n->initial) ||
-        !replica_is_log_empty(n->replica))
+    if (!bootstrap_is_new(&n->empties, &n->initial) || !n->is_log_empty)
         return;
     px_note(PX_NOTE_INFO, "node: the cluster is new: empty_logs=%zu of %zu",
             n->empties.count + 1, n->initial.count);
+    n->is_cluster_new = true;
     n->identity.is_begun = true;
     keep_identity(n);
+}
+
+/* Never for a log that was emptied by damage: that one has something to forget. */
+static void tell_sound(struct node *n)
+{
+    if (!n->is_cluster_new || !n->keep.durable.is_begun)
+        return;
+    px_assert(!n->has_log_note);
+    n->is_cluster_new = false;
+    replica_sound(n->replica);
 }
 
 /* Raft is told once no restart would take it back: neither the log's note nor
@@ -142,8 +152,8 @@ void begin_on_kept(struct node *n)
         node_end(n, "the cluster has removed this node: its id is not used "
                     "again; start it with another NODE_ID and an empty "
                     "DATA_DIR to have it back");
-    } else if (n->replica != NULL && kept->is_begun) {
-        replica_sound(n->replica); /* ignored where it is so already */
+    } else if (n->replica != NULL) {
+        tell_sound(n);
         tell_recovered(n);
     }
     n->gossip.is_changed = true;
@@ -158,7 +168,7 @@ void begin_on_refused(struct node *n, enum net_refusal reason)
         n->identity.is_removed = true;
         keep_identity(n);
     }
-    if (reason != NET_REFUSED_WIPED || !replica_is_log_empty(n->replica))
+    if (reason != NET_REFUSED_WIPED || !n->is_log_empty)
         return;
     (void)snprintf(
         why, sizeof why,

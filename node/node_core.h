@@ -74,8 +74,10 @@ struct node {
     struct keep keep;
     struct raft_config initial; /* that the cluster began with */
     struct bootstrap_empties empties;
-    bool has_log_note; /* that the log has lost something, durably */
-    bool is_recovered; /* raft says so, and waits until it is kept */
+    bool
+        is_cluster_new; /* others have proved it; raft waits until it is kept */
+    bool has_log_note;  /* that the log has lost something, durably */
+    bool is_recovered;  /* raft says so, and waits until it is kept */
     struct gossip gossip;
     struct peers peers;
     struct membership membership;
@@ -99,7 +101,7 @@ struct node {
                        doesn't */
     bool is_handing_over; /* it leaves, and leads, or nobody does yet */
     uv_timer_t second;
-    bool is_log_empty; /* as net was told */
+    bool is_log_empty; /* and never was anything else; as net was told */
     uv_signal_t sigint;
     uv_signal_t sigterm;
     uv_signal_t sigusr1; /* a snapshot is wanted */

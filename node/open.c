@@ -236,7 +236,8 @@ static int open_net(struct node *n, char *why, size_t why_size)
     };
     int rc;
 
-    n->is_log_empty = n->replica == NULL || replica_is_log_empty(n->replica);
+    n->is_log_empty = n->replica == NULL ||
+                      (replica_is_log_empty(n->replica) && !n->has_log_note);
     options.is_empty = n->is_log_empty;
     rc = net_open(&options, &handler, &n->net, why, why_size);
     if (rc < 0)
