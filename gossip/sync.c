@@ -225,10 +225,10 @@ void swim_sync_time(struct swim *s)
         s->seed_pause = s->settings.seed_interval;
     if (s->state_bytes > 0)
         return; /* an answer; ours goes out in the next step */
-    if (!is_alone(s) && s->now >= s->sync_at)
-        sync_with(s);
     if (is_searching(s) && s->now >= s->seed_at)
         ask_seeds(s);
+    else if (!is_alone(s) && s->now >= s->sync_at)
+        sync_with(s);
 }
 
 px_ns swim_sync_due(const struct swim *s)

@@ -197,6 +197,32 @@ static void who_is_of_no_cluster_asks_seeds_that_nobody_is_at(void **s)
     rig_close(&g);
 }
 
+/* A state is encoded at most once in a step. */
+static void seeds_and_a_sync_that_are_due_at_once_take_two_steps(void **s)
+{
+    const struct swim_addr seed = rig_addr("x");
+    struct swim_options o = rig_options();
+    struct rig g;
+
+    (void)s;
+    o.about.cluster = 0;
+    rig_open_with(&g, &o);
+    rig_hear(&g, "a", 1, SWIM_ALIVE);
+    give_seeds(&g, &seed, 1);
+    rig_clear(&g);
+    for (unsigned i = 2; i <= 600; i++) {
+        size_t before = rig_count(&g, SWIM_STATE_ASK);
+
+        g.now = g.out.deadline + RIG_TIMEOUT; /* as late as may be */
+        rig_tick(&g);
+        assert_in_range(rig_count(&g, SWIM_STATE_ASK) - before, 0, 1);
+        rig_hear(&g, "a", i, SWIM_ALIVE); /* it is well */
+    }
+    /* Most were for the seed; the other was not forgotten. */
+    assert_true(g.seeds_wanted < rig_count(&g, SWIM_STATE_ASK));
+    rig_close(&g);
+}
+
 static void who_is_of_no_cluster_leaves_seeds_alone_that_it_knows(void **s)
 {
     const struct swim_addr seed = rig_addr("a");
@@ -327,6 +353,7 @@ int main(void)
         unit(seeds_are_asked_again_less_and_less_often),
         unit(seeds_beyond_the_bound_and_unsound_ones_are_left_out),
         unit(who_is_of_no_cluster_asks_seeds_that_nobody_is_at),
+        unit(seeds_and_a_sync_that_are_due_at_once_take_two_steps),
         unit(who_is_of_no_cluster_leaves_seeds_alone_that_it_knows),
         unit(a_seed_that_no_member_is_at_is_tried_now_and_then),
         unit(the_dead_are_told_so_now_and_then),
