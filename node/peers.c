@@ -81,6 +81,14 @@ static const char *address_of(const struct swim_member_info *m)
                                                                        : "";
 }
 
+/* One that we know of may not have said yet that it is of this cluster, when it
+ * has just been founded; were its disk empty, it would refuse us. */
+static bool may_move(const struct swim_member_info *m, uint64_t cluster,
+                     bool is_known)
+{
+    return m->cluster == cluster || (m->cluster == 0 && is_known);
+}
+
 void peers_hear(struct peers *p, const struct swim_member_info *members,
                 size_t count, uint64_t cluster, raft_id self,
                 bool (*was_removed)(void *ctx, raft_id id), void *ctx)
@@ -92,9 +100,9 @@ void peers_hear(struct peers *p, const struct swim_member_info *members,
         struct peer *peer;
         bool is_welcome;
 
-        if (m->cluster != cluster || cluster == 0)
+        if (cluster == 0 || !may_move(m, cluster, is_known))
             continue;
-        is_welcome = id != self && is_living(m) &&
+        is_welcome = m->cluster == cluster && id != self && is_living(m) &&
                      p->wanted < NET_PEERS_MAX - RAFT_MEMBERS_MAX &&
                      (was_removed == NULL || !was_removed(ctx, id));
         if (!is_known && !is_welcome)

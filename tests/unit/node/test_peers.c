@@ -124,6 +124,18 @@ static void another_cluster_does_not_move_our_member(void **state)
     is_at("b", "h1:1", false);
 }
 
+/* Founders learn who the others are before they hear that these have founded. */
+static void who_is_known_is_reached_before_it_is_of_a_cluster(void **state)
+{
+    struct swim_member_info m = living("b", "h1:1");
+
+    (void)state;
+    peers_know(&p, "b", "");
+    m.cluster = 0;
+    hear(&m);
+    is_at("b", "h1:1", false); /* wanted only as a member */
+}
+
 static bool is_x(void *ctx, raft_id id)
 {
     (void)ctx;
@@ -243,6 +255,8 @@ int main(void)
         cmocka_unit_test_setup(nodes_of_no_cluster_or_another_are_not_peers,
                                setup),
         cmocka_unit_test_setup(another_cluster_does_not_move_our_member, setup),
+        cmocka_unit_test_setup(
+            who_is_known_is_reached_before_it_is_of_a_cluster, setup),
         cmocka_unit_test_setup(a_node_that_was_removed_is_no_peer, setup),
         cmocka_unit_test_setup(what_is_no_address_is_not_dialled, setup),
         cmocka_unit_test_setup(a_crowd_leaves_room_for_the_members, setup),
