@@ -15,9 +15,11 @@ build=(gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libuv1-dev
     liblmdb-dev libprotobuf-c-dev protobuf-c-compiler libxxhash-dev
     libjansson-dev libmicrohttpd-dev libzstd-dev)
 # To build the tests and to run them: the shells and tools that they prove to
-# work on the mount; hosts and a network of their own, and a slow disk.
+# work on the mount; hosts and a network of their own, names for them, and a slow
+# disk.
 test=(libcmocka-dev bash dash busybox procps coreutils diffutils findutils tar
-    curl python3 iproute2 nftables strace e2fsprogs mount)
+    curl python3 iproute2 nftables dnsmasq-base util-linux strace e2fsprogs
+    mount)
 # To measure beside a peer. Starts an etcd of its own where systemd runs.
 bench=(etcd-server)
 # To check the style, and what the tests reach.
