@@ -1,6 +1,6 @@
 /* Five nodes, each on another continent or nearly, with the server's own timing:
- * nobody stands for election again once one leads, and what a write and a read
- * take in each region is printed.
+ * nobody stands for election again once one leads, nobody is held for dead, and
+ * what a write and a read take in each region is printed.
  *
  * Round trips are Microsoft's, between its regions nearest to the five cities:
  * South Africa North, UK South, North Central US, Southeast Asia, Germany West
@@ -27,6 +27,7 @@
 
 #include "tests/bench/stats.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/members.h"
 #include "tests/lib/netns.h"
 #include "tests/lib/process.h"
 #include "tests/lib/relay.h"
@@ -45,6 +46,12 @@
 
 static const char *const region_names[NODES] = {
     "Johannesburg", "London", "Chicago", "Singapore", "Frankfurt"};
+
+static const char *const settings[NODES][2] = {{"REGION=Johannesburg"},
+                                               {"REGION=London"},
+                                               {"REGION=Chicago"},
+                                               {"REGION=Singapore"},
+                                               {"REGION=Frankfurt"}};
 
 /* ms */
 static const unsigned round_trips[NODES][NODES] = {
@@ -173,6 +180,15 @@ static unsigned count_candidacies(const struct cluster *c)
     return count;
 }
 
+/* A datagram that is lost makes nobody dead. */
+static void check_nobody_is_dead(struct cluster *c, int at)
+{
+    for (int i = 0; i < NODES; i++) {
+        if (member_is(c, at, i, "gossip", "dead"))
+            fail_msg("to %s, %s is dead", region_names[at], region_names[i]);
+    }
+}
+
 static void watch(struct cluster *c, struct clients *clients, unsigned seconds)
 {
     uint64_t end = now_ms() + seconds * UINT64_C(1000);
@@ -185,6 +201,7 @@ static void watch(struct cluster *c, struct clients *clients, unsigned seconds)
             report_check(&clients->report);
             cluster_check_runs(c);
             assert_int_equal(cluster_number(c, i, NULL, "term"), term);
+            check_nobody_is_dead(c, i);
             pause_ms(LOOK_MS);
         }
         assert_int_equal(cluster_leader(c), leader);
@@ -247,11 +264,14 @@ static void start_relay(unsigned percent)
 
 static struct cluster *start_cluster(unsigned seconds)
 {
-    return cluster_start(
-        &(struct cluster_options){.nodes = NODES,
-                                  .request_timeout_ms = TIMEOUT_MS,
-                                  .seconds_max = seconds + 300,
-                                  .hosts = hosts});
+    struct cluster_options options = {.nodes = NODES,
+                                      .request_timeout_ms = TIMEOUT_MS,
+                                      .seconds_max = seconds + 300,
+                                      .hosts = hosts};
+
+    for (int i = 0; i < NODES; i++)
+        options.settings[i] = settings[i];
+    return cluster_start(&options);
 }
 
 static void nobody_is_elected_twice_across_continents(void **state)
