@@ -60,12 +60,16 @@ static void check_sound(struct server *s, const struct raft_msg *msg)
                    s->name, msg->term);
 }
 
-/* No term grows but with a majority's leave (9.6), or a leader's. */
+/* No term grows but with a majority's leave (9.6), or a leader's. What a slow
+ * disk has held back may leave when it is over, with other members in force. */
 static void check_pre_votes(struct server *s, const struct raft_msg *msg)
 {
     const struct election *e = check_election(s->world->check, msg->term);
     bool has[SERVERS_MAX];
 
+    if (raft_of(s)->role != RAFT_CANDIDATE ||
+        raft_of(s)->hard.term != msg->term)
+        return;
     for (size_t i = 0; i < SERVERS_MAX; i++)
         has[i] = i == s->number || (e->pre_votes[s->number] >> i & 1) != 0;
     if (!msg->vote.is_transfer && !check_has_majority(check_config(s), has))
