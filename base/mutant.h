@@ -51,6 +51,8 @@
     X(CONFIG_OF_SNAPSHOT_GIVEN, "a snapshot names the members that its maker began with") \
     X(CONFIG_CUT_FORGOTTEN, "members stay as a cut entry had them") \
     X(LEARNER_COUNTED, "a learner counts towards the majority") \
+    X(FAULTY_PROMOTED, "a learner without a vote to give becomes a voter") \
+    X(RECOVERED_EARLY, "who is whole says so before a restart would agree") \
     X(READ_OLD_ROUND, "a read is served by a round sent before it came") \
     X(READ_ROUND_JOINED, "a read joins the round that is under way") \
     X(READ_ID_REUSED, "a read asked again keeps its id") \

@@ -220,7 +220,8 @@ void raft_on_heartbeat(struct raft *r, const struct raft_msg *m)
     reply->heartbeat_reply.stamp = h->stamp;
     reply->heartbeat_reply.round = h->round;
     reply->heartbeat_reply.last = r->log.last;
-    reply->heartbeat_reply.is_faulty = r->fault.is_faulty || r->is_recovering;
+    reply->heartbeat_reply.is_faulty =
+        r->fault.is_faulty || (r->is_recovering && !px_mutant(RECOVERED_EARLY));
     reply->heartbeat_reply.is_unfit = !raft_may_campaign(r);
     raft_fault_ask(r, h->match.index);
 }

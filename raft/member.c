@@ -216,7 +216,8 @@ void raft_get_config_applied(const struct raft *r,
 
 static bool can_vote(const struct raft *r, const struct raft_peer *p)
 {
-    return p->heard != 0 && r->now - p->heard <= r->election && !p->is_faulty;
+    return p->heard != 0 && r->now - p->heard <= r->election &&
+           (!p->is_faulty || px_mutant(FAULTY_PROMOTED));
 }
 
 /* It has said in this term that it is whole, too: a joiner is faulty at first.*/
