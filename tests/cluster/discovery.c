@@ -321,6 +321,57 @@ static void a_node_that_comes_back_elsewhere_is_reached_there(void **state)
     cluster_stop(c);
 }
 
+static void wait_note(struct cluster *c, int i, const char *words)
+{
+    const char *const argv[] = {"grep", "-qF", words, cluster_notes(c, i),
+                                NULL};
+    uint64_t deadline = now_ms() + WAIT_MS_MAX;
+    struct process_result r = {.status = 1};
+
+    while (r.status != 0) {
+        cluster_check_runs(c);
+        if (now_ms() > deadline)
+            fail_msg("node %d does not note: %s", i, words);
+        pause_ms(LOOK_MS);
+        process_run(&(struct process_options){.argv = argv}, RUN_MS_MAX, &r);
+    }
+}
+
+/* Each goes on as it was. */
+static void clusters_of_one_name_are_told_apart_and_noted(void **state)
+{
+    struct cluster *c;
+
+    (void)state;
+    told.options.nodes = 2;
+    for (int i = 0; i < 2; i++)
+        tell(i, 0, "PEERS="); /* each is alone */
+    c = cluster_start(&told.options);
+    for (int i = 0; i < 2; i++) {
+        wait_note(c, i, "give one of them another CLUSTER");
+        assert_int_equal(cluster_number(c, i, "gossip", "living"), 2);
+    }
+    write_at(c, 0, "a");
+    write_at(c, 1, "b");
+    cluster_stop(c);
+}
+
+static void nodes_of_one_name_are_noted(void **state)
+{
+    struct cluster *c;
+
+    (void)state;
+    told.options.nodes = 2;
+    for (int i = 0; i < 2; i++) {
+        tell(i, 0, "PEERS=");
+        tell(i, 1, "NODE_ID=twin");
+    }
+    c = cluster_start(&told.options);
+    for (int i = 0; i < 2; i++)
+        wait_note(c, i, "give one of them another NODE_ID");
+    cluster_stop(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +394,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_node_that_comes_back_elsewhere_is_reached_there, setup,
             cluster_teardown),
+        cmocka_unit_test_setup_teardown(
+            clusters_of_one_name_are_told_apart_and_noted, setup,
+            cluster_teardown),
+        cmocka_unit_test_setup_teardown(nodes_of_one_name_are_noted, setup,
+                                        cluster_teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
