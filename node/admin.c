@@ -172,8 +172,13 @@ static void answer_again(struct admin *a, const struct asked *q,
     const struct member *who =
         members_find(m, a->options.id_of(q->question.name));
 
-    if (q->question.what == NET_ADMIN_PROMOTE && who != NULL &&
-        who->match < m->status.last.index)
+    if (q->question.what == NET_ADMIN_PROMOTE && who != NULL && who->is_faulty)
+        answer(a, q->token, -EAGAIN,
+               "%s does not hold all that it should yet, and would not vote: "
+               "its /health says what it waits for",
+               who->name);
+    else if (q->question.what == NET_ADMIN_PROMOTE && who != NULL &&
+             who->match < m->status.last.index)
         answer(a, q->token, -EAGAIN,
                "%s has not caught up: it holds the log up to %llu of %llu; ask "
                "again when it has",

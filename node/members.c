@@ -58,6 +58,7 @@ static void take_progress(struct member *m, const struct members *all,
             continue;
         m->has_match = true;
         m->match = p->match;
+        m->is_faulty = p->is_faulty;
         if (p->heard != 0 && from->now <= p->heard + from->election)
             m->is_alive = true;
     }

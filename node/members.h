@@ -19,8 +19,9 @@ struct member {
     bool is_named;      /* that is its name */
     bool is_self;
     bool is_leader;
-    bool is_alive; /* as far as can be said here: gossip shows it, or it
+    bool is_alive;  /* as far as can be said here: gossip shows it, or it
                       answers us, who lead */
+    bool is_faulty; /* leader: it says so */
     bool has_match;
     raft_index match; /* leader: it holds the log up to here */
 };

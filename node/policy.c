@@ -35,13 +35,21 @@ static px_ns heard_at(const struct policy_view *v, raft_id id)
     return p != NULL ? p->heard : 0;
 }
 
-/* It lives, as raft sees it: majorities are made of those that answer. */
 static bool is_heard(const struct policy_settings *s,
                      const struct policy_view *v, raft_id id)
 {
     px_ns heard = heard_at(v, id);
 
     return id == v->self || (heard != 0 && v->now <= heard + s->election);
+}
+
+/* Majorities are made of those that answer, and are whole. */
+static bool is_counted(const struct policy_settings *s,
+                       const struct policy_view *v, raft_id id)
+{
+    const struct raft_peer_status *p = find_peer(v, id);
+
+    return is_heard(s, v, id) && (p == NULL || !p->is_faulty);
 }
 
 static bool is_held_for_dead(const struct policy_seen *seen)
@@ -73,7 +81,7 @@ size_t policy_living_voters(const struct policy_settings *settings,
     for (size_t i = 0; i < view->config->count; i++) {
         const struct raft_member *m = &view->config->members[i];
 
-        count += m->role == RAFT_VOTER && is_heard(settings, view, m->id);
+        count += m->role == RAFT_VOTER && is_counted(settings, view, m->id);
     }
     return count;
 }
@@ -94,12 +102,12 @@ bool policy_may_remove(const struct policy_settings *settings,
         return false;
     if (at < 0 || view->config->members[at].role != RAFT_VOTER)
         return true;
-    return is_majority(living - is_heard(settings, view, id), voters - 1);
+    return is_majority(living - is_counted(settings, view, id), voters - 1);
 }
 
 /* ---- What to do ---- */
 
-/* Of the learners that live, the one that lacks least. */
+/* Of the learners that have caught up, the one that lacks least. */
 static struct policy_action promote(const struct policy_settings *s,
                                     const struct policy_view *v)
 {
@@ -111,7 +119,7 @@ static struct policy_action promote(const struct policy_settings *s,
     for (size_t i = 0; i < v->peer_count; i++) {
         const struct raft_peer_status *p = &v->peers[i];
 
-        if (p->role != RAFT_LEARNER || !is_heard(s, v, p->id) ||
+        if (p->role != RAFT_LEARNER || !p->has_caught_up ||
             is_held_for_dead(find_seen(v, p->id)))
             continue;
         if (action.id != 0 && p->match <= best)

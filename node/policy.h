@@ -11,10 +11,10 @@
  *   ADD      with auto_join: a node that gossip shows alive, of our cluster and
  *            in no role, that is no member and never was removed, while there is
  *            room for a member. Who has been there longest comes first.
- *   PROMOTE  with auto_join: a learner that we hear of, and that gossip does not
- *            hold for dead, while there are fewer than voters_max voters. Who
- *            lacks least comes first; whether that is little enough is raft's to
- *            say (-EAGAIN: again a second later).
+ *   PROMOTE  with auto_join: a learner that raft holds for caught up, and gossip
+ *            not for dead, while there are fewer than voters_max voters. Who
+ *            lacks least comes first. One that is still far behind does not keep
+ *            others from coming, or the dead from going.
  *   REMOVE   with remove_after: a member that gossip has held for dead, or knows
  *            to have left, or has not known since we lead, for so long; and that
  *            we have not heard of for so long either. Never ourselves, and never
@@ -78,7 +78,7 @@ struct policy_action policy_decide(const struct policy_settings *settings,
                                    const struct policy_view *view);
 
 /* Voters that live, as raft sees it: heard of within an election timeout, and
- * ourselves. */
+ * whole; and ourselves. */
 size_t policy_living_voters(const struct policy_settings *settings,
                             const struct policy_view *view);
 /* May @id go, and the voters that live still decide? A voter that is gone may,

@@ -365,6 +365,8 @@ void raft_configs_forget(struct raft *r, raft_index applied);
 /* A snapshot at @index stands for the log up to there. */
 void raft_configs_install(struct raft *r, raft_index index,
                           const struct raft_config *config);
+/* As a learner it may be promoted. */
+bool raft_has_caught_up(const struct raft *r, const struct raft_peer *p);
 /* Errors: as raft_step. */
 int raft_on_change(struct raft *r, const struct raft_change *change);
 

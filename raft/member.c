@@ -221,7 +221,7 @@ static bool can_vote(const struct raft *r, const struct raft_peer *p)
 }
 
 /* It has said in this term that it is whole, too: a joiner is faulty at first.*/
-static bool has_caught_up(const struct raft *r, const struct raft_peer *p)
+bool raft_has_caught_up(const struct raft *r, const struct raft_peer *p)
 {
     return p->state == RAFT_STREAM && p->match + PROMOTE_LAG >= r->log.last &&
            p->round > 0 && can_vote(r, p);
@@ -260,7 +260,7 @@ static int promote(const struct raft *r, struct raft_config *config, raft_id id)
         return -ENOENT;
     if (config->members[i].role == RAFT_VOTER)
         return -EEXIST;
-    if (!has_caught_up(r, &r->peers[i]))
+    if (!raft_has_caught_up(r, &r->peers[i]))
         return -EAGAIN;
     config->members[i].role = RAFT_VOTER;
     return has_majority(r, config) ? 0 : -EAGAIN;

@@ -208,6 +208,8 @@ size_t raft_get_peers(const struct raft *r, struct raft_peer_status *peers,
                 .match = p->match,
                 .next = p->next,
                 .heard = p->heard,
+                .is_faulty = p->is_faulty,
+                .has_caught_up = raft_has_caught_up(r, p),
             };
         count++;
     }

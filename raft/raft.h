@@ -315,7 +315,10 @@ struct raft_peer_status {
     const char *state; /* "probe", "stream", "snapshot" */
     raft_index match;
     raft_index next;
-    px_ns heard; /* last time, on the leader's clock; 0: never */
+    px_ns heard;        /* last time, on the leader's clock; 0: never */
+    bool is_faulty;     /* it says so: it does not vote */
+    bool has_caught_up; /* it lacks little, is heard of, and is whole: as a
+                           learner it may be promoted */
 };
 
 /* Errors: -ENOMEM; -EINVAL for options that contradict themselves. */

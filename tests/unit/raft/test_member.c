@@ -141,6 +141,19 @@ static void a_learner_that_has_caught_up_becomes_a_voter(void **s)
     assert_int_equal(rig_status(g).commit, rig_status(g).last.index);
 }
 
+/* As the caller is told, who may wonder whom to promote. */
+static bool has_caught_up(const struct rig *g, raft_id id)
+{
+    struct raft_peer_status peers[RAFT_MEMBERS_MAX];
+    size_t count = raft_get_peers(g->raft, peers, RAFT_MEMBERS_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        if (peers[i].id == id)
+            return peers[i].has_caught_up;
+    }
+    return false;
+}
+
 static void a_learner_that_lacks_much_is_not_promoted(void **s)
 {
     struct rig *g = *s;
@@ -149,7 +162,9 @@ static void a_learner_that_lacks_much_is_not_promoted(void **s)
         rig_propose(g, "x", 1);
     change(g, RAFT_PROMOTE, 4);
     assert_int_equal(g->rc, -EAGAIN);
+    assert_false(has_caught_up(g, 4));
     rig_accept(g, 4, rig_status(g).last.index - PX_BATCH_ENTRIES_MAX);
+    assert_true(has_caught_up(g, 4));
     change(g, RAFT_PROMOTE, 4);
     assert_int_equal(g->rc, 0);
 }
@@ -188,6 +203,7 @@ static void a_learner_that_is_faulty_is_not_promoted(void **s)
     beat_as_faulty(g, 4);
     change(g, RAFT_PROMOTE, 4);
     assert_int_equal(g->rc, -EAGAIN);
+    assert_false(has_caught_up(g, 4));
     rig_pass(g, RIG_H);
     rig_beat(g, 4, rig_status(g).last.index);
     change(g, RAFT_PROMOTE, 4);
