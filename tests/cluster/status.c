@@ -189,6 +189,68 @@ static void without_a_leader_health_counts_who_is_reached(void **state)
     cluster_stop(c);
 }
 
+/* What .phalanx/members is to hold, once gossip has met. */
+static void expected_members(const struct cluster *c, char *text, size_t size)
+{
+    size_t used = 0;
+
+    for (int i = 0; i < NODES; i++) {
+        char address[64];
+
+        cluster_address(c, i, address, sizeof address);
+        used += (size_t)snprintf(text + used, size - used,
+                                 "node-%d voter %s moon alive\n", i, address);
+        assert_true(used < size);
+    }
+}
+
+static void wait_for_members(struct cluster *c, int i, const char *expected)
+{
+    uint64_t deadline = now_ms() + WAIT_MS_MAX;
+    struct process_result r;
+    char path[512];
+    const char *const argv[] = {"cat", path, NULL};
+
+    (void)snprintf(path, sizeof path, "%s/.phalanx/members",
+                   cluster_mount(c, i));
+    do {
+        process_run(&(struct process_options){.argv = argv}, WAIT_MS_MAX, &r);
+        assert_int_equal(r.status, 0);
+        if (now_ms() > deadline)
+            fail_msg("\"%s\" is not \"%s\"", r.out, expected);
+        pause_ms(20);
+    } while (strcmp(r.out, expected) != 0);
+}
+
+static void every_node_shows_the_members_and_what_gossip_says(void **state)
+{
+    static const char *const moon[] = {"REGION=moon", NULL};
+    struct cluster *c = cluster_start(&(struct cluster_options){
+        .nodes = NODES, .settings = {moon, moon, moon}});
+    char expected[512];
+
+    (void)state;
+    expected_members(c, expected, sizeof expected);
+    for (int i = 0; i < NODES; i++) {
+        json_t *page, *gossip;
+
+        wait_for_members(c, i, expected);
+        page = ask(c, i, "/debug/status", 200);
+        gossip = json_object_get(page, "gossip");
+        assert_int_equal(json_array_size(json_object_get(page, "members")),
+                         NODES);
+        assert_true(json_is_true(json_object_get(page, "members_settled")));
+        assert_string_equal(text_of(page, "zone"), "moon");
+        assert_int_equal(strlen(text_of(page, "cluster")), 16);
+        assert_int_equal(json_integer_value(json_object_get(gossip, "living")),
+                         NODES);
+        assert_true(json_is_integer(
+            json_object_get(json_object_get(gossip, "counters"), "malformed")));
+        json_decref(page);
+    }
+    cluster_stop(c);
+}
+
 static void a_page_that_is_not_there_names_those_that_are(void **state)
 {
     struct cluster *c = cluster_start(&(struct cluster_options){.nodes = 1});
@@ -211,6 +273,7 @@ int main(void)
         cluster_test(a_follower_does_not_know_how_far_its_peers_are),
         cluster_test(a_node_that_serves_waits_for_nothing),
         cluster_test(without_a_leader_health_counts_who_is_reached),
+        cluster_test(every_node_shows_the_members_and_what_gossip_says),
         cluster_test(a_page_that_is_not_there_names_those_that_are),
     };
 
