@@ -169,6 +169,7 @@ full_size() {
     if [ "$seconds" -ge 300 ]; then
         export READS=1000000 ROUNDS=1000 BULK_MIB=1024 BULK_FILES=10000
         export CLUSTER_ROUNDS=20
+        export BOOTSTRAP_ROUNDS=100 DETECTION_ROUNDS=10 REGIONS_SECONDS=$seconds
     fi
 }
 

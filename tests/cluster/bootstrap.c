@@ -2,9 +2,9 @@
  * become one cluster, in whatever order they start: by addresses, and by one
  * name that stands for all of them, as AAAA records alone.
  *
- * ROUNDS: how often, each in an order of its own, 3. SEED: which orders.
- * BOOTSTRAP_ELECTIONS: how many election timeouts (of 240 ms) it may take from
- * the last start until all serve; 0, the default: it is printed. */
+ * BOOTSTRAP_ROUNDS: how often, each in an order of its own, 3. SEED: which
+ * orders. BOOTSTRAP_ELECTIONS: how many election timeouts (of 240 ms) it may
+ * take from the last start until all serve; 0, the default: it is printed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -175,7 +175,7 @@ static int by_size(const void *a, const void *b)
 static void rounds(const struct told *t, const char *how)
 {
     unsigned allowed = env_number("BOOTSTRAP_ELECTIONS", 0) * ELECTION_MS;
-    unsigned count = env_number("ROUNDS", 3);
+    unsigned count = env_number("BOOTSTRAP_ROUNDS", 3);
     unsigned ms[ROUNDS_MAX];
 
     assert_true(count > 0 && count <= ROUNDS_MAX);

@@ -1,7 +1,7 @@
 /* Who is dead is known, and who is only slow is not taken for dead: five real
  * nodes, one of which is killed, and one of which is stopped for ten seconds.
  *
- * ROUNDS: how often, 2. */
+ * DETECTION_ROUNDS: how often, 2. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -60,7 +60,7 @@ static struct cluster *start(void)
 {
     struct cluster *c = cluster_start(&(struct cluster_options){
         .nodes = NODES,
-        .seconds_max = 120 + env_number("ROUNDS", 2) * 120,
+        .seconds_max = 120 + env_number("DETECTION_ROUNDS", 2) * 120,
         .hosts = hosts});
 
     for (int i = 0; i < NODES; i++)
@@ -76,7 +76,7 @@ static void who_is_killed_is_known_dead_within_the_bound(void **state)
         swim_settings_of_tick(TICK_MS * PX_NS_PER_MS);
     unsigned bound = (unsigned)(swim_detection_bound(&settings, NODES, false) /
                                 PX_NS_PER_MS);
-    unsigned rounds = env_number("ROUNDS", 2);
+    unsigned rounds = env_number("DETECTION_ROUNDS", 2);
     struct cluster *c = start();
     unsigned slowest = 0;
 
@@ -121,7 +121,7 @@ static void check_nobody_is_accused(struct cluster *c, int stopped)
 
 static void who_was_stopped_accuses_nobody(void **state)
 {
-    unsigned rounds = env_number("ROUNDS", 2);
+    unsigned rounds = env_number("DETECTION_ROUNDS", 2);
     struct cluster *c = start();
 
     (void)state;
