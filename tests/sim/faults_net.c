@@ -64,6 +64,7 @@ static void partition(struct world *w)
 
 void faults_cut_off(struct world *w, const bool side[])
 {
+    heal_cuts(w);
     cut_sides(w, side);
     heal_cuts_later(w);
 }

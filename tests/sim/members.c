@@ -1,5 +1,4 @@
-#include "tests/sim/members.h"
-
+/* What he asks for, of whom, and what befalls those who do it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,234 +10,7 @@
 #include "store/members.h"
 #include "tests/sim/check.h"
 #include "tests/sim/faults.h"
-
-/* A server is asked for one of these. */
-enum step_what {
-    STEP_ADD,
-    STEP_PROMOTE,
-    STEP_REMOVE,
-    STEP_TRANSFER,
-};
-
-struct step {
-    enum step_what what;
-    raft_id id;
-};
-
-struct members {
-    bool is_wanted[SERVERS_MAX]; /* as a member; never again, once not */
-    bool has_vote[SERVERS_MAX];  /* and as a voter */
-    px_ns pace;                  /* twice as long between two steps, at most */
-    unsigned strike_percent;     /* of the leaders that have begun a change */
-    bool is_eager;               /* asks leaders as they arise */
-    bool tells;                  /* those who are removed */
-    bool loses;                  /* disks, for ever */
-    bool is_calm;
-};
-
-static bool is_wanted(const struct world *w, size_t i, bool as_voter)
-{
-    const struct members *m = w->members;
-
-    return m->is_wanted[i] && (!as_voter || m->has_vote[i]);
-}
-
-static size_t wanted_voters(const struct world *w)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < w->server_count; i++)
-        count += is_wanted(w, i, true);
-    return count;
-}
-
-/* ---- Goals ---- */
-
-static void unwant(struct world *w, size_t i)
-{
-    w->members->is_wanted[i] = false;
-}
-
-/* Started now, or only when it is a member already. */
-static bool want_new(struct world *w, bool as_voter)
-{
-    struct server *s = world_grow(w);
-
-    if (s == NULL)
-        return false;
-    w->members->is_wanted[s->number] = true;
-    w->members->has_vote[s->number] = as_voter;
-    server_start_later(s, world_draw(w, 0, 4 * w->election));
-    world_trace(w, s, "is to be a member");
-    return true;
-}
-
-static void exchange(struct world *w)
-{
-    size_t old = w->server_count;
-    uint64_t count = world_draw(w, 1, 4);
-
-    if (!want_new(w, true))
-        return;
-    while (--count > 0 && want_new(w, world_chance(w, 80)))
-        ;
-    for (size_t i = 0; i < old; i++)
-        unwant(w, i);
-}
-
-static void unwant_one(struct world *w)
-{
-    size_t i = (size_t)world_draw(w, 0, w->server_count);
-
-    if (!is_wanted(w, i, true) || wanted_voters(w) > 1)
-        unwant(w, i);
-}
-
-static void choose_goal(struct world *w)
-{
-    switch (world_draw(w, 0, 4)) {
-    case 0:
-        exchange(w);
-        break;
-    case 1:
-        (void)want_new(w, world_chance(w, 70)); /* if there may be more */
-        break;
-    case 2:
-        unwant_one(w);
-        break;
-    default:
-        if (want_new(w, true))
-            unwant_one(w);
-        break;
-    }
-}
-
-static bool is_reached(const struct world *w)
-{
-    const struct raft_config *config = check_settled(w);
-
-    for (size_t i = 0; i < w->server_count; i++) {
-        int at = raft_config_find(config, i + 1);
-
-        if ((at >= 0) != is_wanted(w, i, false))
-            return false;
-        if (at >= 0 &&
-            (config->members[at].role == RAFT_VOTER) != is_wanted(w, i, true))
-            return false;
-    }
-    return true;
-}
-
-/* ---- The next step ---- */
-
-/* One that is lost, or may lose what it has acknowledged. */
-static bool is_weak(const struct world *w, size_t i)
-{
-    return w->is_flaky[i] || w->servers[i]->is_gone;
-}
-
-static void list_strong(const struct world *w, bool strong[SERVERS_MAX])
-{
-    for (size_t i = 0; i < SERVERS_MAX; i++)
-        strong[i] = i < w->server_count && !is_weak(w, i);
-}
-
-/* What @step would make of @config, if anything. */
-static bool apply(struct raft_config *config, struct step step)
-{
-    int i = raft_config_find(config, step.id);
-
-    switch (step.what) {
-    case STEP_ADD:
-    case STEP_TRANSFER:
-        return false; /* the voters stay */
-    case STEP_PROMOTE:
-        if (i >= 0)
-            config->members[i].role = RAFT_VOTER;
-        return i >= 0;
-    case STEP_REMOVE:
-        for (size_t k = (size_t)i; i >= 0 && k + 1 < config->count; k++)
-            config->members[k] = config->members[k + 1];
-        config->count -= i >= 0;
-        return i >= 0;
-    }
-    return false;
-}
-
-static bool is_careful(const struct world *w, const struct raft_config *config,
-                       struct step step)
-{
-    struct raft_config next = *config;
-    bool strong[SERVERS_MAX];
-
-    if (step.what == STEP_ADD)
-        return is_wanted(w, (size_t)step.id - 1, false);
-    if (!apply(&next, step))
-        return true;
-    list_strong(w, strong);
-    return check_has_majority(&next, strong);
-}
-
-/* To some other voter, or to whoever is best. */
-static struct step hand_over(struct world *w, const struct raft_config *config)
-{
-    struct step step = {.what = STEP_TRANSFER};
-    const struct raft_member *m =
-        &config->members[world_draw(w, 0, config->count)];
-
-    if (m->role == RAFT_VOTER && world_chance(w, 70))
-        step.id = m->id;
-    return step;
-}
-
-static size_t list_steps(struct server *s, const struct raft_config *config,
-                         struct step steps[SERVERS_MAX])
-{
-    struct world *w = s->world;
-    size_t count = 0;
-
-    for (size_t i = 0; i < w->server_count; i++) {
-        int at = raft_config_find(config, i + 1);
-        struct step step = {.id = i + 1};
-
-        if (at < 0 && is_wanted(w, i, false))
-            step.what = STEP_ADD;
-        else if (at >= 0 && !is_wanted(w, i, false))
-            step.what = STEP_REMOVE;
-        else if (at >= 0 && is_wanted(w, i, true) &&
-                 config->members[at].role == RAFT_LEARNER)
-            step.what = STEP_PROMOTE;
-        else
-            continue;
-        if (step.what == STEP_REMOVE && i == s->number)
-            step = hand_over(w, config);
-        if (is_careful(w, config, step))
-            steps[count++] = step;
-    }
-    return count;
-}
-
-/* At times he asks for something that makes no sense. */
-static bool choose_step(struct server *s, struct step *step)
-{
-    struct world *w = s->world;
-    struct step steps[SERVERS_MAX];
-    struct raft_config config;
-    size_t count;
-
-    (void)replica_get_config(s->replica, &config); /* settled or not */
-    if (config.count == 0)
-        return false;
-    count = list_steps(s, &config, steps);
-    if (count > 0 && world_chance(w, 95)) {
-        *step = steps[world_draw(w, 0, count)];
-        return true;
-    }
-    step->what = world_chance(w, 50) ? STEP_ADD : STEP_PROMOTE;
-    step->id = world_draw(w, 0, w->server_count) + 1;
-    return is_wanted(w, (size_t)step->id - 1, step->what == STEP_PROMOTE) &&
-           is_careful(w, &config, *step);
-}
+#include "tests/sim/members_core.h"
 
 /* ---- Asking ---- */
 
@@ -350,9 +122,9 @@ static void run_ask(struct world *w, struct event *e)
 
     (void)replica_get_config(s->replica, &config); /* settled or not */
     if (is_due && a->is_again)
-        is_due = is_careful(w, &config, step);
+        is_due = members_is_careful(w, &config, step);
     else if (is_due)
-        is_due = choose_step(s, &step);
+        is_due = members_choose_step(s, &step);
     w->counts[COUNT_CHANGES_AGAIN] += is_due && a->is_again;
     free(a);
     if (is_due)
@@ -423,23 +195,48 @@ static struct server *choose_server(struct world *w)
 
 /* ---- What befalls who has begun a change ---- */
 
+/* Of a server, whether it is up then or down. */
+struct fate {
+    struct event event;
+    struct server *server;
+};
+
+static struct server *fate_of(struct event *e)
+{
+    struct server *s = ((struct fate *)e)->server;
+
+    free(e);
+    return s;
+}
+
+static void plan_fate(struct server *s, px_ns delay,
+                      void (*run)(struct world *w, struct event *e))
+{
+    struct fate *f = event_new(sizeof *f);
+
+    f->event.run = run;
+    f->event.drop = event_drop;
+    f->server = s;
+    world_plan(s->world, &f->event, NULL, s->world->now + delay);
+}
+
+/* With one other, often. */
 static void cut_off(struct world *w, const struct server *s)
 {
     bool side[SERVERS_MAX] = {false};
+    struct raft_config config;
 
+    (void)replica_get_config(s->replica, &config); /* settled or not */
     side[s->number] = true;
-    if (world_chance(w, 60)) /* it is not alone */
-        side[world_draw(w, 0, w->server_count)] = true;
+    if (world_chance(w, 70))
+        side[config.members[world_draw(w, 0, config.count)].id - 1] = true;
     faults_cut_off(w, side);
 }
 
 static void run_strike(struct world *w, struct event *e)
 {
-    struct server *s = ((struct ask_event *)e)->event.server;
+    struct server *s = fate_of(e);
 
-    if (s == NULL)
-        s = w->servers[((struct ask_event *)e)->step.id - 1];
-    free(e);
     if (w->members->is_calm || !server_is_up(s))
         return;
     switch (world_draw(w, 0, 4)) {
@@ -459,18 +256,10 @@ static void run_strike(struct world *w, struct event *e)
 static void strike_later(struct server *s)
 {
     struct world *w = s->world;
-    struct ask_event *e;
+    px_ns limit = world_chance(w, 50) ? 50 * PX_NS_PER_US : w->heartbeat;
 
-    if (!world_chance(w, w->members->strike_percent))
-        return;
-    e = event_new(sizeof *e);
-    e->event.run = run_strike;
-    e->event.drop = event_drop;
-    e->step.id = s->number + 1;
-    world_plan(w, &e->event, NULL,
-               w->now + world_draw(w, 0,
-                                   world_chance(w, 50) ? 50 * PX_NS_PER_US
-                                                       : w->heartbeat));
+    if (world_chance(w, w->members->strike_percent))
+        plan_fate(s, world_draw(w, 0, limit), run_strike);
 }
 
 /* Its machine is gone, with all that was on it. */
@@ -479,7 +268,7 @@ static void lose_one(struct world *w)
     struct server *s = w->servers[world_draw(w, 0, w->server_count)];
     bool strong[SERVERS_MAX];
 
-    list_strong(w, strong);
+    members_list_strong(w, strong);
     for (size_t i = 0; i < w->server_count; i++)
         strong[i] &= i != s->number && w->servers[i]->identity.is_begun;
     if (s->is_gone || !check_is_member(w, s->number) ||
@@ -490,9 +279,8 @@ static void lose_one(struct world *w)
     if (server_is_up(s))
         server_end(s, SERVER_MACHINE_CRASHED);
     s->is_gone = true;
-    if (!is_wanted(w, s->number, true) || wanted_voters(w) > 1 ||
-        want_new(w, true))
-        unwant(w, s->number);
+    (void)members_want_new(w, true); /* in its place, if there may be more */
+    members_unwant(w, s->number);
 }
 
 /* ---- Those that were removed ---- */
@@ -507,29 +295,21 @@ static void retire(struct world *w, struct server *s, enum server_end how)
 
 static void run_retire(struct world *w, struct event *e)
 {
-    struct server *s = w->servers[((struct ask_event *)e)->step.id - 1];
+    struct server *s = fate_of(e);
 
-    free(e);
     if (s->is_gone || w->members->is_calm)
         return;
     w->counts[COUNT_RETIRED]++;
     retire(w, s, world_chance(w, 50) ? SERVER_STOPPED : SERVER_MACHINE_CRASHED);
 }
 
-static void retire_later(struct world *w, size_t number)
+static void retire_later(struct server *s)
 {
-    struct ask_event *e;
+    struct world *w = s->world;
+    px_ns limit = world_chance(w, 50) ? w->election : 30 * w->election;
 
-    if (world_chance(w, 20))
-        return;
-    e = event_new(sizeof *e);
-    e->event.run = run_retire;
-    e->event.drop = event_drop;
-    e->step.id = number + 1;
-    world_plan(w, &e->event, NULL,
-               w->now + world_draw(w, 0,
-                                   world_chance(w, 50) ? w->election
-                                                       : 30 * w->election));
+    if (!world_chance(w, 20))
+        plan_fate(s, world_draw(w, 0, limit), run_retire);
 }
 
 void members_on_settled(struct world *w, const struct raft_config *before,
@@ -541,7 +321,7 @@ void members_on_settled(struct world *w, const struct raft_config *before,
         if (raft_config_find(now, id) >= 0)
             continue;
         world_trace(w, w->servers[id - 1], "is no member any more");
-        retire_later(w, (size_t)id - 1);
+        retire_later(w->servers[id - 1]);
     }
 }
 
@@ -582,8 +362,8 @@ static void run_next(struct world *w, struct event *e)
     free(e);
     if (m->is_calm)
         return;
-    if (is_reached(w) || world_chance(w, 4))
-        choose_goal(w);
+    if (members_are_as_wanted(w) || world_chance(w, 4))
+        members_choose_goal(w);
     if (m->loses && world_chance(w, 5))
         lose_one(w);
     s = choose_server(w);
@@ -607,6 +387,8 @@ void members_on_leader(struct server *s)
 
     if (w->members == NULL || w->members->is_calm || !w->members->is_eager)
         return;
+    if (world_chance(w, w->members->corner_percent))
+        cut_off(w, s);
     plan_ask(s, world_draw(w, 0, w->heartbeat / 4), NULL);
 }
 
@@ -636,6 +418,7 @@ struct members *members_new(struct world *w)
     m->pace = world_draw(w, w->election / 10, 2 * w->election);
     m->strike_percent = (unsigned)world_draw(w, 0, 60);
     m->is_eager = world_chance(w, 50);
+    m->corner_percent = (unsigned)world_draw(w, 0, 50);
     m->tells = world_chance(w, 50);
     m->loses = world_chance(w, 50);
     return m;
