@@ -58,14 +58,17 @@ static bool is_held_for_dead(const struct policy_seen *seen)
            (seen->state == SWIM_DEAD || seen->state == SWIM_LEFT);
 }
 
-/* Since when nobody has had a sign of it; PX_NS_NEVER: somebody has. */
+/* Since when nobody has had a sign of it; PX_NS_NEVER: somebody has. Who leads
+ * anew has heard of nobody yet, and what gossip shows is older. */
 static px_ns gone_since(const struct policy_settings *s,
                         const struct policy_view *v, raft_id id)
 {
     const struct policy_seen *seen = find_seen(v, id);
     px_ns heard = heard_at(v, id);
-    px_ns since = seen != NULL ? seen->since : v->leads_since;
+    px_ns since = v->leads_since;
 
+    if (seen != NULL && seen->since > since)
+        since = seen->since;
     if (is_heard(s, v, id))
         return PX_NS_NEVER;
     if (seen != NULL && !is_held_for_dead(seen))

@@ -414,6 +414,22 @@ static void a_member_that_raft_hears_of_is_not_removed(void **state)
     does(&r, POLICY_REMOVE, 3);
 }
 
+/* It answered the leader before us all the time, and may answer us yet. */
+static void
+a_member_long_dead_to_gossip_has_its_time_under_a_new_leader(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    three(&r);
+    dies(&r, 3, SWIM_DEAD, 5 * AFTER);
+    r.peers[1].heard = 0;
+    r.view.leads_since = NOW - AFTER + 1;
+    does_nothing(&r);
+    r.view.leads_since = NOW - AFTER;
+    does(&r, POLICY_REMOVE, 3);
+}
+
 static void
 a_member_never_seen_is_removed_once_we_have_led_for_long(void **state)
 {
@@ -605,6 +621,8 @@ int main(void)
         cmocka_unit_test(with_auto_join_off_the_dead_are_removed_all_the_same),
         cmocka_unit_test(a_suspect_is_not_removed),
         cmocka_unit_test(a_member_that_raft_hears_of_is_not_removed),
+        cmocka_unit_test(
+            a_member_long_dead_to_gossip_has_its_time_under_a_new_leader),
         cmocka_unit_test(
             a_member_never_seen_is_removed_once_we_have_led_for_long),
         cmocka_unit_test(a_member_forgotten_has_been_gone_since_it_was_heard),
