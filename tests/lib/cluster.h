@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "tests/lib/guard.h"
+#include "tests/lib/loopback.h"
 #include "tests/lib/netns.h"
 
 #define CLUSTER_NODES_MAX GUARD_SERVERS_MAX
@@ -105,18 +106,5 @@ int cluster_leader(struct cluster *c);
 /* Waits until all that run have applied the same, and fails the test unless the hashes
  * of their states are equal then. */
 void cluster_check_states(struct cluster *c);
-
-/* TCP ports on the loopback address that were free a moment ago, outside the
- * range from which the kernel picks for outgoing connections: those could take
- * the port of a node that is down. */
-void free_ports(unsigned *ports_out, int count);
-/* The first of SWIM_PORTS that nobody else is given: a BIND_PORT for all nodes of
- * one cluster, each of which takes the next that is free. */
-unsigned free_gossip_port(void);
-/* A CLUSTER for each: clusters on one machine that share a name meet. */
-void unique_cluster(char *name, size_t size);
-
-/* GET @path from a server: the status, with the body in @text; -errno. */
-int http_get(unsigned port, const char *path, char *text, size_t size);
 
 #endif
