@@ -1,18 +1,19 @@
 /* A node's last steps, when it is told to stop:
  *
- *   leads ── nobody can take over ───────┐
- *     │                                  ▼
- *     └── another leads ──▶ takes no request more of its mount
- *                                        │
- *               those it has are answered▼        time is up, from anywhere
- *                                the loop ends ◀───────────────────────────
+ *   leads ── nobody can take over ────┐
+ *     │                               ▼
+ *     └── another leads ──▶ enough have heard goodbye (gossip): no failure
+ *                                     │
+ *                                     ▼
+ *                           takes no request more of its mount
+ *                                     │
+ *            those it has are answered▼           time is up, from anywhere
+ *                             the loop ends ◀──────────────────────────────
  *
- * Gossip says goodbye meanwhile, so that the others know that this is no failure:
- * the loop goes on until enough have heard of it.
- *
- * The mount serves as always until another leads: to those who use it, too, the
- * change is one slow call. Who asks after that is told that nothing happened
- * (node_close), or that the mount is gone. */
+ * The mount serves as always up to then: to those who use it, too, the change of
+ * leaders is one slow call, and goodbyes, which take as long as gossip's interval,
+ * are none. Who asks after that is told that nothing happened (node_close), or
+ * that the mount is gone. */
 #include "base/note.h"
 #include "node/node_core.h"
 
@@ -41,14 +42,16 @@ void leave_begin(struct node *n)
 
 void leave_turn(struct node *n, const struct raft_status *status)
 {
+    bool may_go;
+
     if (n->leave_by == PX_NS_NEVER)
         return;
     if (status->role != RAFT_LEADER && status->leader != 0)
         n->is_handing_over = false;
-    if (!n->is_handing_over && n->has_fs_poll)
+    may_go = !n->is_handing_over && n->gossip.has_left;
+    if (may_go && n->has_fs_poll)
         (void)uv_poll_stop(&n->fs_poll); /* always succeeds */
-    if ((!n->is_handing_over && !replica_has_requests(n->replica) &&
-         n->gossip.has_left) ||
+    if ((may_go && !replica_has_requests(n->replica)) ||
         node_now() >= n->leave_by)
         uv_stop(&n->loop);
 }
