@@ -165,11 +165,12 @@ static void a_leader_that_stops_hands_over(void **state)
     measure(c, l, true, rounds, &stopped);
     /* What was under way on the mount of the node that stopped was answered. */
     assert_int_equal(load_timeouts(l), 0);
-    assert_int_equal(count_notes(c, "node: hands over leadership"),
-                     stopped.count + stopped.noisy);
-    /* Nobody had to find out by itself that the leader had gone. */
-    if (!is_local)
+    /* Nobody had to find out by itself that the leader had gone; with short
+     * elections, one may come between our look and the signal. */
+    if (!is_local) {
+        assert_int_equal(count_notes(c, "node: hands over leadership"), rounds);
         assert_int_equal(count_notes(c, "raft: pre-candidate"), elections);
+    }
     if (is_local)
         measure(c, l, false, rounds, &killed);
     load_stop(l);
