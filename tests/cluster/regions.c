@@ -243,7 +243,7 @@ static void print_table(struct clients *c, int leader, unsigned percent)
     print_message(
         "the relay: %" PRIu64 " packets, %" PRIu64
         " datagrams, of these %" PRIu64 " lost as they should; %" PRIu64
-        " without room; at worst %" PRIu64 " ms late\n",
+        " dropped; at worst %" PRIu64 " ms late\n",
         r.carried, r.datagrams, r.lost, r.dropped, r.late_max / PX_NS_PER_MS);
 }
 
