@@ -15,7 +15,8 @@
  * port 0: the one that was bound). Otherwise
  * bind_addr and the port; and if bind_addr is any ("::", "0.0.0.0"), the address
  * from which the way to the first seed leads, or at which we were reached. It is
- * looked at again whenever seeds are, so it may change.
+ * looked at again whenever seeds are, and changes when no way to any of them leads
+ * from it any more.
  *
  * Seeds' names are looked up in libuv's pool, one after another, to all AAAA and
  * A records; again while we are alone, and while nobody is where they led.

@@ -26,22 +26,38 @@ static void tell(struct swim_udp *u)
     (void)swim_udp_step(u, &in, NULL); /* nothing can be refused */
 }
 
-/* The way to a seed shows which address of ours others can use. One that stays
- * on this machine (Debian's /etc/hosts has 127.0.1.1 for the own name) shows
- * nothing. */
+/* Does the way to @seed lead from an address of ours that others can use? One
+ * that stays on this machine (Debian's /etc/hosts has 127.0.1.1 for the own name)
+ * shows nothing. */
+static bool shows_own(const struct swim_addr *seed, struct swim_addr *own_out)
+{
+    return swim_addr_towards(seed, own_out) == 0 &&
+           !swim_addr_is_loopback(own_out);
+}
+
+/* The first way to a seed shows where others find us. What we have said of that
+ * stays as long as any way shows it: name servers turn their lists round, and
+ * with each change our peers would dial us anew. */
 static void find_own_address(struct swim_udp *u)
 {
-    struct swim_addr own;
+    struct swim_addr first;
+    bool is_found = false;
 
     for (size_t i = 0; i < u->seed_count; i++) {
         for (size_t k = 0; k < u->seeds[i].addr_count; k++) {
-            if (swim_addr_towards(&u->seeds[i].addrs[k], &own) < 0 ||
-                swim_addr_is_loopback(&own))
+            struct swim_addr own;
+
+            if (!shows_own(&u->seeds[i].addrs[k], &own))
                 continue;
-            swim_udp_found_at(u, &own);
-            return;
+            if (memcmp(own.ip, u->about.gossip.ip, sizeof own.ip) == 0)
+                return;
+            if (!is_found)
+                first = own;
+            is_found = true;
         }
     }
+    if (is_found)
+        swim_udp_found_at(u, &first);
 }
 
 static void take(struct swim_seed_name *seed, const struct addrinfo *found)
