@@ -42,6 +42,21 @@ bool config_is_loopback(const char *host)
     return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+/* Names are not looked at. An address that is none of one node, or that means
+ * another one elsewhere (link-local), is nothing to tell others. */
+static bool is_of_one_node(const char *host)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return v4.s_addr != INADDR_ANY && !IN_MULTICAST(ntohl(v4.s_addr)) &&
+               !IN_BADCLASS(ntohl(v4.s_addr));
+    return inet_pton(AF_INET6, host, &v6) != 1 ||
+           (!IN6_IS_ADDR_UNSPECIFIED(&v6) && !IN6_IS_ADDR_MULTICAST(&v6) &&
+            !IN6_IS_ADDR_LINKLOCAL(&v6));
+}
+
 /* ---- Where gossip listens ---- */
 
 int config_take_bind_addr(struct config_draft *d, enum config_set s)
@@ -194,6 +209,10 @@ int config_take_advertise(struct config_draft *d, enum config_set s)
         strncmp(text, "[", 1) == 0)
         return config_refuse_value(
             d, s, "a name or an IP address without a port, as 10.0.0.1");
+    if (!is_of_one_node(host.host))
+        return config_refuse_value(
+            d, s,
+            "an address of this node alone, which others can dial, or a name");
     memcpy(d->config->advertise, host.host, sizeof host.host);
     return 0;
 }

@@ -541,6 +541,13 @@ static void contradictions_about_gossip_are_refused(void **state)
             WORDS("NODE_ID=a", "SEEDS=a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q"));
     refuses("without a port", WORDS("NODE_ID=a", "ADVERTISE=h:9000"));
     refuses("without a port", WORDS("NODE_ID=a", "ADVERTISE=[::1]"));
+    refuses("which others can dial", WORDS("NODE_ID=a", "ADVERTISE=0.0.0.0"));
+    refuses("which others can dial", WORDS("NODE_ID=a", "ADVERTISE=::"));
+    refuses("which others can dial", WORDS("NODE_ID=a", "ADVERTISE=224.0.0.1"));
+    refuses("which others can dial",
+            WORDS("NODE_ID=a", "ADVERTISE=255.255.255.255"));
+    refuses("which others can dial", WORDS("NODE_ID=a", "ADVERTISE=ff02::1"));
+    refuses("which others can dial", WORDS("NODE_ID=a", "ADVERTISE=fe80::1"));
     refuses("on or off", WORDS("NODE_ID=a", "AUTO_JOIN=yes"));
     refuses("1 to 63 letters", WORDS("NODE_ID=a", "REGION=a b"));
     refuses("a whole number", WORDS("NODE_ID=a", "AUTO_REMOVE_AFTER=1h"));
