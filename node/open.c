@@ -131,6 +131,14 @@ static swim_incarnation first_incarnation(void)
            (swim_incarnation)t.tv_nsec / PX_NS_PER_MS;
 }
 
+/* There is none above the last, to which somebody's lie may have driven us: then
+ * others may take us for dead until they have forgotten that, but we start. */
+static swim_incarnation next_incarnation(swim_incarnation reserved)
+{
+    return reserved < SWIM_INCARNATION_MAX - 1 ? reserved + 1
+                                               : SWIM_INCARNATION_MAX - 1;
+}
+
 /* The folder, and from it or for it an identity, if it is known by now. */
 static int open_folder(struct node *n, enum bootstrap_start *start_out,
                        char *why, size_t why_size)
@@ -148,7 +156,8 @@ static int open_folder(struct node *n, enum bootstrap_start *start_out,
     if (is_new)
         n->identity.gossip_reserve = first_incarnation();
     else
-        n->identity.gossip_reserve++;
+        n->identity.gossip_reserve =
+            next_incarnation(n->identity.gossip_reserve);
     rc = bootstrap_start(c, is_new, &n->identity, start_out, why, why_size);
     if (rc < 0 || (*start_out == BOOTSTRAP_WAIT && is_new) ||
         *start_out == BOOTSTRAP_RUN)
