@@ -74,39 +74,47 @@ static int was_removed(void *ctx, raft_id id)
 
 /* ---- The policy ---- */
 
-static bool may_matter(const struct node *n, const struct members *m,
-                       const struct swim_member_info *info, raft_id id)
+static bool may_join(const struct node *n, const struct swim_member_info *info)
 {
-    if (raft_config_find(&m->config, id) >= 0)
-        return true;
     return info->state == SWIM_ALIVE && info->role == SWIM_ROLE_NONE &&
            info->cluster == n->identity.cluster;
 }
 
 /* Who is said to have been removed because that can't be read is not added now:
  * a second later it may be read. */
+static struct policy_seen see(struct node *n,
+                              const struct swim_member_info *info, raft_id id,
+                              bool is_member)
+{
+    return (struct policy_seen){
+        .id = id,
+        .state = info->state,
+        .since = info->since,
+        .role = info->role,
+        .cluster = info->cluster,
+        .was_removed = !is_member && was_removed(n, id) != 0,
+    };
+}
+
+/* All members that gossip knows, wherever they are in its list, and as many
+ * candidates: one that is alive must not be held for gone because others wait. */
 static size_t look_around(struct node *n, const struct members *m,
                           struct policy_seen seen[SEEN_MAX])
 {
     const struct swim_member_info *list;
     size_t total = gossip_members(n, &list);
-    size_t count = 0;
+    size_t count = 0, candidates = 0;
 
+    /* A forged name may have a member's id: hence the bound. */
     for (size_t i = 0; i < total && count < SEEN_MAX; i++) {
-        const struct swim_member_info *info = &list[i];
-        raft_id id = config_id_of(info->id);
+        raft_id id = config_id_of(list[i].id);
         bool is_member = raft_config_find(&m->config, id) >= 0;
 
-        if (!may_matter(n, m, info, id))
+        if (!is_member &&
+            (candidates == RAFT_MEMBERS_MAX || !may_join(n, &list[i])))
             continue;
-        seen[count++] = (struct policy_seen){
-            .id = id,
-            .state = info->state,
-            .since = info->since,
-            .role = info->role,
-            .cluster = info->cluster,
-            .was_removed = !is_member && was_removed(n, id) != 0,
-        };
+        candidates += !is_member;
+        seen[count++] = see(n, &list[i], id, is_member);
     }
     return count;
 }
