@@ -212,10 +212,10 @@ static void by_addresses_they_become_one_cluster(void **state)
 /* Servers are started by a script, so that each finds the server of names: its
  * resolv.conf lies over the machine's in a mount namespace of its own. */
 struct names {
-    char dir[64];
-    char hosts_file[80];
-    char resolv_conf[80];
-    char script[80];
+    char dir[GUARD_PATH_MAX];
+    char hosts_file[GUARD_PATH_MAX + 8];
+    char resolv_conf[GUARD_PATH_MAX + 8];
+    char script[GUARD_PATH_MAX + 8];
     pid_t pid;
 };
 
@@ -237,9 +237,11 @@ write_file(const char *path, mode_t mode, const char *format, ...)
 
 static void write_files(struct names *n)
 {
+    const char *tmp = getenv("TMPDIR");
     char address[NETNS_ADDRESS_BYTES];
 
-    (void)snprintf(n->dir, sizeof n->dir, "/tmp/phalanx-names-XXXXXX");
+    (void)snprintf(n->dir, sizeof n->dir, "%s/phalanx-names-XXXXXX",
+                   tmp != NULL ? tmp : "/tmp");
     assert_non_null(mkdtemp(n->dir));
     (void)snprintf(n->hosts_file, sizeof n->hosts_file, "%s/hosts", n->dir);
     (void)snprintf(n->resolv_conf, sizeof n->resolv_conf, "%s/resolv", n->dir);
@@ -264,7 +266,7 @@ static void start_names(struct names *n)
 {
     char address[NETNS_ADDRESS_BYTES];
     char listen[64];
-    char file[128];
+    char file[GUARD_PATH_MAX + 32];
     const char *const argv[] = {"dnsmasq",
                                 "--keep-in-foreground",
                                 "--no-hosts",

@@ -31,24 +31,6 @@ static const char *settings[NODES][SETTINGS_MAX + 1];
 
 /* ---- A cluster of three, and three that may join ---- */
 
-static int open_hosts(void **state)
-{
-    char why[256];
-
-    (void)state;
-    hosts = netns_new(NODES, why, sizeof why);
-    if (hosts == NULL)
-        fail_msg("%s", why);
-    return 0;
-}
-
-static int close_hosts(void **state)
-{
-    (void)state;
-    netns_free(hosts);
-    return 0;
-}
-
 static void set(int i, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -388,6 +370,15 @@ int main(void)
         cluster_test(a_node_that_was_dead_for_long_is_removed),
         cluster_test(without_auto_join_a_person_takes_nodes_in),
     };
+    char why[512];
+    int rc;
 
-    return cmocka_run_group_tests(tests, open_hosts, close_hosts);
+    hosts = netns_new(NODES, why, sizeof why);
+    if (hosts == NULL) {
+        (void)printf("skipped: %s\n", why);
+        return 77;
+    }
+    rc = cmocka_run_group_tests(tests, NULL, NULL);
+    netns_free(hosts);
+    return rc;
 }
