@@ -3,7 +3,7 @@
     summary.py TESTLOG TREE
 
 Prints, for each test that failed, its failed cases and the end of its output,
-and why a test was skipped; then, alone on the last line, how many cases passed
+and why a test or one of its cases was skipped; then, alone on the last line, how many cases passed
 and failed. A cmocka program counts by its cases; any other program, and one
 that crashed, as one.
 """
@@ -28,6 +28,11 @@ def cases(text):
     return passed - failed, failed
 
 
+def skipped_cases(text):
+    return sorted({name for verdict, name in CASE.findall(text)
+                   if verdict == 'SKIPPED' and ' ' not in name})
+
+
 def report(test, tree, failed, text):
     print(f"FAILED  {test['name']}, {tree}: {test['result'].lower()},"
           f" status {test['returncode']}, {test['duration']:.1f} s")
@@ -42,7 +47,7 @@ def report(test, tree, failed, text):
 
 def reason_skipped(text):
     lines = [line for line in text.splitlines() if 'skipped' in line]
-    return lines[-1] if lines else 'skipped, and does not say why'
+    return lines[-1].strip() if lines else 'skipped, and does not say why'
 
 
 def main(path, tree):
@@ -57,6 +62,9 @@ def main(path, tree):
             report(test, tree, failed, text)
         if test['result'] == 'SKIP':
             print(f"SKIPPED {test['name']}, {tree}: {reason_skipped(text)}")
+        for name in skipped_cases(text):
+            print(f"SKIPPED {test['name']}: {name}, {tree}:"
+                  f" {reason_skipped(text)}")
         total_passed += len(passed) or (is_ok and test['result'] == 'OK')
         total_failed += len(failed) or not is_ok
     print(total_passed, total_failed)
