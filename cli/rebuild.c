@@ -101,11 +101,16 @@ static int take_state(struct rebuild *r)
     return rc == 0 ? data_open(&r->new, r->why) : rc;
 }
 
-/* Who is a member is decided anew: of a change that was under way, perhaps to
- * remove this very node, no more is left than its place. */
-static void disarm(struct raft_entry *e)
+/* A change without this node, perhaps under way to remove it, leaves no more than
+ * its place. The others stay: who came by them goes by our own entry, session
+ * and all. */
+static void disarm(const struct rebuild *r, struct raft_entry *e)
 {
-    if (e->kind == RAFT_ENTRY_CONFIG)
+    struct raft_config config;
+
+    if (e->kind == RAFT_ENTRY_CONFIG &&
+        (raft_config_decode(e->data, &config) < 0 ||
+         raft_config_find(&config, r->old->data.id) < 0))
         e->kind = RAFT_ENTRY_NOOP;
 }
 
@@ -122,7 +127,7 @@ static int apply_batch(struct rebuild *r, raft_index first)
     if (count < 0)
         return count;
     for (int i = 0; i < count; i++)
-        disarm(&entries[i]);
+        disarm(r, &entries[i]);
     rc = store_apply(r->new.storage.state, entries, (size_t)count, results,
                      &r->orphans);
     for (int i = 0; i < count; i++)
@@ -205,7 +210,8 @@ static struct store_member self_of(const struct survivor *s)
     return self;
 }
 
-/* An entry for each that goes, because an entry can name one. */
+/* Whoever is in the state's configuration goes with the first. An entry for each
+ * of those that the survivor knew, because an entry can name one. */
 static int apply_configs(struct rebuild *r, raft_term term)
 {
     const struct store_members *members = &r->old->members;

@@ -169,6 +169,56 @@ static void add_config(struct data *d, raft_index index, size_t count)
     assert_int_equal(store_log_write(d->storage.log, NULL, &e, 1), 0);
 }
 
+/* Behind what is applied: a sixth node, with a name. */
+static void add_sixth(struct data *d)
+{
+    struct raft_config config = {.count = 6};
+    struct store_change change = {.count = 1};
+    uint8_t bytes[RAFT_CONFIG_BYTES_MAX + 256];
+    struct raft_entry e = {.pos = {6, OLD_ENTRIES + 1},
+                           .kind = RAFT_ENTRY_CONFIG,
+                           .data = {.data = bytes}};
+    struct px_slice added;
+
+    for (size_t i = 0; i < config.count; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "node-%zu", i);
+        config.members[i] =
+            (struct raft_member){config_id_of(name), RAFT_VOTER};
+    }
+    change.list[0] =
+        (struct store_member){.id = config_id_of("node-5"), .name = "node-5"};
+    assert_int_equal(store_change_encode(&change, &added), 0);
+    e.data.size = raft_config_encode(&config, bytes);
+    memcpy(bytes + e.data.size, added.data, added.size);
+    e.data.size += added.size;
+    px_slice_unref(&added);
+    assert_int_equal(store_log_write(d->storage.log, NULL, &e, 1), 0);
+}
+
+/* It may have a session, which nobody else would ever end. */
+static void a_node_that_came_last_is_removed_too(void **state)
+{
+    const struct old_node *n = *state;
+    struct store_view *v;
+    struct data d;
+
+    old_node_open(n->data, &d);
+    add_sixth(&d);
+    data_close(&d);
+    expect_made(n);
+    old_node_open(n->new, &d);
+    assert_int_equal(store_view_new(d.storage.state, &v), 0);
+    assert_int_equal(store_view_begin(v), 0);
+    assert_int_equal(store_view_was_removed(v, config_id_of("node-5")), 1);
+    assert_int_equal(store_view_was_removed(v, config_id_of("node-4")), 1);
+    assert_int_equal(store_view_was_removed(v, config_id_of("node-2")), 0);
+    store_view_end(v);
+    store_view_free(v);
+    data_close(&d);
+}
+
 /* Perhaps it was committed, perhaps not; and this node is all there is. */
 static void a_removal_of_this_node_that_was_under_way_is_void(void **state)
 {
@@ -496,6 +546,7 @@ int main(void)
         TEST(the_node_goes_on_from_where_it_was),
         TEST(the_new_log_begins_behind_all_terms_and_entries),
         TEST(the_others_are_removed_for_ever),
+        TEST(a_node_that_came_last_is_removed_too),
         TEST(a_removal_of_this_node_that_was_under_way_is_void),
         TEST(the_old_folder_stays_as_it_was),
         TEST(what_a_node_holds_is_shown_and_nothing_made),
