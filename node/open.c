@@ -121,14 +121,15 @@ static int note_start(struct node *n, char *why, size_t why_size)
 
 /* A node without an identity can't know what it has said: the clock on the wall
  * is above it, unless it was set back; then others take it for another until
- * they hold it for dead. */
+ * they hold it for dead. In nanoseconds, for two of one name that are started
+ * together are told apart by it. */
 static swim_incarnation first_incarnation(void)
 {
     struct timespec t;
 
     (void)clock_gettime(CLOCK_REALTIME, &t); /* can't fail on Linux */
-    return (swim_incarnation)t.tv_sec * 1000 +
-           (swim_incarnation)t.tv_nsec / PX_NS_PER_MS;
+    return (swim_incarnation)t.tv_sec * PX_NS_PER_S +
+           (swim_incarnation)t.tv_nsec;
 }
 
 /* There is none above the last, to which somebody's lie may have driven us: then
