@@ -65,8 +65,10 @@ int hello_begun(struct server *s)
 
     s->identity.is_begun = true;
     rc = server_write_identity(s);
-    if (rc < 0)
-        server_die(s, "writing the identity failed", rc);
+    if (rc == 0)
+        return 0;
+    s->identity.is_begun = false; /* nobody may count on it */
+    server_die(s, "writing the identity failed", rc);
     return rc;
 }
 
