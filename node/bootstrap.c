@@ -24,17 +24,30 @@ static bool is_promise(const struct store_identity *identity)
            !identity->has_log && identity->voter_count > 0;
 }
 
-static void begin_with_peers(const struct config *c,
+static void begin_with_peers(const struct config *c, uint64_t drawn,
                              struct store_identity *identity)
 {
-    identity->cluster = c->cluster;
+    identity->cluster = c->peer_count > 1 ? c->cluster : drawn;
     identity->voter_count = 0;
     for (size_t i = 0; i < c->peer_count; i++)
         set_voter(identity, c->peers[i].name);
     identity->is_begun = c->peer_count == 1; /* nobody else could know better */
 }
 
-int bootstrap_start(const struct config *config, bool is_new,
+/* By their names, not by the id, which may have been drawn. */
+static bool began_with_peers(const struct config *c,
+                             const struct store_identity *identity)
+{
+    if (identity->voter_count != c->peer_count)
+        return false;
+    for (size_t i = 0; i < c->peer_count; i++) {
+        if (strcmp(identity->voters[i], c->peers[i].name) != 0)
+            return false;
+    }
+    return true;
+}
+
+int bootstrap_start(const struct config *config, bool is_new, uint64_t drawn,
                     struct store_identity *identity,
                     enum bootstrap_start *start_out, char *why, size_t why_size)
 {
@@ -43,11 +56,11 @@ int bootstrap_start(const struct config *config, bool is_new,
         return 0;
     }
     if (is_new) {
-        begin_with_peers(config, identity);
+        begin_with_peers(config, drawn, identity);
         *start_out = BOOTSTRAP_BEGIN;
         return 0;
     }
-    if (config->has_peers && config->cluster != identity->cluster) {
+    if (config->has_peers && !began_with_peers(config, identity)) {
         (void)snprintf(
             why, why_size,
             "the data folder %s belongs to cluster %016" PRIx64
@@ -64,10 +77,15 @@ int bootstrap_start(const struct config *config, bool is_new,
 
 /* ---- While it waits ---- */
 
+/* 0: that of one alone, which is not drawn yet. */
 static uint64_t cluster_of(const struct swim_bootstrap *b,
                            const struct store_identity *identity)
 {
     px_assert(b->count <= RAFT_MEMBERS_MAX);
+    if (b->count == 1)
+        return is_promise(identity) && identity->voter_count == 1
+                   ? identity->cluster
+                   : 0;
     return config_cluster_id(identity->cluster_name, b->ids, b->count);
 }
 
@@ -111,10 +129,10 @@ uint64_t bootstrap_view(const struct swim_bootstrap *b,
     return b->view;
 }
 
-void bootstrap_promise(const struct swim_bootstrap *b,
+void bootstrap_promise(const struct swim_bootstrap *b, uint64_t drawn,
                        struct store_identity *identity)
 {
-    identity->cluster = cluster_of(b, identity);
+    identity->cluster = b->count > 1 ? cluster_of(b, identity) : drawn;
     identity->voter_count = 0;
     for (size_t i = 0; i < b->count; i++)
         set_voter(identity, b->ids[i]);

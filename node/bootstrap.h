@@ -2,7 +2,8 @@
  * is told, what its folder says and what gossip shows.
  *
  *   the folder has an identity     it decides; PEERS must not contradict it
- *   neither PEERS nor SEEDS        a cluster of one, at once
+ *   neither PEERS nor SEEDS        a cluster of one, at once, under an id that
+ *                                  was drawn (below)
  *   PEERS                          these voters, at once; but a node without
  *                                  data is not trusted before it is known that
  *                                  the cluster is new (below)
@@ -21,6 +22,11 @@
  * or that was gone for the moment in which the others founded, is one of them
  * all the same: the id of a cluster is made of its first voters, so one that is
  * of the promised id was founded with us.
+ *
+ * The id of a cluster of one is drawn at random: nobody could tell its voter that
+ * its disk was emptied, so it begins at once, and what it begins is another
+ * cluster. Under the same id the others, who may have joined it since, would
+ * take its new entries for those that they hold under the same terms.
  *
  * A node without data that PEERS names, or that joins, may be one whose disk was
  * emptied: what it acknowledged is forgotten, so it must not vote. It begins as
@@ -41,9 +47,9 @@ enum bootstrap_start {
 };
 
 /* @identity: as the folder has it, or with @is_new a draft, which is filled in
- * for BEGIN.
+ * for BEGIN. @drawn: an id that nobody has, should one be needed.
  * Errors: -PX_ECLUSTER, and a sentence in @why. */
-int bootstrap_start(const struct config *config, bool is_new,
+int bootstrap_start(const struct config *config, bool is_new, uint64_t drawn,
                     struct store_identity *identity,
                     enum bootstrap_start *start_out, char *why,
                     size_t why_size);
@@ -61,7 +67,7 @@ enum bootstrap_step bootstrap_next(const struct swim_bootstrap *b,
 /* What may be announced as about.view. */
 uint64_t bootstrap_view(const struct swim_bootstrap *b,
                         const struct store_identity *identity);
-void bootstrap_promise(const struct swim_bootstrap *b,
+void bootstrap_promise(const struct swim_bootstrap *b, uint64_t drawn,
                        struct store_identity *identity);
 void bootstrap_enter(uint64_t cluster, struct store_identity *identity);
 

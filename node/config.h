@@ -92,8 +92,8 @@ bool config_is_name(const char *text, size_t size);
     "1 to 63 letters, digits, dots, dashes or underscores, beginning with a " \
     "letter or a digit"
 
-/* The id of a cluster that begins with these voters: a hash of its name and of
- * theirs, sorted. Nodes of different clusters, or of different ideas of the
+/* The id of a cluster that begins with these voters, two at least (bootstrap.h):
+ * a hash of its name and of theirs, sorted. Nodes of different clusters, or of different ideas of the
  * same, must not talk. */
 uint64_t config_cluster_id(const char *cluster_name, const char *const *voters,
                            size_t count);

@@ -23,6 +23,15 @@
 #define SEGMENT_BYTES_MIN ((uint64_t)PX_BATCH_BYTES_MAX + PX_MIB)
 #define SEGMENT_BYTES_MAX (64u * PX_MIB)
 
+uint64_t node_draw(void)
+{
+    uint64_t drawn = 0;
+
+    while (drawn == 0)
+        px_assert(getrandom(&drawn, sizeof drawn, 0) == sizeof drawn);
+    return drawn;
+}
+
 static int read_boot_id(char *id, size_t size)
 {
     FILE *f = fopen(BOOT_ID_FILE, "re");
@@ -159,7 +168,8 @@ static int open_folder(struct node *n, enum bootstrap_start *start_out,
     else
         n->identity.gossip_reserve =
             next_incarnation(n->identity.gossip_reserve);
-    rc = bootstrap_start(c, is_new, &n->identity, start_out, why, why_size);
+    rc = bootstrap_start(c, is_new, node_draw(), &n->identity, start_out, why,
+                         why_size);
     if (rc < 0 || (*start_out == BOOTSTRAP_WAIT && is_new) ||
         *start_out == BOOTSTRAP_RUN)
         return rc; /* there is none to be written; or note_start does */
@@ -169,16 +179,6 @@ static int open_folder(struct node *n, enum bootstrap_start *start_out,
     return rc;
 }
 
-/* Never 0. */
-static uint64_t draw_start(void)
-{
-    uint64_t start = 0;
-
-    while (start == 0)
-        px_assert(getrandom(&start, sizeof start, 0) == sizeof start);
-    return start;
-}
-
 static int open_replica(struct node *n, bool is_first_boot)
 {
     const struct config *c = &n->config;
@@ -186,7 +186,7 @@ static int open_replica(struct node *n, bool is_first_boot)
     struct replica_options options = {
         .node = c->node,
         .incarnation = n->identity.incarnation,
-        .start = draw_start(),
+        .start = node_draw(),
         .request_timeout = c->request_timeout,
         .quota_bytes = c->quota_bytes,
         .view = n->view,

@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "node/bootstrap.h"
 
+#define DRAWN 4711u
+
 static struct config config_with(const char *const *peers, size_t count)
 {
     struct config c = {.node = "a", .cluster_name = "blue", .data_dir = "/d"};
@@ -44,7 +46,7 @@ static enum bootstrap_start starts(const struct config *c, bool is_new,
     enum bootstrap_start start;
     char why[256] = "";
 
-    if (bootstrap_start(c, is_new, id, &start, why, sizeof why) < 0)
+    if (bootstrap_start(c, is_new, DRAWN, id, &start, why, sizeof why) < 0)
         fail_msg("refused: %s", why);
     return start;
 }
@@ -58,8 +60,48 @@ static void a_node_that_is_told_of_nobody_is_a_cluster_of_one(void **state)
     assert_int_equal(starts(&c, true, &id), BOOTSTRAP_BEGIN);
     assert_int_equal(id.voter_count, 1);
     assert_string_equal(id.voters[0], "a");
-    assert_true(id.cluster == c.cluster);
     assert_true(id.is_begun);
+}
+
+/* Its disk may have been emptied, and others may have joined it before. */
+static void a_cluster_of_one_is_another_each_time_it_begins(void **state)
+{
+    struct swim_bootstrap b = {.verdict = SWIM_BOOTSTRAP_FORM,
+                               .view = 7,
+                               .expect = 1,
+                               .count = 1,
+                               .ids = {"a"}};
+    struct config c = PEERS("a");
+    struct store_identity id = draft();
+
+    (void)state;
+    (void)starts(&c, true, &id);
+    assert_int_equal(id.cluster, DRAWN);
+    id = draft();
+    assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_PROMISE);
+    bootstrap_promise(&b, DRAWN, &id);
+    assert_int_equal(id.cluster, DRAWN);
+    assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_FOUND);
+    assert_int_equal(bootstrap_view(&b, &id), 7);
+}
+
+static void
+a_folder_of_one_is_the_folder_of_peers_that_name_it_alone(void **state)
+{
+    struct config one = PEERS("a");
+    struct config two = PEERS("a", "b");
+    struct store_identity id = draft();
+    enum bootstrap_start start;
+    char why[512] = "";
+
+    (void)state;
+    (void)starts(&one, true, &id);
+    id.has_log = true;
+    one.has_peers = true;
+    assert_int_equal(starts(&one, false, &id), BOOTSTRAP_RUN);
+    assert_int_equal(
+        bootstrap_start(&two, false, DRAWN, &id, &start, why, sizeof why),
+        -PX_ECLUSTER);
 }
 
 /* Its disk may have been emptied: the others know. */
@@ -113,7 +155,7 @@ static void other_peers_than_the_cluster_began_with_are_refused(void **state)
     (void)state;
     (void)starts(&founder, true, &id);
     assert_int_equal(
-        bootstrap_start(&other, false, &id, &start, why, sizeof why),
+        bootstrap_start(&other, false, DRAWN, &id, &start, why, sizeof why),
         -PX_ECLUSTER);
     assert_non_null(strstr(why, "phalanx member"));
     assert_non_null(strstr(why, "Write PEERS as it was, or none"));
@@ -140,7 +182,7 @@ static void a_view_is_announced_once_it_is_promised(void **state)
     (void)state;
     assert_int_equal(bootstrap_view(&b, &id), 0);
     assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_PROMISE);
-    bootstrap_promise(&b, &id);
+    bootstrap_promise(&b, DRAWN, &id);
     assert_int_equal(bootstrap_view(&b, &id), 7);
     assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_STAY);
     b.ids[2] = "d"; /* other candidates: another promise */
@@ -158,7 +200,7 @@ static void a_cluster_is_founded_on_what_was_promised(void **state)
 
     (void)state;
     assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_PROMISE);
-    bootstrap_promise(&b, &id);
+    bootstrap_promise(&b, DRAWN, &id);
     assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_FOUND);
     assert_true(id.cluster == same.cluster);
     assert_int_equal(id.voter_count, 3);
@@ -173,7 +215,7 @@ static void a_promise_is_waited_on_after_a_restart(void **state)
     struct store_identity id = draft();
 
     (void)state;
-    bootstrap_promise(&b, &id);
+    bootstrap_promise(&b, DRAWN, &id);
     assert_int_equal(starts(&c, false, &id), BOOTSTRAP_WAIT);
     assert_int_equal(starts(&peers, false, &id), BOOTSTRAP_RUN);
     id.is_begun = true; /* founded */
@@ -187,7 +229,7 @@ static void a_cluster_of_the_promised_id_is_ours(void **state)
     struct store_identity id = draft();
 
     (void)state;
-    bootstrap_promise(&b, &id);
+    bootstrap_promise(&b, DRAWN, &id);
     b = (struct swim_bootstrap){.verdict = SWIM_BOOTSTRAP_JOIN,
                                 .cluster = id.cluster};
     assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_FOUND);
@@ -282,6 +324,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_node_that_is_told_of_nobody_is_a_cluster_of_one),
+        cmocka_unit_test(a_cluster_of_one_is_another_each_time_it_begins),
+        cmocka_unit_test(
+            a_folder_of_one_is_the_folder_of_peers_that_name_it_alone),
         cmocka_unit_test(a_node_of_peers_begins_at_once_and_is_not_trusted_yet),
         cmocka_unit_test(a_node_without_peers_and_data_waits),
         cmocka_unit_test(a_folder_decides_whatever_the_settings_are),
