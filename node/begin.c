@@ -131,10 +131,11 @@ void begin_on_recovered(struct node *n)
     n->is_recovered = true;
     if (n->has_log_note)
         disk_recovered(n);
-    if (n->identity.is_begun)
-        return;
+    if (n->has_log_note && n->identity.is_begun)
+        return; /* that is all that is to be kept */
     px_note(PX_NOTE_INFO, "node: has what the cluster holds, and votes");
-    n->identity.is_begun = true;
+    n->identity.is_begun = true; /* or is already: the cluster was new, but a
+                                    leader's entry came first */
     keep_identity(n);
 }
 

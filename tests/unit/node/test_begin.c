@@ -167,6 +167,24 @@ who_has_recovered_says_so_once_nothing_on_the_disk_denies_it(void **state)
     assert_int_equal(recoveries, 1);
 }
 
+/* While it was kept that the cluster is new, a leader's first entry came: raft
+ * goes by that one's word then. */
+static void who_is_given_the_log_of_a_new_cluster_says_so_too(void **state)
+{
+    (void)state;
+    begin();
+    begin_on_peer_hello(&node, 2, true);
+    begin_on_peer_hello(&node, 3, true);
+    node.is_log_empty = false;
+    kept();
+    keeps = 0;
+    begin_on_recovered(&node);
+    assert_int_equal(recoveries, 0); /* it is called from within a step */
+    assert_int_equal(keeps, 1);
+    kept();
+    assert_int_equal(recoveries, 1);
+}
+
 /* ---- What others say of it ---- */
 
 static void who_has_lost_its_log_is_not_one_whose_disk_was_emptied(void **state)
@@ -194,6 +212,7 @@ int main(void)
             a_log_that_is_lost_is_not_taken_for_that_of_a_new_cluster),
         cmocka_unit_test(
             who_has_recovered_says_so_once_nothing_on_the_disk_denies_it),
+        cmocka_unit_test(who_is_given_the_log_of_a_new_cluster_says_so_too),
         cmocka_unit_test(
             who_has_lost_its_log_is_not_one_whose_disk_was_emptied),
     };
