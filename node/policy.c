@@ -71,8 +71,8 @@ static px_ns gone_since(const struct policy_settings *s,
         since = seen->since;
     if (is_heard(s, v, id))
         return PX_NS_NEVER;
-    if (seen != NULL && !is_held_for_dead(seen))
-        return PX_NS_NEVER;
+    if (seen != NULL && !is_held_for_dead(seen) && seen->cluster == v->cluster)
+        return PX_NS_NEVER; /* else it is another one, of the same name */
     return heard > since ? heard : since;
 }
 

@@ -16,10 +16,11 @@
  *            lacks least comes first. One that is still far behind does not keep
  *            others from coming, or the dead from going.
  *   REMOVE   with remove_after: a member that gossip has held for dead, or knows
- *            to have left, or has not known, for so long; and that we, who have
- *            led for so long, have not heard of either. Never ourselves, and
- *            never if the living voters were no majority of the voters that there
- *            are, or of those that would remain.
+ *            to have left, or has not known, or knows as another of its name, of
+ *            no cluster or another, for so long; and that we, who have led for so
+ *            long, have not heard of either. Never ourselves, and never if the
+ *            living voters were no majority of the voters that there are, or of
+ *            those that would remain.
  *
  * Gossip only advises. It may hold a node for dead whose UDP alone is lost, so a
  * member is gone only when raft does not hear of it either.

@@ -430,6 +430,21 @@ a_member_long_dead_to_gossip_has_its_time_under_a_new_leader(void **state)
     does(&r, POLICY_REMOVE, 3);
 }
 
+/* Its machine was set up anew, and is of no cluster, or of another. */
+static void who_bears_the_name_of_a_member_does_not_keep_it(void **state)
+{
+    struct rig r;
+
+    (void)state;
+    three(&r);
+    dies(&r, 3, SWIM_ALIVE, AFTER);
+    does_nothing(&r);
+    r.seen[1].cluster = 0;
+    does(&r, POLICY_REMOVE, 3);
+    r.seen[1].cluster = CLUSTER + 1;
+    does(&r, POLICY_REMOVE, 3);
+}
+
 static void
 a_member_never_seen_is_removed_once_we_have_led_for_long(void **state)
 {
@@ -623,6 +638,7 @@ int main(void)
         cmocka_unit_test(a_member_that_raft_hears_of_is_not_removed),
         cmocka_unit_test(
             a_member_long_dead_to_gossip_has_its_time_under_a_new_leader),
+        cmocka_unit_test(who_bears_the_name_of_a_member_does_not_keep_it),
         cmocka_unit_test(
             a_member_never_seen_is_removed_once_we_have_led_for_long),
         cmocka_unit_test(a_member_forgotten_has_been_gone_since_it_was_heard),
