@@ -67,8 +67,8 @@ void begin_turn(struct node *n)
 {
     struct swim_bootstrap b;
 
-    if (n->keep.is_busy)
-        return; /* then again */
+    if (n->keep.is_busy || n->keep.is_disk_full)
+        return; /* what we have decided is not durable yet: then again */
     b = look(n);
     note_wait(n, &b);
     n->gossip.view = bootstrap_view(&b, &n->identity);

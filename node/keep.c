@@ -5,7 +5,10 @@
  *        └── changed meanwhile: once more ────────────┘
  *
  * One write at a time. The loop changes n->identity as it likes, and what rests
- * on a change happens when n->keep.durable has it. */
+ * on a change happens when n->keep.durable has it: later where the disk is full,
+ * which ends no node that runs. */
+#include <errno.h>
+
 #include "base/assert.h"
 #include "node/node_core.h"
 
@@ -29,6 +32,20 @@ static void take_over(struct node *n)
     n->identity.incarnation = k->durable.incarnation;
 }
 
+static void on_failed(struct node *n, int rc)
+{
+    struct keep *k = &n->keep;
+
+    if (rc != -ENOSPC) {
+        node_fail(n, "the identity can't be written", rc);
+        return;
+    }
+    if (!k->is_disk_full)
+        px_note(PX_NOTE_WARN, "node: the identity waits for room: disk full");
+    k->is_disk_full = true;
+    k->is_wanted = true; /* keep_second */
+}
+
 static void done(uv_work_t *work, int status)
 {
     struct node *n = work->data;
@@ -38,9 +55,10 @@ static void done(uv_work_t *work, int status)
     n->pool_jobs--;
     k->is_busy = false;
     if (rc < 0) {
-        node_fail(n, "the identity can't be written", rc);
+        on_failed(n, rc);
         return;
     }
+    k->is_disk_full = false;
     take_over(n);
     if (n->is_closing)
         return;
@@ -70,6 +88,12 @@ void keep_identity(struct node *n)
     if (n->keep.is_busy)
         n->keep.is_wanted = true;
     else
+        start(n);
+}
+
+void keep_second(struct node *n)
+{
+    if (n->keep.is_disk_full && !n->keep.is_busy)
         start(n);
 }
 

@@ -136,6 +136,7 @@ static void on_second(uv_timer_t *timer)
 
     if (n->exit_status != 0)
         return;
+    keep_second(n);
     gossip_second(n);
     policy_turn(n, node_now());
 }

@@ -42,7 +42,8 @@ struct keep {
     struct store_identity writing;
     int rc;
     bool is_busy;
-    bool is_wanted; /* n->identity has changed since @writing was taken */
+    bool is_wanted;    /* n->identity has changed since @writing was taken */
+    bool is_disk_full; /* the last write found it so, and is tried again */
 };
 
 /* gossip.c */
@@ -151,6 +152,8 @@ int node_begin(struct node *n, char *why, size_t why_size);
 /* keep.c: n->identity is to be durable: soon, then gossip_on_kept and
  * begin_on_kept are called; or on return, nobody else writing. */
 void keep_identity(struct node *n);
+/* Tries again what a full disk has held up. */
+void keep_second(struct node *n);
 int keep_identity_now(struct node *n);
 
 /* begin.c: the first cluster of a node, and when it may vote. */
