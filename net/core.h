@@ -51,8 +51,11 @@
 #include "net/queue.h"
 #include "net/reader.h"
 
-#define NET_ADDRESSES_MAX 8       /* of one name, that are tried */
-#define NET_REFUSALS_NOTED_MAX 16 /* remembered, so that each is noted once */
+#define NET_ADDRESSES_MAX 8 /* of one name, that are tried */
+/* Remembered, so that each is noted once; and of others as many in this time,
+ * so that no stranger fills a disk with notes. */
+#define NET_REFUSALS_NOTED_MAX 16
+#define NET_REFUSALS_NOTED_MS 60000u
 #define NET_ADMIN_TIMEOUT (30 * PX_NS_PER_S)
 
 enum net_lane_state {
@@ -127,6 +130,7 @@ struct net_in {
 struct net_noted {
     raft_id from;
     enum net_refusal reason;
+    uint64_t at_ms; /* on the loop's clock */
 };
 
 struct net {

@@ -82,11 +82,13 @@ void net_listen_drop(struct net_peer *p)
 
 /* ---- Hellos ---- */
 
-/* Once for each stranger and reason, as far as we remember them. */
+/* Once for each stranger and reason, as far as we remember them; the oldest is
+ * forgotten for a new one, but not soon. */
 static void note_refused(struct net *n, const struct net_hello *hello,
                          enum net_refusal reason)
 {
-    const struct net_noted now = {hello->from, reason};
+    const struct net_noted now = {hello->from, reason, uv_now(n->options.loop)};
+    struct net_noted *slot = &n->noted[n->noted_count % NET_REFUSALS_NOTED_MAX];
     const size_t known = n->noted_count < NET_REFUSALS_NOTED_MAX
                              ? n->noted_count
                              : NET_REFUSALS_NOTED_MAX;
@@ -95,7 +97,11 @@ static void note_refused(struct net *n, const struct net_hello *hello,
         if (n->noted[i].from == now.from && n->noted[i].reason == now.reason)
             return;
     }
-    n->noted[n->noted_count++ % NET_REFUSALS_NOTED_MAX] = now;
+    if (known == NET_REFUSALS_NOTED_MAX &&
+        now.at_ms - slot->at_ms < NET_REFUSALS_NOTED_MS)
+        return;
+    *slot = now;
+    n->noted_count++;
     px_note(reason == NET_REFUSED_NOT_YET ? PX_NOTE_INFO : PX_NOTE_WARN,
             "net: refused a hello from=%s id=%016" PRIx64 " why=\"%s\"",
             hello->name, hello->from, net_refusal_text(reason));

@@ -122,6 +122,29 @@ static void an_unknown_node_is_refused(void **state)
 }
 
 /* Leases rest on one election timeout for all. */
+static void strangers_cannot_fill_the_notes(void **state)
+{
+    struct net_hello hello = good_hello();
+    struct world w;
+    struct node a;
+
+    (void)state;
+    listener_open(&w, &a);
+    for (uint64_t i = 0; i < 2 * NET_REFUSALS_NOTED_MAX; i++) {
+        struct raw raw;
+
+        hello.from = 1000 + i;
+        raw_connect(&raw, &w, net_port(a.net));
+        raw_write_frame(&raw, net_encode_hello(&hello));
+        raw_await_end(&raw);
+        raw_close(&raw);
+    }
+    assert_int_equal(node_counters(&a).hellos_refused,
+                     2 * NET_REFUSALS_NOTED_MAX);
+    assert_int_equal(a.net->noted_count, NET_REFUSALS_NOTED_MAX);
+    listener_close(&w, &a);
+}
+
 static void another_election_timeout_is_refused(void **state)
 {
     struct net_hello hello = good_hello();
@@ -522,6 +545,7 @@ int main(void)
         cmocka_unit_test(another_cluster_is_refused),
         cmocka_unit_test(who_believes_to_reach_another_node_is_refused),
         cmocka_unit_test(an_unknown_node_is_refused),
+        cmocka_unit_test(strangers_cannot_fill_the_notes),
         cmocka_unit_test(another_election_timeout_is_refused),
         cmocka_unit_test(before_the_cluster_is_known_all_are_refused),
         cmocka_unit_test(the_handler_judges_who_means_us),
