@@ -170,18 +170,18 @@ void bootstrap_hear(struct bootstrap_empties *e,
                     const struct raft_config *initial, raft_id self,
                     raft_id peer, bool is_empty)
 {
-    size_t at = 0;
-
-    if (peer == self || !has_voter(initial, peer))
+    if (peer == self)
         return;
-    while (at < e->count && e->list[at] != peer)
-        at++;
-    if (is_empty && at == e->count) {
-        px_assert(e->count < RAFT_MEMBERS_MAX);
-        e->list[e->count++] = peer;
-    } else if (!is_empty && at < e->count) {
-        e->list[at] = e->list[--e->count];
+    if (!is_empty)
+        e->has_begun = true;
+    if (!is_empty || !has_voter(initial, peer))
+        return;
+    for (size_t i = 0; i < e->count; i++) {
+        if (e->list[i] == peer)
+            return;
     }
+    px_assert(e->count < RAFT_MEMBERS_MAX);
+    e->list[e->count++] = peer;
 }
 
 size_t bootstrap_empties_needed(const struct raft_config *initial)
@@ -194,5 +194,6 @@ size_t bootstrap_empties_needed(const struct raft_config *initial)
 bool bootstrap_is_new(const struct bootstrap_empties *e,
                       const struct raft_config *initial)
 {
-    return initial->count > 0 && e->count >= bootstrap_empties_needed(initial);
+    return initial->count > 0 && !e->has_begun &&
+           e->count >= bootstrap_empties_needed(initial);
 }

@@ -75,13 +75,15 @@ void bootstrap_enter(uint64_t cluster, struct store_identity *identity);
 void bootstrap_config(const struct store_identity *identity,
                       struct raft_config *config_out);
 
-/* Who of the other first voters says that its log is empty. */
+/* Who of the other first voters has said that its log is empty. */
 struct bootstrap_empties {
     size_t count;
     raft_id list[RAFT_MEMBERS_MAX];
+    bool has_begun; /* somebody's isn't: first voter or not, it has it from a
+                       leader */
 };
 
-/* The latest word of @peer; one that is no first voter has none. */
+/* A word of @peer. That one's log is empty counts of a first voter alone. */
 void bootstrap_hear(struct bootstrap_empties *e,
                     const struct raft_config *initial, raft_id self,
                     raft_id peer, bool is_empty);

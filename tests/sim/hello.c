@@ -16,24 +16,25 @@ struct hello_event {
     bool is_empty;
 };
 
-static bool is_new(const struct server *s)
+static bool is_new(struct server *s, const struct hello_event *h)
 {
-    size_t voters = s->world->voter_count;
-    size_t empty = 0;
+    struct raft_config first = {.count = s->world->voter_count};
 
-    for (size_t i = 0; i < voters; i++)
-        empty += i != s->number && s->is_peer_empty[i];
-    return empty >= voters - voters / 2;
+    for (size_t i = 0; i < first.count; i++)
+        first.members[i] = (struct raft_member){i + 1, RAFT_VOTER};
+    bootstrap_hear(&s->empties, &first, s->number + 1, h->peer + 1,
+                   h->is_empty);
+    return bootstrap_is_new(&s->empties, &first);
 }
 
 static void run_hear(struct world *w, struct event *e)
 {
     const struct hello_event *h = (const struct hello_event *)e;
     struct server *s = e->server;
+    bool finds_new = is_new(s, h);
 
-    s->is_peer_empty[h->peer] = h->is_empty;
     free(e);
-    if (s->identity.is_begun || s->number >= w->voter_count || !is_new(s))
+    if (s->identity.is_begun || s->number >= w->voter_count || !finds_new)
         return;
     w->counts[COUNT_BEGUN_NEW]++;
     world_trace(w, s, "finds that the cluster is new");

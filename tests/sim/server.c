@@ -254,7 +254,7 @@ void server_start(struct server *s)
     s->timer_at = PX_NS_NEVER;
     s->now_seen = 0;
     s->is_recovered = false;
-    memset(s->is_peer_empty, 0, sizeof s->is_peer_empty);
+    s->empties = (struct bootstrap_empties){0};
     s->log_cut = 0;
     s->saves_busy_until = 0;
     s->pieces_busy_until = 0;

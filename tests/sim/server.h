@@ -11,6 +11,7 @@
 #ifndef TESTS_SIM_SERVER_H
 #define TESTS_SIM_SERVER_H
 
+#include "node/bootstrap.h"
 #include "node/replica.h"
 #include "node/storage.h"
 #include "store/identity.h"
@@ -68,9 +69,9 @@ struct server {
     struct store_view *view;
     struct replica *replica; /* NULL: it is down */
     struct store_identity identity;
-    bool is_peer_empty[SERVERS_MAX]; /* by what it last said in this life */
-    bool is_ending;                  /* its messages leave no more */
-    bool has_died;                   /* its answers reach nobody */
+    struct bootstrap_empties empties; /* by what was said in this life */
+    bool is_ending;                   /* its messages leave no more */
+    bool has_died;                    /* its answers reach nobody */
 
     struct px_list writes;  /* wait for the log */
     struct px_list writing; /* written, not yet synced */
