@@ -144,10 +144,28 @@ static void ip_text(const struct swim_addr *addr, char out[INET6_ADDRSTRLEN])
     px_assert(text != NULL); /* every address has one, and it fits */
 }
 
+/* What PEERS says of us, if that is another host than the one at which we listen,
+ * else NULL. Between the two is a router that translates addresses, or a name; on
+ * the same host, the port at which we listen is the newer word. */
+static const char *address_elsewhere(const struct config *config,
+                                     const char *listens_at)
+{
+    for (size_t i = 0; i < config->peer_count; i++) {
+        const struct config_peer *own = &config->peers[i];
+        struct net_addr addr;
+
+        if (own->id == config->id && net_addr_parse(own->address, &addr) == 0 &&
+            strcmp(addr.host, listens_at) != 0)
+            return own->address;
+    }
+    return NULL;
+}
+
 void peers_own_address(const struct config *config, uint16_t port,
                        const struct swim_addr *gossip,
                        char address_out[PX_ADDRESS_BYTES_MAX + 1])
 {
+    const char *elsewhere;
     char ip[INET6_ADDRSTRLEN];
     struct net_addr grpc;
     int rc = net_addr_parse(config->grpc_addr, &grpc);
@@ -157,16 +175,14 @@ void peers_own_address(const struct config *config, uint16_t port,
         join(config->advertise, port, address_out);
         return;
     }
+    elsewhere = address_elsewhere(config, grpc.host);
+    if (elsewhere != NULL) {
+        strcpy(address_out, elsewhere); /* of that size */
+        return;
+    }
     if (!is_any(grpc.host)) {
         join(grpc.host, port, address_out);
         return;
-    }
-    for (size_t i = 0; i < config->peer_count; i++) {
-        if (config->peers[i].id == config->id &&
-            config->peers[i].address[0] != '\0') {
-            strcpy(address_out, config->peers[i].address); /* of that size */
-            return;
-        }
     }
     address_out[0] = '\0';
     if (gossip->port == 0)

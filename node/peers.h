@@ -49,9 +49,9 @@ void peers_want(struct peers *p, const struct raft_config *config,
 /* NULL: not known. */
 const struct peer *peers_find(const struct peers *p, raft_id id);
 
-/* Where others are to dial us: ADVERTISE, or the host of GRPC_ADDR if it is one,
- * or what PEERS says of us, or the address at which gossip is reached. @port:
- * where we listen. */
+/* Where others are to dial us: ADVERTISE, or what PEERS says of us if that is
+ * another host than GRPC_ADDR's, or the host of GRPC_ADDR if it is one, or the
+ * address at which gossip is reached. @port: where we listen. */
 void peers_own_address(const struct config *config, uint16_t port,
                        const struct swim_addr *gossip,
                        char address_out[PX_ADDRESS_BYTES_MAX + 1]);

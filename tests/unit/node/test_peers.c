@@ -221,6 +221,11 @@ static void the_best_word_on_where_we_are_counts(void **state)
     c.peers[0] =
         (struct config_peer){config_id_of("a"), "a", "node-a.local:900"};
     dialled_at(&c, "node-a.local:900");
+    (void)strcpy(c.grpc_addr, "192.168.0.1:1"); /* behind a router */
+    dialled_at(&c, "node-a.local:900");
+    (void)strcpy(c.grpc_addr, "node-a.local:1"); /* the port has moved */
+    dialled_at(&c, "node-a.local:9000");
+    c.peer_count = 0;
     (void)strcpy(c.grpc_addr, "192.168.0.1:1");
     dialled_at(&c, "192.168.0.1:9000");
     (void)strcpy(c.advertise, "public.example");
