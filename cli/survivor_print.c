@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "cli/survivor.h"
+#include "raft/config.h"
 
 static void print_pos(FILE *out, const char *what, struct raft_pos pos)
 {
@@ -71,8 +72,18 @@ static void print_loss(FILE *out, const struct survivor *s)
                   "recover shows it and makes nothing.\n");
 }
 
+/* By the newest members in its log; what it has applied may be older. */
 static bool is_voter(const struct survivor *s)
 {
+    const struct store_log_info *log = &s->data.storage.found;
+
+    if (log->config_count > 0) {
+        const struct raft_config *newest =
+            &log->configs[log->config_count - 1].config;
+        int at = raft_config_find(newest, s->data.id);
+
+        return at >= 0 && newest->members[at].role == RAFT_VOTER;
+    }
     for (size_t i = 0; i < s->members.count; i++) {
         if (s->members.list[i].id == s->data.id)
             return s->members.list[i].role == RAFT_VOTER;

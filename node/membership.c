@@ -77,7 +77,8 @@ static int was_removed(void *ctx, raft_id id)
 static bool may_join(const struct node *n, const struct swim_member_info *info)
 {
     return info->state == SWIM_ALIVE && info->role == SWIM_ROLE_NONE &&
-           info->cluster == n->identity.cluster;
+           info->cluster == n->identity.cluster &&
+           config_is_name(info->id, strlen(info->id));
 }
 
 /* Who is said to have been removed because that can't be read is not added now:

@@ -18,6 +18,7 @@
 #include "node/node_core.h"
 
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
+#define ADMIN_GRACE (5 * PX_NS_PER_S) /* for an answer at its deadline */
 #define CLOCK_DRIFT_PPM 10000u
 #define SEGMENTS_PER_SNAPSHOT 4u
 #define SEGMENT_BYTES_MIN ((uint64_t)PX_BATCH_BYTES_MAX + PX_MIB)
@@ -241,6 +242,7 @@ static int open_net(struct node *n, char *why, size_t why_size)
         .listen = c->grpc_addr,
         .election = c->election_ticks * c->tick,
         .dial_timeout = c->election_ticks * c->tick,
+        .admin_timeout = c->request_timeout + ADMIN_GRACE,
         .redial_min = c->tick,
         .redial_max = c->election_ticks * c->tick,
     };

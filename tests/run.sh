@@ -177,6 +177,7 @@ full_size() {
 small_size() {
     export CLUSTER_SECONDS=20 READS=4000 ROUNDS=100 BULK_MIB=32 BULK_FILES=300
     export CLUSTER_ROUNDS=2 CLUSTER_SLACK_MS=3000 NEMESIS_SECONDS=15
+    export BOOTSTRAP_ROUNDS=1 DETECTION_ROUNDS=1 REGIONS_SECONDS=15
 }
 
 "$repo/deploy/install-packages.sh" run build test || {
