@@ -113,6 +113,7 @@
     X(HASHES_EQUAL, "states found equal, by a majority's claims")  \
     X(EXPIRED, "requests that reached their deadline")             \
     X(CORES, "runs with a core only")                              \
+    X(TOO_FEW_VOTES, "runs that have to wait for ever")            \
     X(RECOVERY_MS_MAX, "slowest recovery, in ms")
 
 enum count {

@@ -131,12 +131,48 @@ static void live_with_a_core(struct world *w)
     world_run(w, w->now + 5 * w->election);
 }
 
-void story_run(struct world *w)
+/* A damaged log takes a vote away, until a leader has made it whole; where
+ * others have not been given theirs yet, too few may be left to elect one. It
+ * takes a flipped bit: whoever has led was elected by a majority of votes. */
+static bool has_to_wait(struct world *w)
+{
+    bool votes[SERVERS_MAX] = {false};
+    bool has_flips = false, has_begun = false;
+
+    for (size_t i = 0; i < w->server_count; i++) {
+        const struct server *s = w->servers[i];
+
+        votes[i] = has_vote(s);
+        has_flips |= s->has_flips;
+        has_begun |= s->identity.is_begun;
+    }
+    return has_flips && has_begun && !check_have_majorities(w, votes);
+}
+
+/* What is safe stays so. */
+static void wait_for_ever(struct world *w)
+{
+    w->counts[COUNT_TOO_FEW_VOTES]++;
+    clients_end(w);
+    world_run(w, w->now + 2 * w->request_timeout);
+    clients_check(w);
+}
+
+static void end_well(struct world *w)
 {
     bool all[SERVERS_MAX];
 
     for (size_t i = 0; i < SERVERS_MAX; i++)
         all[i] = true;
+    must_recover(w, all);
+    clients_end(w);
+    must_be_quiet(w);
+    check_states(w);
+    clients_check(w);
+}
+
+void story_run(struct world *w)
+{
     for (size_t i = 0; i < w->server_count; i++) {
         server_start_later(w->servers[i], world_draw(w, 0, w->election));
     }
@@ -148,11 +184,10 @@ void story_run(struct world *w)
     if (w->server_count > 1 && world_chance(w, 40))
         live_with_a_core(w);
     faults_heal(w);
-    must_recover(w, all);
-    clients_end(w);
-    must_be_quiet(w);
-    check_states(w);
-    clients_check(w);
+    if (has_to_wait(w))
+        wait_for_ever(w);
+    else
+        end_well(w);
     for (size_t i = 0; i < w->server_count; i++) {
         w->counts[COUNT_SEGMENTS] +=
             sim_disk_file_count(w->servers[i]->disks[SERVER_LOG]);
