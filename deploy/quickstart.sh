@@ -93,6 +93,16 @@ pid_of() {
     echo "${environ%/environ}"
 }
 
+# Whether process $1 is there. One that has ended, but that nobody waits for, as
+# where a container's first process is none that does, can be signalled for ever;
+# with its last thread it has let go of its files.
+lives() {
+    local state
+    state=$(sed -n 's/^\(State\|Threads\):[[:space:]]*\([^ ]*\).*/\2/p' \
+        "/proc/$1/status" 2>/dev/null) || true
+    [ -n "$state" ] && [ "$state" != $'Z\n1' ]
+}
+
 peers() {
     local i list=
     for i in "${nodes[@]}"; do
@@ -140,7 +150,7 @@ stop_node() {
     if [ -n "$pid" ]; then
         kill "$pid" 2>/dev/null || true
         for ((i = 0; i < 150; i++)); do
-            kill -0 "$pid" 2>/dev/null || break
+            lives "$pid" || break
             sleep 0.1
         done
         if [ "$(pid_of "$1")" = "$pid" ] && kill -KILL "$pid"; then
@@ -154,7 +164,7 @@ kill_node() {
     pid=$(pid_of "$1")
     [ -n "$pid" ] || fail "node-$1 is down already"
     kill -KILL "$pid"
-    while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+    while lives "$pid"; do sleep 0.02; done
 }
 
 # File $2 under .phalanx of node $1; nothing if it doesn't answer. Not over
