@@ -36,7 +36,8 @@ Five nodes with five mounts on this machine. As root, on Debian 12:
 
 Everything it makes is in $run and $build.
 PORT_BASE=N uses ports N to N+4 for peers, N+50 to N+54 for status and N+100 to
-N+115 for gossip, not 9100, 8100 and 7946; PHALANX_SERVER=FILE runs that server instead of building one.
+N+115 for gossip, not 9100, 8100 and 7946; PHALANX_SERVER=FILE runs that server
+instead of building one.
 END
 }
 
@@ -63,7 +64,7 @@ build_server() {
             >"$output" 2>&1 ||
             { tail -n 20 "$output" >&2; fail "meson failed: $output"; }
     fi
-    ninja -C "$build" node/phalanx-server >"$output" 2>&1 ||
+    ninja -C "$build" node/phalanx-server cli/phalanx >"$output" 2>&1 ||
         { tail -n 20 "$output" >&2; fail "the build failed: $output"; }
 }
 
@@ -339,6 +340,15 @@ demo() {
     rm -rf "$(mount_of 0)/.quickstart-demo" "$end" "$acked"
 }
 
+# For what not every machine has: the command line where we built it, and curl.
+optional_hints() {
+    local cli=$build/cli/phalanx
+    [ ! -x "$cli" ] ||
+        say "    $(printf '%q' "$cli") member list --address 127.0.0.1:$grpc_base"
+    ! type curl >/dev/null 2>&1 ||
+        say "    curl -s http://127.0.0.1:$debug_base/debug/status"
+}
+
 hints() {
     local first
     first=$(leader)
@@ -348,7 +358,9 @@ five nodes are running, with their mounts in $run/node-{0,1,2,3,4}/mnt. Try:
 
     echo hello > $run/node-0/mnt/greeting; cat $run/node-4/mnt/greeting
     cat $run/node-2/mnt/.phalanx/status
-    curl -s http://127.0.0.1:$debug_base/debug/status
+END
+    optional_hints
+    cat <<END
     $self status
     $self kill $first          # the leader; the others go on
     $self restart $first
