@@ -133,7 +133,7 @@ void begin_on_recovered(struct node *n)
         disk_recovered(n);
     if (n->has_log_note && n->identity.is_begun)
         return; /* that is all that is to be kept */
-    px_note(PX_NOTE_INFO, "node: has what the cluster holds, and votes");
+    px_note(PX_NOTE_INFO, "node: has what the cluster holds");
     n->identity.is_begun = true; /* or is already: the cluster was new, but a
                                     leader's entry came first */
     keep_identity(n);

@@ -329,5 +329,6 @@ void raft_on_unreachable(struct raft *r, raft_id peer)
     if (r->role != RAFT_LEADER || i < 0 || peer == r->id)
         return;
     p = &r->peers[i];
+    p->is_lost = true;
     raft_probe_later(r, p);
 }

@@ -37,6 +37,7 @@
 #include "raft/core.h"
 
 #define PROMOTE_LAG PX_BATCH_ENTRIES_MAX
+#define HEARD_BEATS 2u
 #define LIST_MIN 4u
 
 static struct raft_config_at *in_force(struct raft *r)
@@ -214,10 +215,12 @@ void raft_get_config_applied(const struct raft *r,
 
 /* ---- Changes ---- */
 
+/* An election timeout would be too long a time: a change that waits for one who
+ * died a moment ago can't be taken back. */
 static bool can_vote(const struct raft *r, const struct raft_peer *p)
 {
-    return p->heard != 0 && r->now - p->heard <= r->election &&
-           (!p->is_faulty || px_mutant(FAULTY_PROMOTED));
+    return p->heard != 0 && r->now - p->heard <= HEARD_BEATS * r->heartbeat &&
+           !p->is_lost && (!p->is_faulty || px_mutant(FAULTY_PROMOTED));
 }
 
 /* It has said in this term that it is whole, too: a joiner is faulty at first.*/

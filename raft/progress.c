@@ -17,6 +17,7 @@ void raft_progress_reset(struct raft_peer *p, raft_index next)
     p->match = 0;
     p->owed = 0;
     p->heard = 0;
+    p->is_lost = false;
     p->is_fit = false;
     p->stamp = 0;
     p->round = 0;

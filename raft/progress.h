@@ -55,9 +55,10 @@ struct raft_peer {
     raft_index told; /* the commit index that messages sent so far move it to */
     raft_index owed; /* it is to learn at once of commits up to here */
 
-    px_ns heard; /* the last time, in this term; 0: never */
-    bool is_fit; /* it would take over; as it said last, in this term */
-    px_ns stamp; /* the newest of ours that it echoed in this term; 0: none */
+    px_ns heard;  /* the last time, in this term; 0: never */
+    bool is_lost; /* nothing was heard since messages to it were lost */
+    bool is_fit;  /* it would take over; as it said last, in this term */
+    px_ns stamp;  /* the newest of ours that it echoed in this term; 0: none */
     uint64_t round; /* likewise */
     bool is_faulty; /* it has said so with that */
 

@@ -199,6 +199,7 @@ static void on_msg_to_leader(struct raft *r, const struct raft_msg *m)
     struct raft_peer *p = &r->peers[raft_member_find(r, m->from)];
 
     p->heard = r->now;
+    p->is_lost = false;
     if (m->type == RAFT_MSG_APPEND_REPLY)
         raft_on_append_reply(r, p, m);
     else if (m->type == RAFT_MSG_HEARTBEAT_REPLY)

@@ -250,6 +250,34 @@ static void no_voter_goes_if_the_others_are_not_heard_of(void **s)
     assert_int_equal(g->rc, 0);
 }
 
+/* Both others have just died. Without this the change waits for one of them, and
+ * the other is of no use when it is back. */
+static void no_voter_goes_once_the_connections_to_the_others_broke(void **s)
+{
+    struct rig *g = *s;
+
+    rig_unreachable(g, 2);
+    rig_unreachable(g, 3);
+    change(g, RAFT_REMOVE, 3);
+    assert_int_equal(g->rc, -EAGAIN);
+    rig_pass(g, RIG_H);
+    rig_beat(g, 2, rig_status(g).last.index);
+    change(g, RAFT_REMOVE, 3);
+    assert_int_equal(g->rc, 0);
+}
+
+static void nor_when_they_have_missed_heartbeats(void **s)
+{
+    struct rig *g = *s;
+
+    rig_pass(g, 2 * RIG_H + 1);
+    change(g, RAFT_REMOVE, 3);
+    assert_int_equal(g->rc, -EAGAIN);
+    rig_beat(g, 2, rig_status(g).last.index);
+    change(g, RAFT_REMOVE, 3);
+    assert_int_equal(g->rc, 0);
+}
+
 static void a_voter_that_was_removed_counts_no_more(void **s)
 {
     struct rig *g = *s;
@@ -579,6 +607,9 @@ int main(void)
                  lead_in_peace),
         rig_unit(no_voter_goes_if_the_others_are_faulty, lead_in_peace),
         rig_unit(no_voter_goes_if_the_others_are_not_heard_of, lead_in_peace),
+        rig_unit(no_voter_goes_once_the_connections_to_the_others_broke,
+                 lead_in_peace),
+        rig_unit(nor_when_they_have_missed_heartbeats, lead_in_peace),
         rig_unit(a_voter_that_was_removed_counts_no_more, lead_in_peace),
         rig_unit(no_change_before_the_first_commit_of_the_term, rig_three),
         rig_unit(no_change_while_another_is_under_way, lead_in_peace),
