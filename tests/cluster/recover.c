@@ -198,7 +198,8 @@ static void note_name(const struct raft_entry *e,
     struct command c;
 
     if (e->kind != RAFT_ENTRY_COMMAND ||
-        command_decode(e->data, scratch, &c) < 0 || c.name.size > 31)
+        command_decode(e->data, scratch, &c) < 0 || c.name.size == 0 ||
+        c.name.size > 31)
         return;
     memcpy(name, c.name.data, c.name.size);
     if (sscanf(name, "w%u-%u", &writer, &number) != 2)
