@@ -177,8 +177,12 @@ void server_set_full(struct server *s, bool is_full)
 void server_heal_disks(struct server *s)
 {
     s->sync_time = SYNC_TIME_MAX;
-    for (int i = 0; i < SERVER_DISKS; i++)
-        *sim_disk_faults(s->disks[i]) = (struct sim_disk_faults){0};
+    for (int i = 0; i < SERVER_DISKS; i++) {
+        struct sim_disk_faults *f = sim_disk_faults(s->disks[i]);
+
+        /* The word of an error may be on its way to the replica yet. */
+        *f = (struct sim_disk_faults){.has_failed = f->has_failed};
+    }
 }
 
 static void crash_disks(struct server *s, bool is_machine)
