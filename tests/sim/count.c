@@ -12,7 +12,7 @@ static const char *const texts[COUNT_COUNT] = {
 void counts_add(uint64_t to[COUNT_COUNT], const uint64_t from[COUNT_COUNT])
 {
     for (size_t i = 0; i < COUNT_COUNT; i++) {
-        if (i != COUNT_RECOVERY_MS_MAX)
+        if (i != COUNT_RECOVERY_MS_MAX && i != COUNT_GOSSIP_AGREE_MAX)
             to[i] += from[i];
         else if (from[i] > to[i])
             to[i] = from[i];

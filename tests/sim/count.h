@@ -76,6 +76,20 @@
     X(CONFIG_SNAPSHOTS, "snapshots with other members than first") \
     X(BEGUN_NEW, "first voters that found the cluster new")        \
     X(BEGUN_LATER, "  that were given its log by a leader")        \
+    /* gossip */                                                   \
+    X(GOSSIP, "runs with gossip")                                  \
+    X(GOSSIP_PACKETS, "packets of gossip delivered")               \
+    X(GOSSIP_MISDIRECTED, "  to another server than was meant")    \
+    X(GOSSIP_SUSPECTS, "suspects")                                 \
+    X(GOSSIP_REFUTATIONS, "  refutations")                         \
+    X(GOSSIP_DEATHS, "  deaths found")                             \
+    X(GOSSIP_FALSE_DEATHS, "    of one that is up")                \
+    X(GOSSIP_LEFT, "goodbyes heard")                               \
+    X(GOSSIP_PAUSES, "pauses noticed by gossip")                   \
+    X(GOSSIP_MOVES, "servers that come back elsewhere")            \
+    X(GOSSIP_ELSEWHERE, "  dialled where they are no more")        \
+    X(GOSSIP_FOLLOWED, "  dialled where they are now")             \
+    X(GOSSIP_AGREE_MAX, "slowest agreement, in percent of bound")  \
     /* states */                                                   \
     X(STARTS, "starts")                                            \
     X(STATE_KEPT, "  with the state kept")                         \

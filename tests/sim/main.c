@@ -2,7 +2,7 @@
  * and how often everything happened.
  *
  *   sim [--seeds N] [--first S] [--jobs J] [--nodes N] [--seconds N]
- *       [--members] [--until-failure]
+ *       [--members] [--gossip] [--until-failure]
  *   sim --seed S [--trace]
  *
  *   --seeds N     how many; 300
@@ -11,6 +11,8 @@
  *   --trace       says who does what, when
  *   --nodes N     servers in each world, at first; drawn from the seed
  *   --members     the members change in every world, not only in a third
+ *   --gossip      servers find each other by gossip in every world, not only in
+ *                 a quarter
  *   --seconds N   of simulated time until everything heals; 20
  *   --jobs J      processes; as many as there are processors
  *   --until-failure  none is begun after the first that fails: the lowest of
@@ -51,6 +53,7 @@ struct options {
     bool is_single;
     bool is_traced;
     bool has_members;
+    bool has_gossip;
     bool stops_early;
 };
 
@@ -75,6 +78,7 @@ static void run_seed(const struct options *o, uint64_t seed, const char *dir,
         .seed = seed,
         .server_count = o->server_count,
         .has_members = o->has_members,
+        .has_gossip = o->has_gossip,
         .storm = o->seconds * PX_NS_PER_S,
         .is_traced = o->is_traced,
         .dir = dir,
@@ -224,9 +228,9 @@ static _Noreturn void usage(void)
 {
     (void)fprintf(stderr, "usage: sim [--seeds N] [--first S] [--jobs J] "
                           "[--nodes N] [--seconds N] [--members] "
-                          "[--until-failure]\n"
+                          "[--gossip] [--until-failure]\n"
                           "       sim --seed S [--trace] [--nodes N] "
-                          "[--seconds N] [--members]\n");
+                          "[--seconds N] [--members] [--gossip]\n");
     exit(2);
 }
 
@@ -253,6 +257,7 @@ static void parse(struct options *o, int argc, char **argv)
         {"nodes", required_argument, NULL, 'c'},
         {"seconds", required_argument, NULL, 'd'},
         {"members", no_argument, NULL, 'm'},
+        {"gossip", no_argument, NULL, 'g'},
         {"jobs", required_argument, NULL, 'j'},
         {"until-failure", no_argument, NULL, 'u'},
         {0},
@@ -274,6 +279,8 @@ static void parse(struct options *o, int argc, char **argv)
             o->is_traced = true;
         else if (c == 'm')
             o->has_members = true;
+        else if (c == 'g')
+            o->has_gossip = true;
         else if (c == 'u')
             o->stops_early = true;
         else

@@ -10,6 +10,7 @@
 #include "store/members.h"
 #include "tests/sim/check.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/gossip.h"
 #include "tests/sim/members_core.h"
 
 /* ---- Asking ---- */
@@ -70,7 +71,7 @@ static struct px_slice describe(const struct world *w, struct step step)
 
         m->id = i + 1;
         (void)snprintf(m->name, sizeof m->name, "%s", w->servers[i]->name);
-        (void)snprintf(m->address, sizeof m->address, "10.0.0.%zu:9000", i + 1);
+        gossip_address(w, i, m->address);
     }
     px_assert(store_change_encode(&c, &bytes) == 0);
     return bytes;

@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "tests/sim/check.h"
+#include "tests/sim/gossip.h"
 #include "tests/sim/hello.h"
 #include "tests/sim/server_open.h"
 #include "tests/sim/wire.h"
@@ -41,8 +42,7 @@ static px_ns local_time(const struct server *s, px_ns at)
            passed % MILLION * (uint64_t)(MILLION + s->clock.ppm) / MILLION;
 }
 
-/* When its clock will show @local, or a moment later. */
-static px_ns true_time(const struct server *s, px_ns local)
+px_ns server_when(const struct server *s, px_ns local)
 {
     uint64_t rate = (uint64_t)(MILLION + s->clock.ppm);
     uint64_t passed;
@@ -118,7 +118,7 @@ static void arm_timer(struct server *s)
 
     if (deadline == PX_NS_NEVER)
         return;
-    at = true_time(s, deadline);
+    at = server_when(s, deadline);
     if (at < server_true_now(s))
         at = server_true_now(s);
     at += px_rand_below(&s->world->rand, PX_NS_PER_MS);
@@ -267,6 +267,7 @@ void server_start(struct server *s)
     s->is_log_unsealed = rc < 0;
     if (rc == 0) {
         world_trace(w, s, "up, incarnation %" PRIu64, s->identity.incarnation);
+        gossip_on_start(s);
         wire_on_start(s);
         plan_turn(s);
         return;
@@ -376,6 +377,7 @@ void server_end(struct server *s, enum server_end how)
     if (server_is_up(s))
         check_on_end(s);
     count_end(s, how);
+    gossip_on_end(s, how);
     s->is_ending = true;
     s->has_died = !is_clean;
     close_replica(s);

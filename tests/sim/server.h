@@ -82,7 +82,7 @@ struct server {
     px_ns saves_busy_until; /* snapshots that are made or loaded */
     px_ns pieces_busy_until;
     bool is_turn_due;
-    bool is_turning; /* this event is a turn: it asks for no other */
+    bool is_turning; /* this event is a turn, or not for raft: none is due */
     px_ns timer_at;
 };
 
@@ -110,6 +110,8 @@ void server_after(struct server *s);
 /* What its clock shows; and the true time at which it does what it does. */
 px_ns server_now(const struct server *s);
 px_ns server_true_now(const struct server *s);
+/* When its clock will show @local, or a moment later. */
+px_ns server_when(const struct server *s, px_ns local);
 /* Plans @e for it, so long after what it does now. */
 void server_plan(struct server *s, struct event *e, px_ns delay);
 

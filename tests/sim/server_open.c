@@ -17,6 +17,7 @@
 #include "store/boot.h"
 #include "store/identity_file.h"
 #include "tests/sim/check.h"
+#include "tests/sim/gossip.h"
 #include "tests/sim/server_io.h"
 
 #define BOOT_ID_BYTES 32
@@ -61,6 +62,7 @@ static int open_identity(struct server *s, bool *is_new)
     if (has_lost_a_part(s, *is_new))
         return -PX_ECORRUPT;
     id->incarnation++;
+    gossip_incarnate(s);
     return server_write_identity(s);
 }
 

@@ -9,6 +9,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/gossip.h"
 #include "tests/sim/members.h"
 #include "tests/sim/server.h"
 
@@ -127,6 +128,7 @@ static void live_with_a_core(struct world *w)
     if (!draw_core(w, core))
         return;
     faults_heal_core(w, core);
+    gossip_must_agree(w, core);
     must_recover(w, core);
     world_run(w, w->now + 5 * w->election);
 }
@@ -164,9 +166,11 @@ static void end_well(struct world *w)
 
     for (size_t i = 0; i < SERVERS_MAX; i++)
         all[i] = true;
+    gossip_must_agree(w, all);
     must_recover(w, all);
     clients_end(w);
     must_be_quiet(w);
+    gossip_must_bury(w);
     check_states(w);
     clients_check(w);
 }

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "net/codec.h"
 #include "raft/text.h"
+#include "tests/sim/gossip.h"
 #include "tests/sim/hello.h"
 
 struct link {
@@ -117,6 +118,7 @@ static void run_dial(struct world *w, struct event *e)
 
     link->is_dialling = false;
     if (!link->is_up && can_connect(w, l->from, l->to) &&
+        gossip_reaches(w, l->from, l->to) &&
         hello_is_taken(w, l->from, l->to)) {
         link->is_up = true;
         link->has_lost = false;
@@ -335,6 +337,30 @@ static void post(struct world *w, const struct link_event *on,
     p->link.event.drop = drop_packet;
     p->bytes = px_buf_ref(bytes);
     world_plan(w, &p->link.event, w->servers[on->to], at);
+}
+
+px_ns wire_draw_delay(struct world *w, size_t from, size_t to)
+{
+    return delay_of(w, way_of(w, from, to));
+}
+
+size_t wire_draw_datagram(struct server *from, size_t to,
+                          px_ns at[WIRE_COPIES_MAX])
+{
+    struct world *w = from->world;
+    const struct wire_roughness *r = &w->wire->rough;
+    px_ns now = server_true_now(from);
+    px_ns late = now + world_draw(w, w->wire->latency, 2 * w->heartbeat);
+    size_t copies = 0;
+
+    if (world_chance(w, r->lose))
+        return 0;
+    at[copies++] = now + wire_draw_delay(w, from->number, to);
+    if (world_chance(w, r->reorder))
+        at[0] = late;
+    if (world_chance(w, r->copy))
+        at[copies++] = late;
+    return copies;
 }
 
 /* One message of raft on a rough wire. True: it goes its usual way too. */

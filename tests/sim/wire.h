@@ -39,7 +39,14 @@ void wire_slow(struct world *w, size_t from, size_t to, px_ns until,
 /* The server has just started, or is gone: connections to it and from it. */
 void wire_on_start(struct server *s);
 void wire_on_crash(struct server *s, bool is_machine);
-/* Percents, for each message of raft. */
+/* For gossip: how late something is that leaves now. */
+px_ns wire_draw_delay(struct world *w, size_t from, size_t to);
+/* As much of a datagram: of how many copies, and when each arrives. 0: it is
+ * lost. */
+#define WIRE_COPIES_MAX 2
+size_t wire_draw_datagram(struct server *from, size_t to,
+                          px_ns at[WIRE_COPIES_MAX]);
+/* Percents, for each message of raft, and datagram. */
 struct wire_roughness {
     unsigned lose;
     unsigned copy;

@@ -9,6 +9,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/gossip.h"
 #include "tests/sim/members.h"
 #include "tests/sim/server.h"
 #include "tests/sim/wire.h"
@@ -156,6 +157,7 @@ struct world *world_open(const struct world_options *options)
         w->voter_count = world_chance(w, 60) ? 3 : world_draw(w, 1, 6);
     draw_times(w);
     draw_flaky(w);
+    w->gossip = gossip_new(w);
     w->check = check_new(w);
     w->wire = wire_new(w);
     for (size_t i = 0; i < w->voter_count; i++)
@@ -173,6 +175,7 @@ void world_close(struct world *w)
         server_free(w->servers[i]);
     events_fini(&w->events, w);
     members_free(w->members);
+    gossip_free(w->gossip);
     clients_free(w->clients);
     faults_free(w->faults);
     wire_free(w->wire);

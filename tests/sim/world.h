@@ -9,6 +9,7 @@
  *   clients.h  what is asked of nodes    faults.h   what goes wrong
  *   members.h  who is made a member, and who no longer is
  *   check.h    what must be true after every step
+ *   gossip.h   who finds whom, and where
  *   story.h    the phases of one run
  *
  * Nothing reads a clock or draws a number but from here: the same seed makes
@@ -32,6 +33,7 @@ struct world_options {
     uint64_t seed;
     size_t server_count; /* at first; 0: drawn */
     bool has_members;    /* the members change; else that is drawn */
+    bool has_gossip;     /* they find each other by it; else that is drawn */
     px_ns storm;         /* how long things go wrong */
     bool is_traced;
     const char *dir; /* exists; for the states' databases */
@@ -42,6 +44,7 @@ struct clients;
 struct check;
 struct faults;
 struct members;
+struct gossip;
 
 struct world {
     struct world_options options;
@@ -57,6 +60,7 @@ struct world {
     struct check *check;
     struct faults *faults;
     struct members *members; /* NULL: they stay who they are */
+    struct gossip *gossip;   /* NULL: all know where all are */
     px_ns election;
     px_ns heartbeat;
     px_ns request_timeout;
