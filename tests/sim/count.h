@@ -89,6 +89,8 @@
     X(GOSSIP_MOVES, "servers that come back elsewhere")            \
     X(GOSSIP_ELSEWHERE, "  dialled where they are no more")        \
     X(GOSSIP_FOLLOWED, "  dialled where they are now")             \
+    X(POLICY_ADDED, "learners taken in by the leader's policy")    \
+    X(POLICY_PROMOTED, "  promoted by it")                         \
     X(GOSSIP_AGREE_MAX, "slowest agreement, in percent of bound")  \
     /* states */                                                   \
     X(STARTS, "starts")                                            \

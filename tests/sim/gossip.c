@@ -19,8 +19,8 @@
 /* Draws of its own, so that worlds without gossip are what they were. */
 #define GOSSIP_SALT UINT64_C(0x60551b)
 
-/* Never back, as for the replica: server_io.c. */
-static px_ns now_of(struct server *s)
+/* As for the replica: server_io.c. */
+px_ns gossip_now(struct server *s)
 {
     struct gossip_node *n = gossip_node(s);
     px_ns now = server_now(s);
@@ -156,7 +156,7 @@ static void step(struct server *s, struct swim_in *in,
     struct swim_out out;
 
     s->is_turning = true; /* raft has no part in it */
-    in->now = now_of(s);
+    in->now = gossip_now(s);
     px_assert(swim_step(swim, in, &out) == 0);
     swim_check(swim);
     gossip_judge(s, &out);
@@ -210,6 +210,7 @@ static void run_second(struct world *w, struct event *e)
         step(s, &in, NULL);
     }
     s->is_turning = true;
+    gossip_policy(s);
     (void)plan(s, w->election, run_second);
 }
 

@@ -11,6 +11,7 @@
  *
  *   gossip.c        a member's steps, its disk, its clock, what it says
  *   gossip_net.c    addresses and packets
+ *   gossip_policy.c  who is taken in
  *   gossip_judge.c  what must be true of what they say
  *
  * Raft is judged as ever: whatever gossip says, it may cost time alone. */

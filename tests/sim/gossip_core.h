@@ -42,6 +42,8 @@ static inline struct gossip_node *gossip_node(const struct server *s)
 
 /* ---- gossip.c ---- */
 
+/* By its clock, never back. */
+px_ns gossip_now(struct server *s);
 /* Bytes have come; @question: on such a connection. */
 void gossip_hear(struct server *s, const uint8_t *data, size_t size,
                  struct swim_addr from, const struct gossip_question *question);
@@ -53,6 +55,11 @@ void gossip_settle(struct server *s);
 struct swim_addr gossip_at(size_t place);
 void gossip_send(struct server *s, const struct swim_packet_out *packet,
                  const struct gossip_question *question);
+
+/* ---- gossip_policy.c ---- */
+
+/* A second has passed. */
+void gossip_policy(struct server *s);
 
 /* ---- gossip_judge.c ---- */
 

@@ -19,6 +19,7 @@ struct ask {
     struct replica_change_wait wait; /* first */
     struct server *server;
     struct step step;
+    bool is_policy;
 };
 
 struct ask_event {
@@ -34,6 +35,10 @@ static void count_answer(struct world *w, const struct ask *a, int rc)
 {
     w->counts[COUNT_CHANGES_REFUSED] += rc < 0 && rc != -PX_EUNKNOWN;
     w->counts[COUNT_CHANGES_UNKNOWN] += rc == -PX_EUNKNOWN;
+    w->counts[COUNT_POLICY_ADDED] +=
+        rc == 0 && a->is_policy && a->step.what == STEP_ADD;
+    w->counts[COUNT_POLICY_PROMOTED] +=
+        rc == 0 && a->is_policy && a->step.what == STEP_PROMOTE;
     w->counts[COUNT_TRANSFERS_DONE] += rc == 0 && a->step.what == STEP_TRANSFER;
 }
 
@@ -43,14 +48,17 @@ static void on_done(struct replica_change_wait *wait, int rc)
 {
     struct ask *a = (struct ask *)wait;
     struct world *w = a->server->world;
-    bool is_lost = a->server->has_died || world_chance(w, 15);
+    bool is_lost =
+        a->server->has_died || (!a->is_policy && world_chance(w, 15));
     struct server *other;
 
     count_answer(w, a, rc);
-    world_trace(w, a->server, "answers the administrator: %s%s",
+    world_trace(w, a->server, "answers %s: %s%s",
+                a->is_policy ? "its policy" : "the administrator",
                 px_strerror(rc), is_lost ? " (lost)" : "");
     w->counts[COUNT_CHANGES_LOST] += is_lost;
-    if ((is_lost || rc == -PX_EUNKNOWN) && world_chance(w, 60)) {
+    if (!a->is_policy && (is_lost || rc == -PX_EUNKNOWN) &&
+        world_chance(w, 60)) {
         other = choose_server(w);
         if (other != NULL)
             plan_ask(other, world_draw(w, 0, 2 * w->members->pace), &a->step);
@@ -77,7 +85,7 @@ static struct px_slice describe(const struct world *w, struct step step)
     return bytes;
 }
 
-static void ask(struct server *s, struct step step)
+void members_ask(struct server *s, struct step step, bool is_policy)
 {
     static const enum raft_change_what whats[] = {
         [STEP_ADD] = RAFT_ADD,
@@ -96,7 +104,9 @@ static void ask(struct server *s, struct step step)
     a->wait.done = on_done;
     a->server = s;
     a->step = step;
-    world_trace(w, s, "is asked to %s n%" PRIu64, texts[step.what], step.id);
+    a->is_policy = is_policy;
+    world_trace(w, s, "is asked%s to %s n%" PRIu64,
+                is_policy ? " by its policy" : "", texts[step.what], step.id);
     if (step.what == STEP_TRANSFER) {
         w->counts[COUNT_TRANSFERS]++;
         replica_transfer(s->replica, &a->wait, step.id);
@@ -129,7 +139,7 @@ static void run_ask(struct world *w, struct event *e)
     w->counts[COUNT_CHANGES_AGAIN] += is_due && a->is_again;
     free(a);
     if (is_due)
-        ask(s, step);
+        members_ask(s, step, false);
 }
 
 static void plan_ask(struct server *s, px_ns delay, const struct step *again)
@@ -422,6 +432,7 @@ struct members *members_new(struct world *w)
     m->corner_percent = (unsigned)world_draw(w, 0, 50);
     m->tells = world_chance(w, 50);
     m->loses = world_chance(w, 50);
+    m->has_policy = w->gossip != NULL && world_chance(w, 50);
     return m;
 }
 

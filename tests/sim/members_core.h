@@ -26,8 +26,14 @@ struct members {
     unsigned corner_percent;     /* and cuts off so many of them just then */
     bool tells;                  /* those who are removed */
     bool loses;                  /* disks, for ever */
+    bool has_policy; /* the leader adds and promotes: gossip_policy.c */
     bool is_calm;
 };
+
+/* ---- members.c ---- */
+
+/* @s is asked, by its own policy or by him. */
+void members_ask(struct server *s, struct step step, bool is_policy);
 
 /* ---- members_plan.c ---- */
 

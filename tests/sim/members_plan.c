@@ -34,7 +34,7 @@ bool members_want_new(struct world *w, bool as_voter)
     if (s == NULL)
         return false;
     w->members->is_wanted[s->number] = true;
-    w->members->has_vote[s->number] = as_voter;
+    w->members->has_vote[s->number] = as_voter || w->members->has_policy;
     server_start_later(s, world_draw(w, 0, 4 * w->election));
     world_trace(w, s, "is to be a member");
     return true;
@@ -183,6 +183,9 @@ static size_t list_steps(struct server *s, const struct raft_config *config,
             continue;
         if (step.what == STEP_REMOVE && i == s->number)
             step = hand_over(w, config);
+        if (w->members->has_policy &&
+            (step.what == STEP_ADD || step.what == STEP_PROMOTE))
+            continue;
         if (members_is_careful(w, config, step))
             steps[count++] = step;
     }
@@ -205,6 +208,8 @@ bool members_choose_step(struct server *s, struct step *step)
         *step = steps[world_draw(w, 0, count)];
         return true;
     }
+    if (w->members->has_policy)
+        return false;
     step->what = world_chance(w, 50) ? STEP_ADD : STEP_PROMOTE;
     step->id = world_draw(w, 0, w->server_count) + 1;
     return is_wanted(w, (size_t)step->id - 1, step->what == STEP_PROMOTE) &&
