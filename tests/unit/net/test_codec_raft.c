@@ -147,7 +147,8 @@ static void every_type_round_trips(void **state)
     round_trips(MSG(RAFT_MSG_APPEND, .append = {{2, 5}, 6, 0, NULL}));
     round_trips(MSG(RAFT_MSG_APPEND_REPLY, .append_reply = {true, 4, {5, 6}}));
     round_trips(MSG(RAFT_MSG_HEARTBEAT, .heartbeat = {{4, 5}, 6, 7, 8}));
-    round_trips(MSG(RAFT_MSG_HEARTBEAT_REPLY, .heartbeat_reply = {4, 5, 6}));
+    round_trips(MSG(RAFT_MSG_HEARTBEAT_REPLY,
+                    .heartbeat_reply = {4, 5, 6, false, false}));
     round_trips(MSG(RAFT_MSG_HEARTBEAT_REPLY,
                     .heartbeat_reply = {4, 5, 6, true, false}));
     round_trips(MSG(RAFT_MSG_HEARTBEAT_REPLY,
@@ -180,7 +181,7 @@ static void every_type_round_trips_with_the_largest_numbers(void **state)
     round_trips(EDGE(RAFT_MSG_HEARTBEAT,
                      .heartbeat = {{MAX64, MAX64}, MAX64, MAX64, MAX64}));
     round_trips(EDGE(RAFT_MSG_HEARTBEAT_REPLY,
-                     .heartbeat_reply = {MAX64, MAX64, MAX64, true}));
+                     .heartbeat_reply = {MAX64, MAX64, MAX64, true, true}));
     round_trips(EDGE(RAFT_MSG_READ, .read = {MAX64}));
     round_trips(EDGE(RAFT_MSG_READ_REPLY, .read_reply = {MAX64, MAX64}));
     round_trips(EDGE(RAFT_MSG_LOST, .lost = {MAX64, MAX64, MAX64}));
