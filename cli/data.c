@@ -7,8 +7,7 @@
 
 #include "base/err.h"
 #include "node/config.h"
-
-#define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
+#include "store/boot.h"
 
 int data_say(char why[DATA_WHY_BYTES], const char *what, int rc)
 {
@@ -28,23 +27,9 @@ int data_open_disks(struct data *d, char why[DATA_WHY_BYTES])
     return rc < 0 ? data_say(why, snapshot, rc) : 0;
 }
 
-static int read_boot_id(char id[64])
-{
-    FILE *f = fopen(BOOT_ID_FILE, "re");
-    int rc = 0;
-
-    if (f == NULL)
-        return -errno;
-    if (fgets(id, 64, f) == NULL)
-        rc = -EIO;
-    (void)fclose(f); /* it was only read */
-    id[strcspn(id, "\n")] = '\0';
-    return rc;
-}
-
 int data_open(struct data *d, char why[DATA_WHY_BYTES])
 {
-    char boot_id[64] = "";
+    char boot_id[STORE_BOOT_ID_BYTES_MAX + 1] = "";
     const struct storage_options options = {
         .term_disk = store_folder_disk(d->folder),
         .log_disk = d->log_disk,
@@ -56,10 +41,10 @@ int data_open(struct data *d, char why[DATA_WHY_BYTES])
         .id = config_id_of(d->identity.node),
         .is_begun = d->identity.has_log,
     };
-    int rc = read_boot_id(boot_id);
+    int rc = store_boot_id(boot_id);
 
     if (rc < 0)
-        return data_say(why, "can't read " BOOT_ID_FILE, rc);
+        return data_say(why, "can't read " STORE_BOOT_ID_FILE, rc);
     d->id = options.id;
     return storage_open(&d->storage, &options, why, DATA_WHY_BYTES);
 }

@@ -16,8 +16,8 @@
 #include "base/err.h"
 #include "base/rand.h"
 #include "node/node_core.h"
+#include "store/boot.h"
 
-#define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 #define ADMIN_GRACE (5 * PX_NS_PER_S) /* for an answer at its deadline */
 #define CLOCK_DRIFT_PPM 10000u
 #define SEGMENTS_PER_SNAPSHOT 4u
@@ -31,20 +31,6 @@ uint64_t node_draw(void)
     while (drawn == 0)
         px_assert(getrandom(&drawn, sizeof drawn, 0) == sizeof drawn);
     return drawn;
-}
-
-static int read_boot_id(char *id, size_t size)
-{
-    FILE *f = fopen(BOOT_ID_FILE, "re");
-    int rc = 0;
-
-    if (f == NULL)
-        return -errno;
-    if (fgets(id, (int)size, f) == NULL)
-        rc = -EIO;
-    (void)fclose(f); /* it was only read */
-    id[strcspn(id, "\n")] = '\0';
-    return rc;
 }
 
 /* After a sentence about an address: what to write instead. */
@@ -86,7 +72,7 @@ static uint64_t segment_bytes(const struct config *c)
 static int open_storage(struct node *n, char *why, size_t why_size)
 {
     const char *log_dir = store_folder_log(n->folder);
-    char boot_id[64];
+    char boot_id[STORE_BOOT_ID_BYTES_MAX + 1] = "";
     struct storage_options options = {
         .log_dir = log_dir,
         .state_dir = store_folder_state(n->folder),
@@ -98,10 +84,10 @@ static int open_storage(struct node *n, char *why, size_t why_size)
         .is_begun = n->identity.has_log,
         .term_disk = store_folder_disk(n->folder),
     };
-    int rc = read_boot_id(boot_id, sizeof boot_id);
+    int rc = store_boot_id(boot_id);
 
     if (rc < 0) {
-        open_why(why, why_size, "can't read " BOOT_ID_FILE, rc);
+        open_why(why, why_size, "can't read " STORE_BOOT_ID_FILE, rc);
         return rc;
     }
     rc = open_disk(log_dir, &n->log_disk, why, why_size);

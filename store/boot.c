@@ -16,6 +16,20 @@
 #define NOTE_BYTES_MAX 128
 #define NOTE_START "phalanx-state "
 
+int store_boot_id(char id_out[STORE_BOOT_ID_BYTES_MAX + 1])
+{
+    FILE *f = fopen(STORE_BOOT_ID_FILE, "re");
+    int rc = 0;
+
+    if (f == NULL)
+        return -errno;
+    if (fgets(id_out, STORE_BOOT_ID_BYTES_MAX + 1, f) == NULL)
+        rc = -EIO;
+    (void)fclose(f); /* it was only read */
+    id_out[strcspn(id_out, "\n")] = '\0';
+    return rc;
+}
+
 static const char *word_of(const struct store_boot *note)
 {
     if (note->is_damaged)

@@ -20,6 +20,10 @@
 #include "store/disk.h"
 
 #define STORE_BOOT_ID_BYTES_MAX 63
+#define STORE_BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
+
+/* Which boot of the machine this is, by the kernel. Errors: -errno, -EIO. */
+int store_boot_id(char id_out[STORE_BOOT_ID_BYTES_MAX + 1]);
 
 struct store_boot {
     uint32_t format; /* only read: what is written is STORE_STATE_FORMAT */

@@ -29,7 +29,7 @@ enum command_op {
     COMMAND_RELEASE = 11, /* this session holds these unlinked inodes no more */
     COMMAND_REAP = 12,    /* delete a bounded part of unlinked inodes */
     COMMAND_SET_QUOTA = 13,
-    COMMAND_HASH = 14,    /* a voter says what the hash of its state was */
+    COMMAND_HASH = 14, /* a voter says what the hash of its state was */
 };
 
 enum command_flags {

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "base/rand.h"
+#include "store/boot.h"
 #include "store/state_core.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/process.h"
@@ -83,16 +84,6 @@ static bool is_quarantined(struct cluster *c, int i)
 
 /* ---- What is done to it ---- */
 
-static void read_boot_id(char id[64])
-{
-    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
-
-    assert_non_null(f);
-    assert_non_null(fgets(id, 64, f));
-    assert_int_equal(fclose(f), 0);
-    id[strcspn(id, "\n")] = '\0';
-}
-
 static void newest_state(const struct cluster *c, int i, char path[512])
 {
     path[0] = '\0';
@@ -108,7 +99,7 @@ static void newest_state(const struct cluster *c, int i, char path[512])
  * node is down. */
 static void change_behind_its_back(struct cluster *c, int i)
 {
-    char path[512], boot_id[64], why[256];
+    char path[512], boot_id[STORE_BOOT_ID_BYTES_MAX + 1], why[256];
     const struct store_state_options options = {.dir = path,
                                                 .boot_id = boot_id};
     enum store_state_origin origin;
@@ -117,7 +108,7 @@ static void change_behind_its_back(struct cluster *c, int i)
     struct inode file;
 
     newest_state(c, i, path);
-    read_boot_id(boot_id);
+    assert_int_equal(store_boot_id(boot_id), 0);
     assert_int_equal(store_state_open(&options, &s, &origin, why, sizeof why),
                      0);
     assert_int_equal(origin, STORE_STATE_KEPT);
