@@ -51,7 +51,9 @@
     X(CONFIG_OF_SNAPSHOT_GIVEN, "a snapshot names the members that its maker began with") \
     X(CONFIG_CUT_FORGOTTEN, "members stay as a cut entry had them") \
     X(LEARNER_COUNTED, "a learner counts towards the majority") \
+    X(CHANGE_UNHEARD, "voters change though those that stay are not heard of") \
     X(FAULTY_PROMOTED, "a learner without a vote to give becomes a voter") \
+    X(UNFIT_ASKED, "leadership is handed to who says that it can't lead") \
     X(RECOVERED_EARLY, "who is whole says so before a restart would agree") \
     X(READ_OLD_ROUND, "a read is served by a round sent before it came") \
     X(READ_ROUND_JOINED, "a read joins the round that is under way") \
@@ -73,6 +75,8 @@
     X(APPLIED_APART, "the applied index is stored apart from what it tells of") \
     X(BOOT_ID_IGNORED, "the state is believed after the machine went down") \
     X(STATE_KEPT_BEHIND, "a state without a note of its boot is believed") \
+    X(STATE_AHEAD_OF_LOG, "a state is adopted before the log holds what it has") \
+    X(META_UNCHECKED, "the record that sums up the state is believed unchecked") \
     X(LOG_FSYNC_SKIPPED, "the log is not flushed") \
     X(TAIL_UNCUT, "appending goes on behind a torn tail") \
     X(RENAME_NOT_SYNCED, "a rename is not followed by an fsync of its folder") \

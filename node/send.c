@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/err.h"
 #include "node/replica_core.h"
+#include "raft/config.h"
 
 /* Has this leader got it already? A refusal of one command takes send_next
  * back, not the others' places in its log. */
@@ -251,6 +252,14 @@ void replica_on_peer_up(struct replica *r, raft_id peer)
         commands_send_again(r);
 }
 
+/* One whose place among the members was cut from the log, or that was removed,
+ * and does not know it. It has no session, and what it asks for again and again
+ * would each time take a place in the log. */
+static bool is_stranger(const struct replica *r, raft_id from)
+{
+    return raft_config_find(&r->config, from) < 0;
+}
+
 void replica_on_forward(struct replica *r, const struct net_forward *f)
 {
     struct commands *cs = &r->commands;
@@ -258,7 +267,7 @@ void replica_on_forward(struct replica *r, const struct net_forward *f)
 
     if (r->is_stopping)
         return;
-    if (cs->forward_count == FORWARDS_IN_MAX ||
+    if (is_stranger(r, f->from) || cs->forward_count == FORWARDS_IN_MAX ||
         cs->forward_bytes + f->command.size > RAFT_UNAPPLIED_BYTES_MAX) {
         refuse(r, f->from, f->session, f->sequence, -EAGAIN);
         return;

@@ -303,7 +303,7 @@ static bool is_between(const struct replica *r)
     raft_index index = r->in.info.pos.index;
 
     return replica_is_quarantined(r) && index > r->commit &&
-           index <= r->status.commit;
+           index <= r->status.commit && !px_mutant(STATE_AHEAD_OF_LOG);
 }
 
 /* N6: nothing is being applied, and no snapshot made of the old state. Whether

@@ -68,7 +68,7 @@ void raft_on_heartbeat_reply(struct raft *r, struct raft_peer *p,
     }
     if (h->round >= p->round) {
         p->round = h->round;
-        p->is_fit = !h->is_unfit;
+        p->is_fit = !h->is_unfit || px_mutant(UNFIT_ASKED);
         p->is_faulty = h->is_faulty;
     }
     if (h->stamp > p->stamp) {

@@ -241,7 +241,7 @@ static bool has_majority(const struct raft *r, const struct raft_config *config)
                  (m->id == r->id ||
                   can_vote(r, &r->peers[raft_member_find(r, m->id)]));
     }
-    return count > raft_config_voters(config) / 2;
+    return count > raft_config_voters(config) / 2 || px_mutant(CHANGE_UNHEARD);
 }
 
 static int add(struct raft_config *config, raft_id id)

@@ -266,6 +266,37 @@ static void forwards_beyond_their_bytes_are_refused_at_once(void **state)
     world_close(w);
 }
 
+/* Three voters; the fourth is nobody. */
+static void what_a_stranger_forwards_takes_no_place_in_the_log(void **state)
+{
+    struct world *w = world_open_voters(4, 3, 8);
+    struct px_slice bytes = large_command();
+    struct net_forward f = {
+        .from = 4, .session = 999, .sequence = 1, .command = bytes};
+    struct raft_status before, after;
+    struct replica *leader;
+
+    (void)state;
+    world_kill(w, 3);
+    assert_true(world_ready(w));
+    world_start(w, 3);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    leader = w->nodes[world_leader(w)].replica;
+    replica_get_status(leader, &before);
+    replica_on_forward(leader, &f);
+    assert_int_equal(refusals_on_the_wire(w), 1);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    replica_get_status(leader, &after);
+    assert_int_equal(after.last.index, before.last.index);
+    f.from = (world_leader(w) + 1) % 3 + 1;
+    replica_on_forward(leader, &f); /* a member's does */
+    assert_true(world_settle(w, PX_NS_PER_S));
+    replica_get_status(leader, &after);
+    assert_int_equal(after.last.index, before.last.index + 1);
+    px_slice_unref(&bytes);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +309,7 @@ int main(void)
             what_has_just_been_sent_is_not_sent_again_with_what_is_overdue),
         cmocka_unit_test(what_is_sent_again_at_once_is_no_more_than_a_batch),
         cmocka_unit_test(forwards_beyond_their_bytes_are_refused_at_once),
+        cmocka_unit_test(what_a_stranger_forwards_takes_no_place_in_the_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,6 +206,55 @@ static void a_database_that_is_none_is_rebuilt_and_said(void **state)
     assert_int_equal(store_view_new(fx->s, &fx->v), 0);
 }
 
+/* Reads or writes the META record of a closed state, with LMDB itself. */
+static void exchange_meta(struct fixture *fx, const struct meta_record *put,
+                          struct meta_record *got)
+{
+    uint8_t tag = STORE_TAG_META;
+    MDB_val key = {1, &tag}, value;
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_open(env, fx->dir, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
+    if (got != NULL) {
+        assert_int_equal(mdb_get(txn, dbi, &key, &value), 0);
+        assert_int_equal(value.mv_size, sizeof *got);
+        memcpy(got, value.mv_data, sizeof *got);
+    }
+    if (put != NULL) {
+        value = (MDB_val){sizeof *put, (void *)(uintptr_t)put};
+        assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
+    }
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void a_flipped_byte_of_the_summary_is_found_at_open(void **state)
+{
+    struct fixture *fx = *state;
+    enum store_state_origin origin;
+    struct meta_record meta, flipped;
+    char why[128];
+
+    (void)do_create(fx, ROOT, "f");
+    for (size_t i = 0; i < sizeof meta;
+         i++) { /* once of it, then of a new one */
+        fixture_close(fx);
+        exchange_meta(fx, NULL, &meta);
+        flipped = meta;
+        ((uint8_t *)&flipped)[i] ^= 0x10;
+        exchange_meta(fx, &flipped, NULL);
+        assert_int_equal(try_open(fx, "boot-1", &origin, why, sizeof why), 0);
+        assert_int_equal(origin, STORE_STATE_DISTRUSTED);
+        assert_int_equal(store_state_applied(fx->s).index, 0);
+        assert_int_equal(store_view_new(fx->s, &fx->v), 0);
+    }
+}
+
 /* A later format, made by hand with LMDB itself. */
 static void a_newer_format_is_refused_and_left_as_it_was(void **state)
 {
@@ -213,27 +262,13 @@ static void a_newer_format_is_refused_and_left_as_it_was(void **state)
     enum store_state_origin origin;
     struct store_boot note;
     char why[128];
-    uint8_t tag = STORE_TAG_META;
     struct meta_record meta;
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi dbi;
-    MDB_val key = {1, &tag}, value;
 
     fixture_close(fx);
-    assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_open(env, fx->dir, 0, 0600), 0);
-    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-    assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
-    assert_int_equal(mdb_get(txn, dbi, &key, &value), 0);
-    memcpy(&meta, value.mv_data, sizeof meta);
+    exchange_meta(fx, NULL, &meta);
     meta.format++;
     meta.hash = store_meta_hash(&meta);
-    value = (MDB_val){sizeof meta, &meta};
-    assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
-    assert_int_equal(mdb_txn_commit(txn), 0);
-    mdb_env_close(env);
-
+    exchange_meta(fx, &meta, NULL);
     assert_int_equal(try_open(fx, "boot-1", &origin, why, sizeof why),
                      -PX_EFORMAT);
     assert_non_null(strstr(why, "format 5"));
@@ -488,6 +523,7 @@ int main(void)
         T(an_older_format_is_rebuilt_and_said),
         T(a_database_without_a_note_is_not_believed),
         T(a_database_that_is_none_is_rebuilt_and_said),
+        T(a_flipped_byte_of_the_summary_is_found_at_open),
         T(a_newer_format_is_refused_and_left_as_it_was),
         T(a_note_of_a_newer_format_keeps_everything_as_it_was),
         cmocka_unit_test(a_missing_folder_is_an_error_with_a_sentence),
