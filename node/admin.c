@@ -414,6 +414,18 @@ static void ask_remove(struct admin *a, uint64_t token,
         change(a, token, q, m, RAFT_REMOVE, "");
 }
 
+/* To whoever lacks least. */
+static void ask_transfer_away(struct admin *a, uint64_t token,
+                              const struct net_admin *q,
+                              const struct members *m)
+{
+    if (raft_config_voters(&m->config) == 1)
+        answer(a, token, -EINVAL,
+               "this is the only voter: add another node and promote it first");
+    else
+        transfer(a, token, q, 0);
+}
+
 static void ask_transfer(struct admin *a, uint64_t token,
                          const struct net_admin *q, const struct member *who)
 {
@@ -432,7 +444,7 @@ static void ask_of_member(struct admin *a, uint64_t token,
     const struct member *who = members_find(m, a->options.id_of(q->name));
 
     if (q->what == NET_ADMIN_TRANSFER && q->name[0] == '\0')
-        transfer(a, token, q, 0); /* to whoever lacks least */
+        ask_transfer_away(a, token, q, m);
     else if (who == NULL)
         answer(a, token, -ENOENT,
                "no member is called \"%s\": see the list of members", q->name);

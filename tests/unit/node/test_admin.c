@@ -576,6 +576,17 @@ static void without_a_name_leadership_goes_to_some_other_voter(void **state)
     end(&rig);
 }
 
+static void the_only_voter_can_not_hand_over(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    at_leader(&rig, 1, 28);
+    assert_int_equal(ask(&rig, NET_ADMIN_TRANSFER, ""), -EINVAL);
+    says(&rig, "the only voter");
+    end(&rig);
+}
+
 static void leadership_is_not_handed_to_a_learner(void **state)
 {
     struct rig rig;
@@ -719,6 +730,7 @@ int main(void)
         cmocka_unit_test(a_voter_stays_when_the_others_would_be_no_majority),
         cmocka_unit_test(leadership_goes_to_whom_it_is_said_to),
         cmocka_unit_test(without_a_name_leadership_goes_to_some_other_voter),
+        cmocka_unit_test(the_only_voter_can_not_hand_over),
         cmocka_unit_test(leadership_is_not_handed_to_a_learner),
         cmocka_unit_test(who_leads_already_is_told_so),
         cmocka_unit_test(a_follower_says_who_leads_and_where),

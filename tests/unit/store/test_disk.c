@@ -152,10 +152,12 @@ static void a_read_past_the_cache_ends_with_the_file(void **state)
     assert_true(file >= 0);
     n = t->d->read(t->d, file, block, 8192, 0);
     t->d->close(t->d, file);
-    if (n != -EINVAL) {
-        assert_int_equal(n, 4096 + 7);
-        assert_memory_equal(block + 4096, "the end", 7);
+    if (n == -EINVAL) { /* disks that want whole blocks, of files as well */
+        free(block);
+        skip();
     }
+    assert_int_equal(n, 4096 + 7);
+    assert_memory_equal(block + 4096, "the end", 7);
     free(block);
 }
 
