@@ -288,8 +288,10 @@ static enum net_refusal judge(void *ctx, const struct net_hello_info *hello)
     struct node *n = ctx;
     enum net_refusal verdict = 0;
 
-    if (n->view == NULL || store_view_begin(n->view) < 0)
-        return 0; /* there is nothing to judge by yet */
+    /* Nothing to judge by yet, or nothing to be trusted: its word is final. */
+    if (n->view == NULL || replica_is_quarantined(n->replica) ||
+        store_view_begin(n->view) < 0)
+        return 0;
     if (store_view_was_removed(n->view, hello->id) == 1)
         verdict = NET_REFUSED_REMOVED;
     else if (hello->is_empty &&

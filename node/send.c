@@ -198,10 +198,11 @@ void commands_send(struct replica *r)
     commands_fill(r);
     if (r->status.role != RAFT_LEADER)
         commands_refuse_forwards(r, -PX_ENOTLEADER);
-    if (r->status.leader == 0 || now < cs->pause_until ||
-        replica_is_quarantined(r))
+    if (now < cs->pause_until)
         return;
-    cs->pause_until = 0;
+    cs->pause_until = 0; /* over: it is no deadline any more */
+    if (r->status.leader == 0 || replica_is_quarantined(r))
+        return;
     if (r->status.role == RAFT_LEADER)
         propose_all(r);
     else

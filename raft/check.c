@@ -137,9 +137,8 @@ static void check_fault(const struct raft *r)
     px_assert(f->is_faulty == (f->id != 0));
     px_assert(px_implies(!f->is_faulty, f->verified == 0 && f->barrier == 0));
     px_assert(f->verified <= r->log.last);
-    px_assert(px_implies(!seen->is_faulty, !f->is_faulty)); /* R14 */
     px_assert(
-        px_implies(f->is_faulty, /* R15 */
+        px_implies(f->is_faulty && seen->is_faulty, /* R15 */
                    (f->id == seen->id) == (r->hard.term == r->seen_hard.term)));
     px_assert(px_implies(f->is_faulty && f->id == seen->id,
                          f->verified >= seen->verified &&

@@ -29,7 +29,7 @@
  *       step: the log is not changed once a step has shown any.
  *   R12 Who installs a snapshot is a follower, of no older term than it.
  *   R13 The log's base only grows, within what is applied.
- *   R14 Who is faulty is a follower; once whole, it stays so.
+ *   R14 Who is faulty is a follower.
  *   R15 What is known of the repair is of this term: it is asked for anew in
  *       the next.
  *   R16 Only a leader hands over; once it has told the other, it has no lease.
@@ -167,6 +167,8 @@ struct raft {
     bool is_passive;      /* it is not to lead, whatever its log holds */
     struct raft_reads reads;
     struct raft_fault fault;
+    uint64_t
+        fault_next; /* id of the next question: fresh, across restarts too */
     bool is_recovering; /* whole, but a restart would find it faulty again */
     uint64_t refused;   /* messages that no sound member sends to us */
 
@@ -307,6 +309,10 @@ int raft_on_installed(struct raft *r, struct raft_pos pos,
 
 /* ---- fault.c ---- */
 
+/* Entries that may have been acknowledged are lost. */
+void raft_fault_begin(struct raft *r);
+/* The leader counts on our holding @match. */
+void raft_fault_notice(struct raft *r, struct raft_pos match);
 /* The term is another. */
 void raft_fault_term(struct raft *r);
 /* A message of this term's leader has shown that our log is its up to @index.*/

@@ -42,6 +42,13 @@
  * refused. Heartbeats say what the leader believes: where that is more than f
  * has seen of its log, f asks again.
  *
+ * A loss can stay unseen: the last batch, damaged, looks like a write that was
+ * cut short and never acknowledged; and some disks lie about what they have
+ * flushed. Then heartbeats tell, if the leader is still the one to whom it was
+ * acknowledged: what it believes is more than there is. From then on we are
+ * faulty like any other (raft_fault_notice). Nothing keeps that beyond a
+ * restart, for by then the leader counts on it no more.
+ *
  * The id tells the answer from one to an earlier life of f, which may have
  * acknowledged more since, and lost that, too. In another term all is asked
  * anew: the next leader's log may be shorter or longer, and what counts is what
@@ -49,13 +56,27 @@
 #include "base/mutant.h"
 #include "raft/core.h"
 
+void raft_fault_begin(struct raft *r)
+{
+    r->fault = (struct raft_fault){.is_faulty = true, .id = r->fault_next++};
+}
+
+/* Within a term, what we have acknowledged to its leader stays in our log, or a
+ * snapshot stands for it. */
+void raft_fault_notice(struct raft *r, struct raft_pos match)
+{
+    if (!r->fault.is_faulty && match.index > r->log.base.index &&
+        !raft_log_holds(&r->log, match) && !px_mutant(LOSS_UNNOTICED))
+        raft_fault_begin(r);
+}
+
 void raft_fault_term(struct raft *r)
 {
     struct raft_fault *f = &r->fault;
 
     if (!f->is_faulty || px_mutant(FAULT_TERM_KEPT))
         return;
-    f->id++;
+    f->id = r->fault_next++;
     f->verified = 0;
     f->barrier = 0;
 }

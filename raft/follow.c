@@ -216,6 +216,7 @@ void raft_on_heartbeat(struct raft *r, const struct raft_msg *m)
                        h->commit < h->match.index ? h->commit : h->match.index);
     if (h->round == 0)
         return; /* a notice of commits; nobody waits for an answer */
+    raft_fault_notice(r, h->match);
     reply = raft_msg_settled(r, m->from, RAFT_MSG_HEARTBEAT_REPLY);
     reply->heartbeat_reply.stamp = h->stamp;
     reply->heartbeat_reply.round = h->round;

@@ -216,18 +216,19 @@ void raft_get_config_applied(const struct raft *r,
 /* ---- Changes ---- */
 
 /* An election timeout would be too long a time: a change that waits for one who
- * died a moment ago can't be taken back. */
+ * died a moment ago can't be taken back. That it is whole, it must have said in
+ * this term. */
 static bool can_vote(const struct raft *r, const struct raft_peer *p)
 {
-    return p->heard != 0 && r->now - p->heard <= HEARD_BEATS * r->heartbeat &&
-           !p->is_lost && (!p->is_faulty || px_mutant(FAULTY_PROMOTED));
+    return p->heard != 0 && p->round > 0 &&
+           r->now - p->heard <= HEARD_BEATS * r->heartbeat && !p->is_lost &&
+           (!p->is_faulty || px_mutant(FAULTY_PROMOTED));
 }
 
-/* It has said in this term that it is whole, too: a joiner is faulty at first.*/
 bool raft_has_caught_up(const struct raft *r, const struct raft_peer *p)
 {
     return p->state == RAFT_STREAM && p->match + PROMOTE_LAG >= r->log.last &&
-           p->round > 0 && can_vote(r, p);
+           can_vote(r, p);
 }
 
 static bool has_majority(const struct raft *r, const struct raft_config *config)

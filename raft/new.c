@@ -102,9 +102,9 @@ static void set_times(struct raft *r, const struct raft_options *o)
      * before a restart, within the same term: the time tells the two apart. */
     px_rand_init(&attempts, o->seed ^ o->now);
     r->reads.attempt_next = px_rand_next(&attempts) >> 1 | 1;
+    r->fault_next = px_rand_next(&attempts) >> 1 | 1;
     if (o->is_faulty)
-        r->fault = (struct raft_fault){.is_faulty = true,
-                                       .id = px_rand_next(&attempts) >> 1 | 1};
+        raft_fault_begin(r);
 }
 
 int raft_new(const struct raft_options *options, struct raft **raft_out)

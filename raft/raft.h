@@ -57,8 +57,11 @@
  * not be lost. The leader then makes it whole again (fault.c), and
  * out.is_recovered says when: the note may go. Until then each start is with
  * is_faulty. RAFT_IN_RECOVERED tells raft that it has gone: nobody is told to
- * count on this replica's vote before, because a restart would take it back. A replica that is faulty serves reads and forwards like any
- * follower, but neither votes nor campaigns: a sole voter stays so for ever.
+ * count on this replica's vote before, because a restart would take it back. A
+ * replica that is faulty serves reads and forwards like any follower, but
+ * neither votes nor campaigns: a sole voter stays so for ever. Without the
+ * caller's word it becomes faulty when its leader counts on what it lacks: then
+ * nothing is noted, for after a restart the leader counts on it no more.
  *
  * One that begins with an empty disk in a cluster that it did not see begin may
  * be an old member whose disk was emptied: it starts as faulty, too. RAFT_IN_SOUND

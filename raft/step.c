@@ -248,12 +248,14 @@ static int on_msg_of_term(struct raft *r, const struct raft_msg *m)
 }
 
 /* Who stands for election or leads may be a member of a configuration that we
- * do not hold yet (4.1); answers are awaited from our own members alone. */
+ * do not hold yet (4.1), and answers as our leader; other answers are awaited
+ * from our own members alone. */
 static bool may_be_stranger(enum raft_msg_type type)
 {
     return type == RAFT_MSG_PRE_VOTE || type == RAFT_MSG_VOTE ||
            type == RAFT_MSG_APPEND || type == RAFT_MSG_HEARTBEAT ||
-           type == RAFT_MSG_READ_REPLY || type == RAFT_MSG_TIMEOUT_NOW;
+           type == RAFT_MSG_READ_REPLY || type == RAFT_MSG_LOST_REPLY ||
+           type == RAFT_MSG_TIMEOUT_NOW;
 }
 
 /* Is @m for us to hear? Of no term only a refused pre-vote can be. */

@@ -120,6 +120,26 @@ static void a_state_that_is_wrong_is_not_shown(void **state)
     world_close(w);
 }
 
+/* The leader had refused something: a little later it would have been sent
+ * again. */
+static void a_pause_that_ends_in_it_is_not_due_for_ever(void **state)
+{
+    struct world *w = world_open_comparing(3, 20, EVERY);
+    size_t wrong = wrong_follower(w);
+    struct replica *r = w->nodes[wrong].replica;
+    struct net_forward_refused f = {
+        .from = world_leader(w) + 1, .sequence = 1, .rc = -EAGAIN};
+
+    (void)state;
+    replica_on_refused(r, &f);
+    for (unsigned i = 0; i < 100; i++) {
+        w->now += 10 * PX_NS_PER_MS; /* nothing else arrives */
+        replica_turn(r);
+        assert_true(replica_deadline(r) > w->now);
+    }
+    world_close(w);
+}
+
 static size_t silent; /* the node whose requests don't arrive */
 
 static bool loses_requests(const struct world_msg *m)
@@ -474,6 +494,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_state_that_is_wrong_is_not_shown),
+        cmocka_unit_test(a_pause_that_ends_in_it_is_not_due_for_ever),
         cmocka_unit_test(what_waits_is_refused_unless_it_has_left),
         cmocka_unit_test(a_follower_is_rebuilt_and_serves_again),
         cmocka_unit_test(a_leader_is_rebuilt_by_who_leads_after_it),

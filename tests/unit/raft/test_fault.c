@@ -328,6 +328,110 @@ static void a_snapshot_makes_it_whole(void **s)
     assert_true(g->out.is_recovered);
 }
 
+/* ---- What nobody had seen ---- */
+
+/* Entries 1 .. 4 of terms 1 1 2 2, 2 applied, and term 5, whose leader is
+ * member 2. What was torn away at the end looked like a write cut short. */
+static void unaware(struct rig *g)
+{
+    rig_init(g, 3);
+    rig_log(g, (raft_term[]){1, 1, 2, 2, 0});
+    g->options.applied = 2;
+    g->options.hard.term = 5;
+    rig_open(g);
+    rig_pass(g, 2 * RIG_E);
+    rig_msg(g, rig_heartbeat(2, 5, POS(2, 4), 2, 1));
+    assert_false(rig_status(g).is_faulty);
+}
+
+static void who_lacks_what_its_leader_counts_on_says_so(void **s)
+{
+    struct raft_entry e[] = {rig_entry(5, 5), rig_entry(5, 6)};
+    struct rig *g = *s;
+    const struct raft_msg *m;
+
+    rig_msg(g, rig_heartbeat(2, 5, POS(5, 6), 6, 2));
+    m = rig_any(g, 2, RAFT_MSG_LOST);
+    assert_non_null(m);
+    assert_int_equal(m->lost.match, 2); /* committed: the leader has it, too */
+    assert_int_equal(m->lost.last, 4);
+    assert_true(
+        rig_any(g, 2, RAFT_MSG_HEARTBEAT_REPLY)->heartbeat_reply.is_faulty);
+    rig_msg(g, rig_vote(3, 6, POS(5, 6)));
+    assert_false(rig_any(g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+    answer(g, 6);
+    rig_msg(g, rig_append(2, 5, POS(2, 4), 6, e, 2));
+    rig_sync(g);
+    assert_true(g->out.is_recovered);
+    assert_false(rig_status(g).is_faulty);
+}
+
+static void so_does_who_holds_another_entry_there(void **s)
+{
+    struct rig *g = *s;
+
+    rig_msg(g, rig_heartbeat(2, 5, POS(3, 4), 2, 2));
+    assert_true(rig_status(g).is_faulty);
+    assert_non_null(rig_any(g, 2, RAFT_MSG_LOST));
+}
+
+/* ... in another term than the one in which it found out, too. */
+static void and_asks_the_next_leader_as_any_other_does(void **s)
+{
+    struct rig *g = *s;
+    uint64_t id;
+
+    rig_msg(g, rig_heartbeat(2, 5, POS(5, 6), 2, 2));
+    id = rig_any(g, 2, RAFT_MSG_LOST)->lost.id;
+    rig_msg(g, rig_heartbeat(3, 6, POS(0, 0), 0, 1));
+    rig_sync(g);
+    rig_msg(g, rig_heartbeat(3, 6, POS(0, 0), 0, 2));
+    assert_true(rig_any(g, 3, RAFT_MSG_LOST)->lost.id != id);
+}
+
+static void what_a_snapshot_stands_for_is_not_missed(void **s)
+{
+    struct rig g;
+
+    (void)s;
+    rig_init(&g, 3);
+    rig_base(&g, POS(2, 8));
+    rig_log(&g, (raft_term[]){3, 3, 0});
+    g.options.hard.term = 5;
+    rig_open(&g);
+    rig_pass(&g, 2 * RIG_E);
+    rig_msg(&g, rig_heartbeat(2, 5, POS(1, 5), 8, 1));
+    assert_false(rig_status(&g).is_faulty);
+    rig_msg(&g, rig_heartbeat(2, 5, POS(3, 11), 8, 1));
+    assert_true(rig_status(&g).is_faulty);
+    rig_close(&g);
+}
+
+/* Its members are in an entry that it does not have. */
+static void a_leader_that_it_does_not_know_yet_makes_it_whole(void **s)
+{
+    struct rig g;
+    struct raft_msg reply;
+
+    (void)s;
+    rig_init(&g, 3);
+    g.options.is_first_boot = false;
+    g.options.is_faulty = true;
+    g.options.config.count = 0;
+    rig_open(&g);
+    rig_msg(&g, rig_heartbeat(2, 1, POS(0, 0), 0, 1));
+    rig_sync(&g);
+    rig_msg(&g, rig_heartbeat(2, 1, POS(0, 0), 0, 2));
+    reply = lost_reply(&g, rig_any(&g, 2, RAFT_MSG_LOST)->lost.id, 1);
+    rig_msg(&g, reply);
+    assert_int_equal(rig_status(&g).recovered_at, 1);
+    rig_msg(&g, rig_append(2, 1, POS(0, 0), 0,
+                           (struct raft_entry[]){rig_entry(1, 1)}, 1));
+    rig_sync(&g);
+    assert_true(g.out.is_recovered);
+    rig_close(&g);
+}
+
 /* ---- The leader ---- */
 
 /* Member 1 of three leads in term 1, entries 1 .. 4 everywhere and committed.*/
@@ -514,6 +618,11 @@ int main(void)
         rig_unit(an_answer_to_another_question_is_none, faulty_asking),
         rig_unit(another_term_asks_anew, faulty_asking),
         rig_unit(a_snapshot_makes_it_whole, faulty_asking),
+        rig_unit(who_lacks_what_its_leader_counts_on_says_so, unaware),
+        rig_unit(so_does_who_holds_another_entry_there, unaware),
+        rig_unit(and_asks_the_next_leader_as_any_other_does, unaware),
+        unit(what_a_snapshot_stands_for_is_not_missed),
+        unit(a_leader_that_it_does_not_know_yet_makes_it_whole),
         rig_unit(a_leader_takes_back_what_is_lost_and_sends_it_again, leading),
         rig_unit(what_a_peer_has_lost_does_not_count, leading),
         rig_unit(a_peer_that_refuses_after_a_loss_is_asked_further_back,

@@ -59,10 +59,19 @@ static void lead_with_a_learner(struct rig *g)
         rig_beat(g, id, rig_status(g).last.index);
 }
 
-static void lead_in_peace(struct rig *g)
+/* Nobody has answered a heartbeat yet. */
+static void lead_unanswered(struct rig *g)
 {
     rig_three_leading(g);
     settle(g);
+}
+
+static void lead_in_peace(struct rig *g)
+{
+    lead_unanswered(g);
+    rig_pass(g, RIG_H);
+    for (raft_id id = 2; id <= 3; id++)
+        rig_beat(g, id, rig_status(g).last.index);
 }
 
 static void a_change_is_in_force_before_it_is_committed(void **s)
@@ -233,6 +242,21 @@ static void no_voter_goes_if_the_others_are_faulty(void **s)
     change(g, RAFT_REMOVE, 3);
     assert_int_equal(g->rc, -EAGAIN);
     change(g, RAFT_REMOVE, 2); /* but that one may */
+    assert_int_equal(g->rc, 0);
+}
+
+/* Those who have acknowledged something, but not yet answered a heartbeat of
+ * this term, may be faulty. */
+static void
+no_voter_goes_before_the_others_have_said_that_they_are_whole(void **s)
+{
+    struct rig *g = *s;
+
+    change(g, RAFT_REMOVE, 3);
+    assert_int_equal(g->rc, -EAGAIN);
+    rig_pass(g, RIG_H);
+    rig_beat(g, 2, rig_status(g).last.index);
+    change(g, RAFT_REMOVE, 3);
     assert_int_equal(g->rc, 0);
 }
 
@@ -606,6 +630,8 @@ int main(void)
         rig_unit(a_learner_that_has_not_said_whether_it_is_faulty_waits,
                  lead_in_peace),
         rig_unit(no_voter_goes_if_the_others_are_faulty, lead_in_peace),
+        rig_unit(no_voter_goes_before_the_others_have_said_that_they_are_whole,
+                 lead_unanswered),
         rig_unit(no_voter_goes_if_the_others_are_not_heard_of, lead_in_peace),
         rig_unit(no_voter_goes_once_the_connections_to_the_others_broke,
                  lead_in_peace),
