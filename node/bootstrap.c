@@ -17,11 +17,13 @@ static void set_voter(struct store_identity *identity, const char *name)
     strcpy(identity->voters[identity->voter_count++], name); /* just measured */
 }
 
-/* Others may count on it, but it has no log yet. */
+/* Others may found on it, but it has no log yet. A begin with PEERS that was cut
+ * short has none either: it is the one that knows an election timeout. */
 static bool is_promise(const struct store_identity *identity)
 {
     return identity->cluster != 0 && !identity->is_begun &&
-           !identity->has_log && identity->voter_count > 0;
+           !identity->has_log && identity->promise == 0 &&
+           identity->voter_count > 0;
 }
 
 static void begin_with_peers(const struct config *c, uint64_t drawn,
@@ -32,6 +34,8 @@ static void begin_with_peers(const struct config *c, uint64_t drawn,
     for (size_t i = 0; i < c->peer_count; i++)
         set_voter(identity, c->peers[i].name);
     identity->is_begun = c->peer_count == 1; /* nobody else could know better */
+    identity->promise = c->election_ticks * c->tick; /* is_promise */
+    px_assert(identity->promise > 0);
 }
 
 /* By their names, not by the id, which may have been drawn. */

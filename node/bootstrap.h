@@ -21,7 +21,9 @@
  * (is_begun false, no log yet), and a node that is started again while it waits,
  * or that was gone for the moment in which the others founded, is one of them
  * all the same: the id of a cluster is made of its first voters, so one that is
- * of the promised id was founded with us.
+ * of the promised id was founded with us. A begin with PEERS that was cut short
+ * is another thing: nobody founds on it, so nobody's word makes it trusted. It is
+ * told by identity.promise, which is 0 in the former until it has a log.
  *
  * The id of a cluster of one is drawn at random: nobody could tell its voter that
  * its disk was emptied, so it begins at once, and what it begins is another

@@ -46,7 +46,8 @@ struct store_identity {
                       node has what it may have lost from the others. Until
                       then an empty log may be one that was emptied */
     bool is_removed; /* by its cluster, for ever: each later open is refused */
-    px_ns promise;   /* the longest election timeout it ever ran with */
+    px_ns promise;   /* the longest election timeout it ever ran with, or was
+                      about to; 0: it waited for its cluster, and never ran */
     uint64_t gossip_reserve; /* gossip may have used incarnations up to here */
 };
 

@@ -16,7 +16,11 @@
 
 static struct config config_with(const char *const *peers, size_t count)
 {
-    struct config c = {.node = "a", .cluster_name = "blue", .data_dir = "/d"};
+    struct config c = {.node = "a",
+                       .cluster_name = "blue",
+                       .data_dir = "/d",
+                       .tick = 100 * PX_NS_PER_MS,
+                       .election_ticks = 10};
     const char *names[RAFT_MEMBERS_MAX];
 
     for (size_t i = 0; i < count; i++) {
@@ -126,6 +130,23 @@ static void a_node_without_peers_and_data_waits(void **state)
     (void)state;
     assert_int_equal(starts(&c, true, &id), BOOTSTRAP_WAIT);
     assert_int_equal(id.cluster, 0);
+}
+
+/* It stopped before its log was begun: nobody founds anything with it. Were it
+ * taken for a promise to gossip, it would be trusted once that is founded, and
+ * its disk may have been emptied. */
+static void a_begin_with_peers_that_was_cut_short_is_no_promise(void **state)
+{
+    struct config c = PEERS("a", "b", "c");
+    struct config none = config_with(NULL, 0);
+    struct store_identity id = draft();
+
+    (void)state;
+    (void)starts(&c, true, &id);
+    assert_false(id.has_log);
+    assert_int_equal(starts(&none, false, &id), BOOTSTRAP_RUN);
+    assert_int_equal(starts(&c, false, &id), BOOTSTRAP_RUN);
+    assert_false(id.is_begun);
 }
 
 static void a_folder_decides_whatever_the_settings_are(void **state)
@@ -341,6 +362,7 @@ int main(void)
             a_folder_of_one_is_the_folder_of_peers_that_name_it_alone),
         cmocka_unit_test(a_node_of_peers_begins_at_once_and_is_not_trusted_yet),
         cmocka_unit_test(a_node_without_peers_and_data_waits),
+        cmocka_unit_test(a_begin_with_peers_that_was_cut_short_is_no_promise),
         cmocka_unit_test(a_folder_decides_whatever_the_settings_are),
         cmocka_unit_test(other_peers_than_the_cluster_began_with_are_refused),
         cmocka_unit_test(a_view_is_announced_once_it_is_promised),
