@@ -21,12 +21,13 @@ self_of(const struct swim_member_info *members, size_t count)
     px_assert_failed("we are in our own table", __FILE__, __LINE__);
 }
 
-/* One that has founded with us in view already is still one of us. */
-static bool is_candidate(const struct swim_member_info *m,
-                         const struct swim_member_info *self, unsigned expect)
+/* One that has founded with the view @ours already is still one of us; 0: none
+ * is. */
+static bool is_candidate(const struct swim_member_info *m, uint64_t ours,
+                         unsigned expect)
 {
     return is_living(m) && expect > 0 && m->expect == expect &&
-           (m->cluster == 0 || (self->view != 0 && m->view == self->view));
+           (m->cluster == 0 || (ours != 0 && m->view == ours));
 }
 
 /* Kept sorted, so that the hash and the voters are the same everywhere. */
@@ -55,6 +56,18 @@ static uint64_t view_of(const struct swim_bootstrap *b)
     return view != 0 ? view : 1;
 }
 
+static void count_candidates(const struct swim_member_info *members,
+                             size_t count, uint64_t ours,
+                             struct swim_bootstrap *b)
+{
+    b->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (is_candidate(&members[i], ours, b->expect))
+            insert(b, members[i].id);
+    }
+    b->view = b->count == b->expect && b->expect > 0 ? view_of(b) : 0;
+}
+
 static void wait_for(struct swim_bootstrap *b,
                      enum swim_bootstrap_reason reason)
 {
@@ -64,7 +77,7 @@ static void wait_for(struct swim_bootstrap *b,
 
 /* A cluster that exists: true if that settles it. */
 static bool look_for_cluster(const struct swim_member_info *members,
-                             size_t count, const struct swim_member_info *self,
+                             size_t count, uint64_t ours,
                              struct swim_bootstrap *b)
 {
     bool is_down = false;
@@ -72,7 +85,7 @@ static bool look_for_cluster(const struct swim_member_info *members,
     for (size_t i = 0; i < count; i++) {
         const struct swim_member_info *m = &members[i];
 
-        if (m->cluster == 0 || m->is_self || is_candidate(m, self, b->expect))
+        if (m->cluster == 0 || m->is_self || is_candidate(m, ours, b->expect))
             continue;
         if (!is_living(m)) {
             is_down |= m->state == SWIM_DEAD;
@@ -94,11 +107,11 @@ static bool look_for_cluster(const struct swim_member_info *members,
 }
 
 static bool do_all_announce(const struct swim_member_info *members,
-                            size_t count, const struct swim_member_info *self,
+                            size_t count, uint64_t ours,
                             const struct swim_bootstrap *b)
 {
     for (size_t i = 0; i < count; i++) {
-        if (is_candidate(&members[i], self, b->expect) &&
+        if (is_candidate(&members[i], ours, b->expect) &&
             members[i].view != b->view)
             return false;
     }
@@ -119,18 +132,21 @@ static bool do_all_expect(const struct swim_member_info *members, size_t count,
 void swim_bootstrap(const struct swim_member_info *members, size_t count,
                     unsigned expect, struct swim_bootstrap *out)
 {
-    const struct swim_member_info *self = self_of(members, count);
+    const uint64_t announced = self_of(members, count)->view;
+    uint64_t ours = announced;
 
     px_assert(expect <= RAFT_MEMBERS_MAX);
     *out = (struct swim_bootstrap){.expect = expect};
-    for (size_t i = 0; i < count; i++) {
-        if (is_candidate(&members[i], self, expect))
-            insert(out, members[i].id);
+    count_candidates(members, count, ours, out);
+    if (out->view != announced) { /* who founded with it founds nothing else */
+        ours = 0;
+        count_candidates(members, count, ours, out);
     }
-    if (out->count == expect && expect > 0)
-        out->view = view_of(out);
-    if (look_for_cluster(members, count, self, out))
+    if (look_for_cluster(members, count, ours, out)) {
+        if (out->view != announced) /* nothing new, see bootstrap.h */
+            out->view = 0;
         return;
+    }
     if (expect == 0)
         wait_for(out, SWIM_WAITS_FOR_CLUSTER);
     else if (!do_all_expect(members, count, expect))
@@ -139,7 +155,7 @@ void swim_bootstrap(const struct swim_member_info *members, size_t count,
         wait_for(out, SWIM_WAITS_FOR_MORE);
     else if (out->count > expect)
         wait_for(out, SWIM_WAITS_FOR_FEWER);
-    else if (!do_all_announce(members, count, self, out))
+    else if (!do_all_announce(members, count, ours, out))
         wait_for(out, SWIM_WAITS_FOR_VIEWS);
     else
         out->verdict = SWIM_BOOTSTRAP_FORM;

@@ -17,11 +17,14 @@
  *   3. each announces it; who sees all n announce the same forms
  *
  * Who forms goes on announcing its view, so that the others, who may not have
- * seen all of them yet, do the same. A view is of all n candidates, and with n of
- * them in the world there is only one: so there can't be two clusters, whatever
- * is lost or late. With more than n in the world, those who see more than n wait
- * until one of them is taken away. A cluster that is known, be it down, is not
- * founded beside.
+ * seen all of them yet, do the same. It is no candidate for another view, and no
+ * new view is announced beside a cluster, be it down: it may be the one of those
+ * who have seen what we announced before.
+ *
+ * A view is of all n candidates, and with n of them in the world there is only
+ * one: so there can't be two clusters, whatever is lost or late. With more than n
+ * in the world, those who see more than n wait until one of them is taken away. A
+ * cluster that is known, be it down, is not founded beside.
  *
  * A node that was a candidate and has lost its disk since does not form: what it
  * promised before is gone. It asks to join, and is refused there by its id.

@@ -149,6 +149,42 @@ static void who_is_later_than_the_others_forms_what_they_formed(void **s)
     assert_int_equal(verdict(&t, EXPECT).verdict, SWIM_BOOTSTRAP_JOIN);
 }
 
+/* "a" has founded on what we announced. In one look "c" is gone, and "d" is there:
+ * they would make three with us, but there is a cluster already, and it is ours. */
+static void who_has_founded_with_us_is_no_candidate_for_another_view(void **s)
+{
+    struct table t = three();
+
+    (void)s;
+    t.m[2].cluster = 77;
+    t.m[1].state = SWIM_LEFT;
+    t.m[t.count++] = member("d");
+    assert_int_equal(verdict(&t, EXPECT).verdict, SWIM_BOOTSTRAP_JOIN);
+    assert_int_equal(verdict(&t, EXPECT).cluster, 77);
+    assert_int_equal(verdict(&t, EXPECT).view, 0);
+    t.count--; /* nor does it make it two of three */
+    assert_int_equal(verdict(&t, EXPECT).verdict, SWIM_BOOTSTRAP_JOIN);
+}
+
+/* It would replace what was promised to one who may have founded on it. */
+static void beside_a_cluster_nothing_new_is_announced(void **s)
+{
+    struct table t = three();
+    const uint64_t view = t.m[0].view;
+
+    (void)s;
+    t.m[1].cluster = 77;
+    t.m[1].state = SWIM_DEAD;
+    t.m[t.count++] = member("d");
+    waits(&t, SWIM_WAITS_FOR_DEAD);
+    assert_int_equal(verdict(&t, EXPECT).view, 0);
+    t.m[1].state = SWIM_ALIVE; /* what was announced is still said */
+    t.m[1].cluster = 0;
+    t.m[3].cluster = 78;
+    assert_int_equal(verdict(&t, EXPECT).verdict, SWIM_BOOTSTRAP_JOIN);
+    assert_int_equal(verdict(&t, EXPECT).view, view);
+}
+
 static void all_have_to_expect_the_same(void **s)
 {
     struct table t = three();
@@ -326,6 +362,8 @@ int main(void)
         unit(a_cluster_that_exists_is_joined),
         unit(no_cluster_is_founded_beside_one_that_is_down),
         unit(who_is_later_than_the_others_forms_what_they_formed),
+        unit(who_has_founded_with_us_is_no_candidate_for_another_view),
+        unit(beside_a_cluster_nothing_new_is_announced),
         unit(all_have_to_expect_the_same),
         unit(a_node_that_waits_says_for_whom),
         unit(five_nodes_started_in_any_order_found_one_cluster),
