@@ -287,7 +287,8 @@ static int write_folder(const struct store_folder *f,
 {
     int rc = 0;
 
-    store_leftovers_remove(f->path); /* they may have all the room there is */
+    if (f->has_identity)
+        store_leftovers_remove(f->path); /* they may have all the room */
     /* A start that was cut short may have made the folder and no more. Where
      * its parent may not be read, it was there before us. */
     if (!f->has_identity) {

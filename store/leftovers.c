@@ -58,6 +58,20 @@ static void take_if_higher(int at, const char *name, struct sweep *s)
         s->highest = number_of(name);
 }
 
+/* In the data folder itself; other people's may be called alike. */
+static bool is_unfinished_of_ours(const struct sweep *s, const char *name)
+{
+    static const char *const names[] = {"identity.new", "peers.new",
+                                        "term.new"};
+
+    (void)s;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool is_unfinished(const struct sweep *s, const char *name)
 {
     size_t size = strlen(name), end = strlen(STORE_LEFTOVERS_END);
@@ -90,13 +104,14 @@ static void remove_if_left(int at, const char *name, struct sweep *s)
 
 void store_leftovers_remove(const char *dir)
 {
+    struct sweep root = {.is_left = is_unfinished_of_ours};
     struct sweep files = {.is_left = is_unfinished};
     struct sweep states = {.is_left = is_old_state, .are_folders = true};
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
         return;
-    each_name(fd, ".", &files, remove_if_left);
+    each_name(fd, ".", &root, remove_if_left);
     each_name(fd, "log", &files, remove_if_left);
     each_name(fd, "snapshot", &files, remove_if_left);
     each_name(fd, "state", &states, take_if_higher);

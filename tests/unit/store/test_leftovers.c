@@ -63,15 +63,21 @@ static int end(void **state)
 }
 
 static const char *const left[] = {
-    "identity.new",   "log/segment.new", "snapshot/arriving.new",
-    "state/new/boot", "state/new",       "state/9/data.mdb",
+    "identity.new",
+    "peers.new",
+    "term.new",
+    "log/segment.new",
+    "snapshot/arriving.new",
+    "state/new/boot",
+    "state/new",
+    "state/9/data.mdb",
     "state/9",
 };
 static const char *const kept[] = {
     "identity",          "term",         "log/0000000001.log",
     "snapshot/123.snap", "snapshot/new", "state/10/data.mdb",
     "state/10/boot.new", "state/09",     "state/diverged-7/data.mdb",
-    "state/diverged",    "news",
+    "state/diverged",    "news",         "letter.new",
 };
 
 static void make_all(void)
@@ -148,6 +154,21 @@ static void a_start_removes_them_before_it_writes(void **state)
     assert_false(exists("snapshot/arriving.new"));
 }
 
+/* DATA_DIR may be a folder of somebody's, by mistake. */
+static void the_first_start_removes_nothing(void **state)
+{
+    (void)state;
+    make_file("letter.new");
+    make_file("term.new");
+    assert_int_equal(open_folder(), 0);
+    assert_true(exists("identity"));
+    assert_true(exists("letter.new"));
+    assert_true(exists("term.new"));
+    assert_int_equal(open_folder(), 0); /* now it is ours */
+    assert_true(exists("letter.new"));
+    assert_false(exists("term.new"));
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, begin, end)
@@ -155,6 +176,7 @@ int main(void)
         T(what_is_unfinished_or_replaced_goes_and_the_rest_stays),
         T(a_folder_that_is_not_there_has_none),
         T(a_start_removes_them_before_it_writes),
+        T(the_first_start_removes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
