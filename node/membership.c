@@ -76,8 +76,7 @@ static int was_removed(void *ctx, raft_id id)
 
 static bool may_join(const struct node *n, const struct swim_member_info *info)
 {
-    return info->state == SWIM_ALIVE && info->role == SWIM_ROLE_NONE &&
-           info->cluster == n->identity.cluster &&
+    return policy_is_candidate(info, n->identity.cluster) &&
            config_is_name(info->id, strlen(info->id));
 }
 
@@ -91,7 +90,6 @@ static struct policy_seen see(struct node *n,
         .id = id,
         .state = info->state,
         .since = info->since,
-        .role = info->role,
         .cluster = info->cluster,
         .was_removed = !is_member && was_removed(n, id) != 0,
     };

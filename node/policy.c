@@ -155,12 +155,21 @@ static struct policy_action remove_gone(const struct policy_settings *s,
     return action;
 }
 
+static bool lives_in(enum swim_state state, uint64_t of, uint64_t cluster)
+{
+    return state == SWIM_ALIVE && of == cluster;
+}
+
+bool policy_is_candidate(const struct swim_member_info *info, uint64_t cluster)
+{
+    return lives_in(info->state, info->cluster, cluster);
+}
+
 static bool may_join(const struct policy_view *v,
                      const struct policy_seen *seen)
 {
-    return seen->state == SWIM_ALIVE && seen->role == SWIM_ROLE_NONE &&
-           seen->cluster == v->cluster && !seen->was_removed &&
-           raft_config_find(v->config, seen->id) < 0;
+    return lives_in(seen->state, seen->cluster, v->cluster) &&
+           !seen->was_removed && raft_config_find(v->config, seen->id) < 0;
 }
 
 /* Of those that may join, the one that has been there longest. */

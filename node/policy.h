@@ -8,9 +8,9 @@
  *
  *   One change at a time: nothing while the configuration in force is not
  *   committed, or the state does not know of it, and so of who was removed.
- *   ADD      with auto_join: a node that gossip shows alive, of our cluster and
- *            in no role, that is no member and never was removed, while there is
- *            room for a member. Who has been there longest comes first.
+ *   ADD      with auto_join: a node that gossip shows alive, of our cluster, that
+ *            is no member and never was removed, while there is room for a
+ *            member. Who has been there longest comes first.
  *   PROMOTE  with auto_join: a learner that raft holds for caught up, and gossip
  *            not for dead, while there are fewer than voters_max voters. Who
  *            lacks least comes first. One that is still far behind does not keep
@@ -45,7 +45,6 @@ struct policy_seen {
     raft_id id;
     enum swim_state state;
     px_ns since; /* that it is in this state */
-    enum swim_role role;
     uint64_t cluster;
     bool was_removed; /* by the state; need be right of non-members only */
 };
@@ -77,6 +76,11 @@ struct policy_action {
 
 struct policy_action policy_decide(const struct policy_settings *settings,
                                    const struct policy_view *view);
+
+/* Does gossip show one that could be added, were it no member? The role that it
+ * says it has is not asked: it goes by its own log, which may have the entry of a
+ * leader that died, and that the next one doesn't have. */
+bool policy_is_candidate(const struct swim_member_info *info, uint64_t cluster);
 
 /* Voters that live, as raft sees it: heard of within an election timeout, and
  * whole; and ourselves. */

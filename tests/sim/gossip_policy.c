@@ -30,7 +30,6 @@ static size_t look_around(struct server *s,
             .id = number + 1,
             .state = list[i].state,
             .since = list[i].since,
-            .role = list[i].role,
             .cluster = list[i].cluster,
             .was_removed = check_was_removed(s, number),
         };
