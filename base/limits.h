@@ -97,9 +97,10 @@ static_assert(RAFT_MEMBERS_MAX <= NET_ADMIN_MEMBERS_MAX,
 #define SWIM_PACKET_BYTES_MAX 1232u
 #define SWIM_NEWS_BYTES_MAX 512u
 #define SWIM_STATE_BYTES_MAX (SWIM_MEMBERS_MAX * SWIM_NEWS_BYTES_MAX)
-/* Addresses that seeds were resolved to; pings made for others, under way;
+/* Addresses that seeds were resolved to, and where others were once; pings made for others, under way;
  * packets of one step. */
 #define SWIM_SEEDS_MAX 32u
+#define SWIM_KNOWN_MAX 16u
 #define SWIM_RELAYS_MAX 32u
 #define SWIM_OUT_MAX 64u
 static_assert(SWIM_OUT_MAX >= SWIM_SEEDS_MAX + 16,
@@ -111,6 +112,9 @@ static_assert(SWIM_OUT_MAX >= SWIM_SEEDS_MAX + 16,
 static_assert(RAFT_MEMBERS_MAX <= SWIM_SEED_NAMES_MAX,
               "the hosts of all PEERS can be seeds");
 #define SWIM_STREAMS_MAX 64u
-static_assert(SWIM_PORTS <= SWIM_SEEDS_MAX, "all ports are asked at once");
+static_assert(SWIM_PORTS + SWIM_KNOWN_MAX <= SWIM_SEEDS_MAX,
+              "all ports are asked at once");
+static_assert(RAFT_MEMBERS_MAX <= SWIM_KNOWN_MAX,
+              "all members are looked for where they were");
 
 #endif

@@ -210,8 +210,11 @@ uint16_t swim_udp_port(const struct swim_udp *u)
 
 static int copy_seeds(struct swim_udp *u, const struct swim_udp_options *o)
 {
-    if (o->seed_count > SWIM_SEED_NAMES_MAX)
+    if (o->seed_count > SWIM_SEED_NAMES_MAX || o->known_count > SWIM_KNOWN_MAX)
         return -EINVAL;
+    for (size_t i = 0; i < o->known_count; i++)
+        u->known[i] = o->known[i];
+    u->known_count = o->known_count;
     for (size_t i = 0; i < o->seed_count; i++) {
         if (strlen(o->seeds[i].host) > SEED_HOST_BYTES_MAX)
             return -EINVAL;
@@ -305,10 +308,12 @@ static void begin(struct swim_udp *u, uint16_t first_port)
 {
     struct swim_in in = {.type = SWIM_IN_TICK};
 
-    if (u->seed_count == 0)
+    if (u->seed_count == 0) {
         swim_seeds_local(u, first_port);
-    else
+    } else {
+        swim_seeds_known(u); /* names may take their time */
         swim_seeds_look_up(u);
+    }
     (void)swim_udp_step(u, &in, NULL); /* nothing can be refused */
 }
 

@@ -55,6 +55,9 @@ struct swim_udp_options {
     uint16_t bind_port;    /* 0: any free one, and no others are tried */
     const struct swim_seed *seeds; /* copied */
     size_t seed_count;             /* at most SWIM_SEED_NAMES_MAX */
+    /* Where others were once: asked besides the seeds, or the ports. Copied. */
+    const struct swim_addr *known;
+    size_t known_count;       /* at most SWIM_KNOWN_MAX */
     struct swim_options swim; /* now is filled in; about.gossip is found out if
                                  it is all 0 */
     struct swim_udp_handler handler;
@@ -64,7 +67,7 @@ struct swim_udp_options {
 /* The handler may be called before this returns; @udp_out is set by then.
  * Errors, each with a sentence in @why; what was opened is closed in the loop's
  * next turns:
- * -EINVAL  bind_addr is no address, too many seeds, or as swim_new.
+ * -EINVAL  bind_addr is no address, too many seeds or known, or as swim_new.
  * -EADDRINUSE  none of the ports is free; and other errors of bind(2).
  * -ENOMEM */
 int swim_udp_open(const struct swim_udp_options *options,

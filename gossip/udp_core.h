@@ -73,6 +73,8 @@ struct swim_udp {
     size_t seed_next; /* that is looked up, or is to be */
     bool is_looking;  /* U3 */
     uv_getaddrinfo_t lookup;
+    struct swim_addr known[SWIM_KNOWN_MAX];
+    size_t known_count;
 
     size_t handles;
     bool is_closing;
@@ -120,9 +122,11 @@ void swim_streams_expire(struct swim_udp *u);
 
 /* ---- udp_seeds.c ---- */
 
+/* What is known without a lookup. */
+void swim_seeds_known(struct swim_udp *u);
 /* Begins with the first name, unless a lookup is under way. */
 void swim_seeds_look_up(struct swim_udp *u);
-/* Without names: the ports of this machine. */
+/* Without names: the ports of this machine, and what is known. */
 void swim_seeds_local(struct swim_udp *u, uint16_t first_port);
 void swim_seeds_cancel(struct swim_udp *u);
 

@@ -10,19 +10,33 @@
 
 static void look_up_next(struct swim_udp *u);
 
-/* All addresses of all names go to the core, which asks the first at once. */
+static void add(struct swim_addr list[SWIM_SEEDS_MAX], size_t *count,
+                const struct swim_addr *more, size_t more_count)
+{
+    for (size_t i = 0; i < more_count && *count < SWIM_SEEDS_MAX; i++)
+        list[(*count)++] = more[i];
+}
+
+/* All addresses of all names, then where others were once. */
+static size_t collect(const struct swim_udp *u,
+                      struct swim_addr list[SWIM_SEEDS_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < u->seed_count; i++)
+        add(list, &count, u->seeds[i].addrs, u->seeds[i].addr_count);
+    add(list, &count, u->known, u->known_count);
+    return count;
+}
+
+/* They go to the core, which asks the first at once. */
 static void tell(struct swim_udp *u)
 {
     struct swim_addr list[SWIM_SEEDS_MAX];
     struct swim_in in = {.type = SWIM_IN_SEEDS};
 
     in.seeds.list = list;
-    for (size_t i = 0; i < u->seed_count; i++) {
-        for (size_t k = 0; k < u->seeds[i].addr_count; k++) {
-            if (in.seeds.count < SWIM_SEEDS_MAX)
-                list[in.seeds.count++] = u->seeds[i].addrs[k];
-        }
-    }
+    in.seeds.count = collect(u, list);
     (void)swim_udp_step(u, &in, NULL); /* nothing can be refused */
 }
 
@@ -40,21 +54,21 @@ static bool shows_own(const struct swim_addr *seed, struct swim_addr *own_out)
  * with each change our peers would dial us anew. */
 static void find_own_address(struct swim_udp *u)
 {
+    struct swim_addr seeds[SWIM_SEEDS_MAX];
+    size_t count = collect(u, seeds);
     struct swim_addr first;
     bool is_found = false;
 
-    for (size_t i = 0; i < u->seed_count; i++) {
-        for (size_t k = 0; k < u->seeds[i].addr_count; k++) {
-            struct swim_addr own;
+    for (size_t i = 0; i < count; i++) {
+        struct swim_addr own;
 
-            if (!shows_own(&u->seeds[i].addrs[k], &own))
-                continue;
-            if (memcmp(own.ip, u->about.gossip.ip, sizeof own.ip) == 0)
-                return;
-            if (!is_found)
-                first = own;
-            is_found = true;
-        }
+        if (!shows_own(&seeds[i], &own))
+            continue;
+        if (memcmp(own.ip, u->about.gossip.ip, sizeof own.ip) == 0)
+            return;
+        if (!is_found)
+            first = own;
+        is_found = true;
     }
     if (is_found)
         swim_udp_found_at(u, &first);
@@ -106,6 +120,14 @@ static void look_up_next(struct swim_udp *u)
     }
 }
 
+void swim_seeds_known(struct swim_udp *u)
+{
+    if (u->known_count == 0)
+        return;
+    find_own_address(u); /* before anybody is told of us */
+    tell(u);
+}
+
 void swim_seeds_look_up(struct swim_udp *u)
 {
     if (u->is_looking || u->is_closing)
@@ -116,7 +138,7 @@ void swim_seeds_look_up(struct swim_udp *u)
 
 void swim_seeds_local(struct swim_udp *u, uint16_t first_port)
 {
-    struct swim_addr list[SWIM_PORTS];
+    struct swim_addr list[SWIM_SEEDS_MAX];
     struct swim_in in = {.type = SWIM_IN_SEEDS};
 
     in.seeds.list = list;
@@ -126,6 +148,8 @@ void swim_seeds_local(struct swim_udp *u, uint16_t first_port)
         *addr = u->about.gossip;
         addr->port = (uint16_t)(first_port + i);
     }
+    add(list, &in.seeds.count, u->known, u->known_count);
+    find_own_address(u);               /* before anybody is told of us */
     (void)swim_udp_step(u, &in, NULL); /* nothing can be refused */
 }
 

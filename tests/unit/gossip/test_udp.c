@@ -257,6 +257,53 @@ static void a_seed_is_found_by_its_name(void **s)
     world_close(&w);
 }
 
+/* Where no port that is tried, and no seed, leads to it. */
+static void who_is_elsewhere_is_found_where_it_was(void **s)
+{
+    const struct swim_seed seed = {.host = "no-such-host.invalid", .port = 1};
+
+    (void)s;
+    for (size_t seed_count = 0; seed_count < 2; seed_count++) {
+        struct swim_addr known[2];
+        struct swim_udp_options o;
+        struct world w;
+
+        world_open(&w);
+        o = options_of(&w, 0);
+        o.bind_addr = "127.0.0.2";
+        assert_int_equal(swim_addr_parse("127.0.0.2", &known[1]), 0);
+        known[1].port = open_node(&w, &o);
+        known[0] = known[1];
+        known[0].ip[15] = 3; /* nobody is there any more */
+        o = options_of(&w, 0);
+        o.seeds = &seed;
+        o.seed_count = seed_count;
+        o.known = known;
+        o.known_count = 2;
+        (void)open_node(&w, &o);
+        run_until(&w, is_whole);
+        world_close(&w);
+    }
+}
+
+static void more_than_can_be_known_is_refused(void **s)
+{
+    const struct swim_addr known[SWIM_KNOWN_MAX + 1] = {{.port = 1}};
+    struct swim_udp *udp = NULL;
+    struct swim_udp_options o;
+    char why[256] = "";
+    struct world w;
+
+    (void)s;
+    world_open(&w);
+    o = options_of(&w, 0);
+    o.known = known;
+    o.known_count = SWIM_KNOWN_MAX + 1;
+    assert_int_equal(swim_udp_open(&o, &udp, why, sizeof why), -EINVAL);
+    assert_null(udp);
+    world_close(&w);
+}
+
 static void a_close_while_names_are_looked_up_waits_for_that(void **s)
 {
     const struct swim_seed seed = {.host = "no-such-host.invalid", .port = 1};
@@ -492,6 +539,8 @@ int main(void)
         unit(an_address_that_is_given_needs_no_port),
         unit(where_no_port_is_free_the_start_says_so),
         unit(a_seed_is_found_by_its_name),
+        unit(who_is_elsewhere_is_found_where_it_was),
+        unit(more_than_can_be_known_is_refused),
         unit(a_close_while_names_are_looked_up_waits_for_that),
         unit(who_leaves_is_told_when_others_know),
         unit(what_is_said_later_reaches_the_others),
