@@ -160,6 +160,7 @@ static void collect(struct node *n, struct peers *p)
     struct raft_config config;
 
     p->count = p->wanted = 0;
+    known_tell(n, p);
     for (size_t i = 0; i < n->config.peer_count; i++)
         peers_know(p, n->config.peers[i].name, n->config.peers[i].address);
     for (size_t i = 0; i < n->identity.voter_count; i++)
@@ -261,6 +262,7 @@ void gossip_second(struct node *n)
 {
     n->gossip.is_changed = true;
     note_namesakes(n);
+    known_second(n);
 }
 
 /* ---- Life ---- */
@@ -319,12 +321,15 @@ int gossip_open(struct node *n, char *why, size_t why_size)
 {
     const struct config *c = &n->config;
     struct swim_seed seeds[SWIM_SEED_NAMES_MAX];
+    struct swim_addr known[RAFT_MEMBERS_MAX];
     struct swim_udp_options o = {
         .loop = &n->loop,
         .bind_addr = c->bind_addr,
         .bind_port = c->bind_port,
         .seeds = seeds,
         .seed_count = c->seed_count,
+        .known = known,
+        .known_count = known_gossip(n, known),
         .swim = {.id = c->node,
                  .label = c->cluster_name,
                  .settings = swim_settings_of_tick(c->tick),

@@ -20,6 +20,7 @@
 #include "node/worker.h"
 #include "store/identity.h"
 #include "store/log.h"
+#include "store/peers_file.h"
 #include "store/state.h"
 
 #define FS_REQUESTS_PER_TURN 64
@@ -44,6 +45,18 @@ struct keep {
     bool is_busy;
     bool is_wanted;    /* n->identity has changed since @writing was taken */
     bool is_disk_full; /* the last write found it so, and is tried again */
+};
+
+/* known.c */
+struct known {
+    struct store_peers now; /* the newest that is known */
+    bool is_kept;           /* and the file says so */
+    bool is_failed;         /* the last write did, and is tried again */
+    px_ns again_at;         /* not before */
+    uv_work_t work;
+    struct store_peers writing;
+    int rc;
+    bool is_busy;
 };
 
 /* gossip.c */
@@ -79,6 +92,7 @@ struct node {
         is_cluster_new; /* others have proved it; raft waits until it is kept */
     bool has_log_note;  /* that the log has lost something, durably */
     bool is_recovered;  /* raft says so, and waits until it is kept */
+    struct known known;
     struct gossip gossip;
     struct peers peers;
     struct membership membership;
@@ -155,6 +169,16 @@ void keep_identity(struct node *n);
 /* Tries again what a full disk has held up. */
 void keep_second(struct node *n);
 int keep_identity_now(struct node *n);
+
+/* known.c: where the other members were last, over restarts. */
+void known_open(struct node *n);
+/* To be called before any better source. */
+void known_tell(const struct node *n, struct peers *p);
+/* Where their gossip was; returns how many. */
+size_t known_gossip(const struct node *n,
+                    struct swim_addr list_out[RAFT_MEMBERS_MAX]);
+/* Keeps what has changed. */
+void known_second(struct node *n);
 
 /* begin.c: the first cluster of a node, and when it may vote. */
 bool begin_is_waiting(const struct node *n);

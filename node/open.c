@@ -150,6 +150,7 @@ static int open_folder(struct node *n, enum bootstrap_start *start_out,
     if (rc < 0)
         return rc;
     n->keep.has_identity = !is_new;
+    known_open(n);
     if (is_new)
         n->identity.gossip_reserve = first_incarnation();
     else

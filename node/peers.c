@@ -113,13 +113,7 @@ void peers_hear(struct peers *p, const struct swim_member_info *members,
     }
 }
 
-/* ---- Ourselves ---- */
-
-static bool is_any(const char *host)
-{
-    return host[0] == '\0' || strcmp(host, "::") == 0 ||
-           strcmp(host, "0.0.0.0") == 0;
-}
+/* ---- Addresses as text ---- */
 
 static void join(const char *host, uint16_t port,
                  char address_out[PX_ADDRESS_BYTES_MAX + 1])
@@ -142,6 +136,23 @@ static void ip_text(const struct swim_addr *addr, char out[INET6_ADDRSTRLEN])
               : inet_ntop(AF_INET6, addr->ip, out, INET6_ADDRSTRLEN);
 
     px_assert(text != NULL); /* every address has one, and it fits */
+}
+
+void peers_gossip_text(const struct swim_addr *addr,
+                       char text_out[PX_ADDRESS_BYTES_MAX + 1])
+{
+    char ip[INET6_ADDRSTRLEN];
+
+    ip_text(addr, ip);
+    join(ip, addr->port, text_out);
+}
+
+/* ---- Ourselves ---- */
+
+static bool is_any(const char *host)
+{
+    return host[0] == '\0' || strcmp(host, "::") == 0 ||
+           strcmp(host, "0.0.0.0") == 0;
 }
 
 /* What PEERS says of us, if that is another host than the one at which we listen,

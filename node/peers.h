@@ -1,6 +1,7 @@
 /* Who is who, and where: names and addresses of all that this node knows, from
- * four sources, the later the better:
+ * five sources, the later the better:
  *
+ *   the file `peers`           what this node kept of the others (known.c)
  *   PEERS, the first voters    what a person wrote, once
  *   the members in the state   as of the last change of members
  *   gossip                     what each says of itself: now
@@ -19,7 +20,7 @@
 
 static_assert(NET_PEERS_MAX > RAFT_MEMBERS_MAX,
               "others than members are there");
-#define PEERS_MAX (3 * RAFT_MEMBERS_MAX + NET_PEERS_MAX)
+#define PEERS_MAX (4 * RAFT_MEMBERS_MAX + NET_PEERS_MAX)
 
 struct peer {
     raft_id id;
@@ -48,6 +49,10 @@ void peers_want(struct peers *p, const struct raft_config *config,
                 raft_id self);
 /* NULL: not known. */
 const struct peer *peers_find(const struct peers *p, raft_id id);
+
+/* An address of gossip: IP:port, the IP of version 6 in brackets. */
+void peers_gossip_text(const struct swim_addr *addr,
+                       char text_out[PX_ADDRESS_BYTES_MAX + 1]);
 
 /* Where others are to dial us: ADVERTISE, or what PEERS says of us if that is
  * another host than GRPC_ADDR's, or the host of GRPC_ADDR if it is one, or the

@@ -248,7 +248,10 @@ static void the_old_folder_stays_as_it_was(void **state)
     struct data d;
 
     old_node_shell(n->data, "cp \"$0\"/identity \"$0\"/../before");
+    old_node_shell(n->data, "echo x > \"$0\"/peers");
     expect_made(n);
+    assert_false(is_there(n->new, "peers")); /* the others are no members */
+    assert_true(is_there(n->data, "peers"));
     old_node_shell(n->data, "cmp \"$0\"/identity \"$0\"/../before");
     old_node_open(n->data, &d);
     assert_int_equal(store_state_applied(d.storage.state).index, OLD_APPLIED);
