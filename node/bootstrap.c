@@ -161,6 +161,12 @@ void bootstrap_config(const struct store_identity *identity,
             (struct raft_member){config_id_of(identity->voters[i]), RAFT_VOTER};
 }
 
+bool bootstrap_is_blank(const struct store_identity *identity, raft_term term,
+                        bool is_log_empty)
+{
+    return is_log_empty && (!identity->is_begun || term == 0);
+}
+
 static bool has_voter(const struct raft_config *initial, raft_id id)
 {
     for (size_t i = 0; i < initial->count; i++) {

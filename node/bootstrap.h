@@ -77,6 +77,13 @@ void bootstrap_enter(uint64_t cluster, struct store_identity *identity);
 void bootstrap_config(const struct store_identity *identity,
                       struct raft_config *config_out);
 
+/* Of a node that starts: may peers take it for new, or for one whose disk was
+ * emptied? An empty log is not enough where the log was made sure of and there is
+ * a term: such a disk is no other than it was. A leader had the first entries
+ * cut, and a crash has torn those that it sent instead. */
+bool bootstrap_is_blank(const struct store_identity *identity, raft_term term,
+                        bool is_log_empty);
+
 /* Who of the other first voters has said that its log is empty. */
 struct bootstrap_empties {
     size_t count;

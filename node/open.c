@@ -217,6 +217,19 @@ static int open_data(struct node *n, char *why, size_t why_size)
     return rc < 0 ? rc : open_replica(n, is_first_boot);
 }
 
+/* A log that was lost by damage is another thing: it has a note. */
+static bool is_blank(const struct node *n)
+{
+    struct raft_status status;
+
+    if (n->replica == NULL)
+        return true;
+    replica_get_status(n->replica, &status);
+    return !n->has_log_note &&
+           bootstrap_is_blank(&n->identity, status.term,
+                              replica_is_log_empty(n->replica));
+}
+
 static int open_net(struct node *n, char *why, size_t why_size)
 {
     const struct config *c = &n->config;
@@ -235,8 +248,7 @@ static int open_net(struct node *n, char *why, size_t why_size)
     };
     int rc;
 
-    n->is_log_empty = n->replica == NULL ||
-                      (replica_is_log_empty(n->replica) && !n->has_log_note);
+    n->is_log_empty = is_blank(n);
     options.is_empty = n->is_log_empty;
     rc = net_open(&options, &handler, &n->net, why, why_size);
     if (rc < 0)

@@ -70,6 +70,7 @@ struct server {
     struct replica *replica; /* NULL: it is down */
     struct store_identity identity;
     struct bootstrap_empties empties; /* by what was said in this life */
+    bool is_blank;                    /* when it started: bootstrap_is_blank */
     bool is_ending;                   /* its messages leave no more */
     bool has_died;                    /* its answers reach nobody */
 

@@ -164,6 +164,7 @@ static int open_replica(struct server *s, bool is_new)
     raft->is_faulty |= !s->identity.is_begun; /* hello.h */
     raft->is_first_boot =
         is_new && raft->last == 0 && raft->hard.term == 0 && !raft->is_faulty;
+    s->is_blank = bootstrap_is_blank(&s->identity, raft->hard.term, true);
     return replica_open(&options, &io, &s->replica);
 }
 

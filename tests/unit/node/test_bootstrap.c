@@ -353,6 +353,23 @@ static void who_joins_never_takes_a_cluster_for_new(void **state)
     assert_false(bootstrap_is_new(&e, &c));
 }
 
+/* ---- Was the disk emptied? ---- */
+
+/* It knows its term, and that its log was made sure of: an emptied disk does not.
+ * What it held was cut by a leader, and what came instead torn by a crash. */
+static void who_has_its_identity_and_term_was_not_emptied(void **state)
+{
+    struct store_identity id = {.is_begun = true};
+
+    (void)state;
+    assert_false(bootstrap_is_blank(&id, 2, true));
+    assert_true(bootstrap_is_blank(&id, 0, true)); /* the others may wait for
+                                                      its word: a new cluster */
+    id.is_begun = false; /* it may have its term from a leader since */
+    assert_true(bootstrap_is_blank(&id, 2, true));
+    assert_false(bootstrap_is_blank(&id, 2, false));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +391,7 @@ int main(void)
         cmocka_unit_test(each_other_voter_counts_once),
         cmocka_unit_test(a_cluster_that_anybody_has_data_of_is_not_new),
         cmocka_unit_test(who_joins_never_takes_a_cluster_for_new),
+        cmocka_unit_test(who_has_its_identity_and_term_was_not_emptied),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
