@@ -72,23 +72,39 @@ static void wait_for_voters(struct cluster *c, int by)
     }
 }
 
-/* It names both others, and says where their gossip is. */
-static bool keeps_the_others(const struct cluster *c, int i)
+/* ---- What is kept ---- */
+
+static void path_of_kept(const struct cluster *c, int i,
+                         char path[GUARD_PATH_MAX + 16])
 {
-    char path[GUARD_PATH_MAX + 16], text[4096];
-    unsigned found = 0;
+    (void)snprintf(path, GUARD_PATH_MAX + 16, "%s/peers", cluster_data(c, i));
+}
+
+/* Empty, if there is none. */
+static void read_kept(const struct cluster *c, int i, char text[4096])
+{
+    char path[GUARD_PATH_MAX + 16];
     ssize_t n;
     int fd;
 
-    (void)snprintf(path, sizeof path, "%s/peers", cluster_data(c, i));
+    text[0] = '\0';
+    path_of_kept(c, i, path);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
-    n = read(fd, text, sizeof text - 1);
+        return;
+    n = read(fd, text, 4095);
     (void)close(fd); /* only read */
-    if (n < 0)
-        return false;
+    assert_true(n >= 0);
     text[n] = '\0';
+}
+
+/* It says where the gossip of both others is. */
+static bool keeps_the_others(const struct cluster *c, int i)
+{
+    unsigned found = 0;
+    char text[4096];
+
+    read_kept(c, i, text);
     for (int k = 0; k < NODES; k++) {
         char host[NETNS_ADDRESS_BYTES], gossip[64];
 
@@ -103,8 +119,11 @@ static void wait_until_kept(struct cluster *c, int i)
 {
     uint64_t deadline = now_ms() + WAIT_MS_MAX;
 
-    while (!keeps_the_others(c, i) && now_ms() < deadline)
+    while (!keeps_the_others(c, i)) {
+        if (now_ms() > deadline)
+            fail_msg("node-%d does not keep where the others are", i);
         pause_ms(LOOK_MS);
+    }
 }
 
 /* ---- Files ---- */
@@ -153,7 +172,7 @@ static void write_in_time(struct cluster *c, int i, const char *name)
     }
 }
 
-/* ---- The test ---- */
+/* ---- The tests ---- */
 
 static void
 members_meet_again_without_the_one_that_they_were_told_of(void **state)
@@ -184,9 +203,42 @@ members_meet_again_without_the_one_that_they_were_told_of(void **state)
     cluster_stop(c);
 }
 
+/* It is advice: who can't read it goes on without, and writes it anew. */
+static void a_damaged_file_is_no_reason_not_to_start(void **state)
+{
+    static const char damage[] = "{\"format\":1,";
+    char path[GUARD_PATH_MAX + 16], text[4096];
+    struct cluster *c = prepare();
+    int fd;
+
+    (void)state;
+    for (int i = 0; i < NODES; i++) {
+        cluster_restart(c, i);
+        cluster_wait_ready(c, i);
+    }
+    wait_until_kept(c, 1);
+    cluster_kill(c, 1);
+    path_of_kept(c, 1, path);
+    fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_return_code(fd, errno);
+    assert_int_equal(write(fd, damage, strlen(damage)), strlen(damage));
+    (void)close(fd); /* write has said what counts */
+    read_kept(c, 1, text);
+    assert_string_equal(text, damage);
+    cluster_restart(c, 1);
+    cluster_wait_ready(c, 1);
+    run_ok(WAIT_MS_MAX, "grep", "-qF",
+           "where the other members were is not known", cluster_notes(c, 1),
+           NULL);
+    wait_until_kept(c, 1);
+    cluster_stop(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_damaged_file_is_no_reason_not_to_start,
+                                  cluster_teardown),
         cmocka_unit_test_teardown(
             members_meet_again_without_the_one_that_they_were_told_of,
             cluster_teardown),

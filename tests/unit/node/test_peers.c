@@ -249,6 +249,20 @@ ipv6_has_brackets_and_nothing_is_said_before_it_is_known(void **state)
     assert_string_equal(address, "");
 }
 
+static void an_address_of_gossip_has_a_text(void **state)
+{
+    const struct swim_addr v4 = {
+        .ip = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 7}, .port = 7946};
+    const struct swim_addr v6 = {.ip = {0xfd, [15] = 7}, .port = 65535};
+    char text[PX_ADDRESS_BYTES_MAX + 1];
+
+    (void)state;
+    peers_gossip_text(&v4, text);
+    assert_string_equal(text, "10.0.0.7:7946");
+    peers_gossip_text(&v6, text);
+    assert_string_equal(text, "[fd00::7]:65535");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +282,7 @@ int main(void)
         cmocka_unit_test(the_best_word_on_where_we_are_counts),
         cmocka_unit_test(
             ipv6_has_brackets_and_nothing_is_said_before_it_is_known),
+        cmocka_unit_test(an_address_of_gossip_has_a_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
