@@ -75,6 +75,7 @@ struct fs {
     struct fs_shown shown;
     struct px_list handles; /* all of them */
     struct px_list staged;  /* those staged or being published */
+    uint64_t stagings;      /* how often one came into that */
     struct fs_unanswered unanswered[FS_UNANSWERED_MAX];
     struct fs_counters counters;
 };
@@ -92,6 +93,7 @@ struct fs_call {
     uint64_t inode;     /* and as the state does: found anew for each run */
     uint64_t new_inode; /* the parent of @new_name */
     uint64_t found;     /* what a look leaves for what follows it */
+    uint64_t stagings;  /* fs.stagings when it came */
     struct command_name name;
     struct command_name new_name;
     const void *data; /* WRITE: the bytes; SYMLINK: the target */
@@ -132,6 +134,7 @@ struct fs_handle {
 
     enum fs_stage stage;
     struct px_list stage_link; /* fs.staged, while STAGED or PUBLISHING */
+    uint64_t staging;          /* which of fs.stagings that was */
     struct px_list waiters;    /* calls parked here */
     struct fs_wait wait; /* of a publication; with a write, its deadline */
     bool creates;

@@ -192,6 +192,7 @@ void fs_rerun(struct fs_call *c)
 void fs_start(struct fs_call *c, fs_run_fn run)
 {
     c->fs->counters.requests++;
+    c->stagings = c->fs->stagings;
     c->run = run;
     fs_rerun(c);
     px_assert(c->req == NULL); /* F1: answered, or moved to the heap */

@@ -18,9 +18,9 @@
  *
  * Published without a write by: fsync, ftruncate, chmod and the like, a second
  * FLUSH (the first is the shell's dup2), RELEASE, and by any other request of
- * this node that touches the name or the inode, which waits for it. A file that
- * is opened, never written and closed by one close(2) is thus published just
- * after that close returns.
+ * this node that touches the name or the inode, or that asks what is in its
+ * directory, which waits for it. A file that is opened, never written and
+ * closed by one close(2) is thus published just after that close returns.
  *
  * Who touches it decides when. The opener's own process and its children get
  * it at once: `exec 3>log; cat log` shows an empty file. A stranger that only
@@ -64,6 +64,12 @@ static struct fs_handle *handle_at(struct px_list *link)
 
 /* ---- Publication ---- */
 
+static void enlist(struct fs_handle *h)
+{
+    h->staging = ++h->fs->stagings;
+    px_list_push_back(&h->fs->staged, &h->stage_link);
+}
+
 static void leave(struct fs_handle *h, enum fs_stage stage)
 {
     px_assert(h->stage == FS_STAGE_PUBLISHING);
@@ -76,7 +82,7 @@ static void enter_publishing(struct fs_handle *h, px_ns deadline)
 {
     px_assert(h->stage == FS_STAGE_STAGED || h->stage == FS_STAGE_HELD);
     if (h->stage == FS_STAGE_HELD)
-        px_list_push_back(&h->fs->staged, &h->stage_link);
+        enlist(h);
     h->stage = FS_STAGE_PUBLISHING;
     h->wait.deadline = deadline;
     h->patience = 0;
@@ -338,9 +344,12 @@ static bool await(struct fs_call *c, struct fs_handle *h, enum fs_touch touch)
     return true;
 }
 
-static bool is_made_in(const struct fs_handle *h, uint64_t parent)
+/* Made in @parent, as far as @c has to know: what began after @c may as well
+ * take effect after it. */
+static bool is_made_in(const struct fs_handle *h, uint64_t parent,
+                       const struct fs_call *c)
 {
-    return h->creates && (parent == 0 || h->parent == parent);
+    return h->creates && h->parent == parent && h->staging <= c->stagings;
 }
 
 /* One in @parent that is to be published for @c. With what @c has patience for,
@@ -351,7 +360,7 @@ static struct fs_handle *find_to_publish(struct fs_call *c, uint64_t parent,
     px_list_for_each (link, &c->fs->staged) {
         struct fs_handle *h = handle_at(link);
 
-        if (h->stage != FS_STAGE_STAGED || !is_made_in(h, parent))
+        if (h->stage != FS_STAGE_STAGED || !is_made_in(h, parent, c))
             continue;
         if (!has_patience(c, h, touch))
             return h;
@@ -390,7 +399,7 @@ bool fs_stage_blocks_parent(struct fs_call *c, uint64_t parent,
     while ((h = find_to_publish(c, parent, touch)) != NULL)
         publish(h, publication_deadline(c, h)); /* which may change the list */
     px_list_for_each (link, &c->fs->staged) {
-        if (is_made_in(handle_at(link), parent))
+        if (is_made_in(handle_at(link), parent, c))
             return await(c, handle_at(link), touch);
     }
     return false;
@@ -413,7 +422,7 @@ void fs_stage_begin(struct fs_handle *h)
     (void)clock_gettime(CLOCK_REALTIME_COARSE, &now); /* can't fail on Linux */
     h->shown_time = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     h->stage = FS_STAGE_STAGED;
-    px_list_push_back(&h->fs->staged, &h->stage_link);
+    enlist(h);
     h->fs->counters.staged++;
 }
 

@@ -21,7 +21,8 @@ bool fs_stage_blocks_name(struct fs_call *c, uint64_t parent,
 /* @but: a handle that doesn't count, or NULL. */
 bool fs_stage_blocks_inode(struct fs_call *c, uint64_t inode,
                            const struct fs_handle *but, enum fs_touch touch);
-/* Creations in the directory @parent; 0: in any. */
+/* Creations in the directory @parent (0: none) that began before @c: no stream
+ * of them holds it up. */
 bool fs_stage_blocks_parent(struct fs_call *c, uint64_t parent,
                             enum fs_touch touch);
 /* @h's own: publishes it for fsync and a second flush, whose caller is told if

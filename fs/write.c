@@ -2,7 +2,8 @@
  * has been applied here. Creating and opening are in create.c.
  *
  * A name or an inode that is staged by an open file is published first, so
- * that commands take effect in the order in which their callers saw them. */
+ * that commands take effect in the order in which their callers saw them. What
+ * is staged elsewhere is nobody's business yet. */
 #include "fs/write.h"
 
 #include <errno.h>
@@ -77,13 +78,36 @@ void fs_run_unlink(struct fs_call *c)
     fs_propose(c, &cmd, finish_plain, false);
 }
 
-/* Whether the directory is empty depends on what is staged in it. Which inode
- * that is isn't known here, so every staged creation is published: rare. */
-void fs_run_rmdir(struct fs_call *c)
+/* ---- Names of directories that go ----
+ *
+ * Whether a directory is empty depends on what is staged in it, so that is
+ * published. Which directory it is the local state tells, which knows all that
+ * this node's processes have been told. Another node may still put another one
+ * in its place: a file that is staged there goes as if that node had removed
+ * its directory. What is staged in one that only moves goes with it, by its
+ * number. */
+
+/* @c->found: what the name leads to, or 0. */
+static void find_leaver(struct fs_call *c, struct store_view *v,
+                        uint64_t parent, struct command_name name,
+                        fs_run_fn next)
+{
+    struct store_inode leaver;
+    int rc = store_view_lookup(v, parent, name, &leaver);
+
+    if (rc < 0 && rc != -ENOENT) {
+        fs_reply_err(c, rc);
+        return;
+    }
+    c->found = rc == 0 ? leaver.inode : 0;
+    c->next = next;
+}
+
+static void remove_directory(struct fs_call *c)
 {
     struct command cmd;
 
-    if (fs_change_refused(c) || fs_stage_blocks_parent(c, 0, FS_TOUCH_CHANGE))
+    if (fs_stage_blocks_parent(c, c->found, FS_TOUCH_CHANGE))
         return;
     fs_command_of(c, COMMAND_RMDIR, &cmd);
     cmd.parent = c->inode;
@@ -91,18 +115,23 @@ void fs_run_rmdir(struct fs_call *c)
     fs_propose(c, &cmd, finish_plain, false);
 }
 
-/* The same holds for a directory that is renamed over, and for both names. */
-void fs_run_rename(struct fs_call *c)
+static void look_removed(struct fs_call *c, struct store_view *v)
+{
+    find_leaver(c, v, c->inode, c->name, remove_directory);
+}
+
+void fs_run_rmdir(struct fs_call *c)
+{
+    if (!fs_change_refused(c) &&
+        !fs_stage_blocks_name(c, c->inode, c->name, FS_TOUCH_CHANGE))
+        fs_look_locally(c, look_removed);
+}
+
+static void rename_it(struct fs_call *c)
 {
     struct command cmd;
 
-    if (fs_change_refused(c))
-        return;
-    if ((c->flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0) {
-        fs_reply_err(c, -EINVAL);
-        return;
-    }
-    if (fs_stage_blocks_parent(c, 0, FS_TOUCH_CHANGE))
+    if (fs_stage_blocks_parent(c, c->found, FS_TOUCH_CHANGE))
         return;
     fs_command_of(c, COMMAND_RENAME, &cmd);
     cmd.parent = c->inode;
@@ -114,6 +143,28 @@ void fs_run_rename(struct fs_call *c)
     if ((c->flags & RENAME_EXCHANGE) != 0)
         cmd.flags |= COMMAND_EXCHANGE;
     fs_propose(c, &cmd, finish_plain, false);
+}
+
+static void look_replaced(struct fs_call *c, struct store_view *v)
+{
+    find_leaver(c, v, c->new_inode, c->new_name, rename_it);
+}
+
+void fs_run_rename(struct fs_call *c)
+{
+    if (fs_change_refused(c))
+        return;
+    if ((c->flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0) {
+        fs_reply_err(c, -EINVAL);
+        return;
+    }
+    if (fs_stage_blocks_name(c, c->inode, c->name, FS_TOUCH_CHANGE) ||
+        fs_stage_blocks_name(c, c->new_inode, c->new_name, FS_TOUCH_CHANGE))
+        return;
+    if (c->flags == 0)
+        fs_look_locally(c, look_replaced);
+    else
+        rename_it(c); /* nothing is removed: c->found is 0 */
 }
 
 /* ---- Data ---- */

@@ -100,9 +100,36 @@ void assert_trace(const char *expected)
     free(trace);
 }
 
+void exchange_remotely(const char *name, const char *other)
+{
+    struct command c = {
+        .op = COMMAND_RENAME,
+        .flags = COMMAND_EXCHANGE,
+        .parent = STORE_ROOT_INODE,
+        .name = {name, strlen(name)},
+        .new_parent = STORE_ROOT_INODE,
+        .new_name = {other, strlen(other)},
+    };
+
+    assert_int_equal(local_port_apply_remote(port, &c), 0);
+}
+
 void write_text(int fd, const char *text)
 {
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+int open_to_write(const char *path)
+{
+    int fd = open(path, TO_WRITE, 0644);
+
+    assert_true(fd >= 0);
+    return fd;
+}
+
+void close_fd(int fd)
+{
+    assert_int_equal(close(fd), 0);
 }
 
 void assert_text(const char *path, const char *text)
@@ -118,11 +145,10 @@ void assert_text(const char *path, const char *text)
 
 void put(const char *path, const char *text)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int fd = open_to_write(path);
 
-    assert_true(fd >= 0);
     write_text(fd, text);
-    assert_int_equal(close(fd), 0);
+    close_fd(fd);
     free(local_port_trace(port));
 }
 
@@ -221,6 +247,16 @@ static int read_whole(const char *path, char *text, size_t size)
     return got < 0 ? -1 : 0;
 }
 
+static int rename_both(const char *both)
+{
+    const char *blank = strchr(both, ' ');
+    char old[64] = "";
+
+    px_assert(blank != NULL);
+    memcpy(old, both, (size_t)(blank - both));
+    return rename(old, blank + 1);
+}
+
 static int carry_out(const struct order *o, int *fd, struct act_result *r)
 {
     struct stat st = {0};
@@ -252,6 +288,8 @@ static int carry_out(const struct order *o, int *fd, struct act_result *r)
         return mkdir(o->path, 0755);
     case ACT_RMDIR:
         return rmdir(o->path);
+    case ACT_RENAME:
+        return rename_both(o->path);
     case ACT_FSYNC:
         return fsync(*fd);
     }

@@ -47,7 +47,12 @@ void assert_text(const char *path, const char *text);
 void put(const char *path, const char *text);
 /* A file with @text as another node makes it; -errno. */
 int put_remotely(const char *name, const char *text, uint32_t mode);
+/* Another node exchanges two names in the root. */
+void exchange_remotely(const char *name, const char *other);
 void write_text(int fd, const char *text);
+#define TO_WRITE (O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC)
+int open_to_write(const char *path);
+void close_fd(int fd);
 /* Until the mount has begun @count requests more than @before. */
 uint64_t requests_begun(void);
 void await_requests(uint64_t before, uint64_t count);
@@ -69,7 +74,8 @@ enum act {
     ACT_CHILD_FSTAT, /* ACT_FSTAT, in a child of the actor */
     ACT_MKDIR,
     ACT_RMDIR,
-    ACT_FSYNC, /* of what it has open */
+    ACT_RENAME, /* path: of "old" to "new", one blank between them */
+    ACT_FSYNC,  /* of what it has open */
 };
 
 struct act_result {

@@ -282,32 +282,34 @@ static struct actor *stage_new(const char *path)
     return a;
 }
 
-/* An rmdir needs all that is staged. When it has got one, a part of its time is
- * over, and there is another. */
+/* A rename needs all that is staged in the directory that it replaces. When it
+ * has got that, a part of its time is over, and another directory is there. */
 static void a_stranger_in_a_hurry_does_not_hurry_a_publication(void **state)
 {
-    struct actor *remover = actor_new(0);
+    struct actor *renamer = actor_new(0);
     struct actor *first;
     struct actor *second;
 
     (void)state;
+    assert_int_equal(mkdir("x", 0755), 0);
     assert_int_equal(mkdir("d", 0755), 0);
     assert_int_equal(mkdir("e", 0755), 0);
     free(local_port_trace(port));
-    first = stage_new("e/f");
+    first = stage_new("d/f");
+    second = stage_new("e/g");
     local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
-    actor_tell(remover, ACT_RMDIR, "d", 0);
+    actor_tell(renamer, ACT_RENAME, "x d", 0);
     await_stuck(1);
     local_port_set_now(port, A_SECOND_LATER);
-    second = stage_new("e/g");
+    exchange_remotely("d", "e");
     local_port_finish_one(port);
     await_stuck(1);
     assert_trace("create create");
     assert_int_equal(local_port_asked_deadline(port),
                      A_SECOND_LATER + LOCAL_REQUEST_TIMEOUT);
     local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
-    assert_int_equal(actor_answer(remover).error, 0);
-    actor_free(remover);
+    assert_int_equal(actor_answer(renamer).error, ENOTEMPTY);
+    actor_free(renamer);
     actor_free(second);
     actor_free(first);
 }

@@ -1,22 +1,9 @@
 /* fs/stage.c, on a real mount: when a staged open is published, and with what.
- * The trace shows what was proposed, command by command. */
+ * The trace shows what was proposed, command by command. What other requests
+ * have to do with it is in test_stage_names.c. */
 #include "tests/unit/fs/fixture.h"
 
 #define STRANGER 4242
-#define TO_WRITE (O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC)
-
-static int open_to_write(const char *path)
-{
-    int fd = open(path, TO_WRITE, 0644);
-
-    assert_true(fd >= 0);
-    return fd;
-}
-
-static void close_fd(int fd)
-{
-    assert_int_equal(close(fd), 0);
-}
 
 /* The shell's dup2: a flush before anything is written. */
 static void flush_once(int fd)
@@ -207,97 +194,6 @@ static void a_write_through_another_handle_comes_after(void **state)
     close_fd(fd);
     close_fd(writer);
     assert_text("f", "x");
-}
-
-/* ---- Names that are touched ---- */
-
-static void what_touches_the_name_comes_after(void **state)
-{
-    int fd = open_to_write("f");
-
-    (void)state;
-    assert_int_equal(unlink("f"), 0);
-    assert_trace("create unlink");
-    close_fd(fd);
-    fd = open_to_write("f");
-    assert_int_equal(rename("f", "g"), 0);
-    assert_trace("create rename");
-    write_text(fd, "x");
-    close_fd(fd);
-    assert_text("g", "x");
-    free(local_port_trace(port));
-    fd = open_to_write("h");
-    assert_int_equal(link("h", "i"), 0);
-    assert_trace("create link");
-    close_fd(fd);
-    fd = open_to_write("j");
-    assert_int_equal(mkdir("j", 0755), -1);
-    assert_int_equal(errno, EEXIST);
-    assert_trace("create");
-    close_fd(fd);
-}
-
-static void a_directory_with_a_staged_file_is_not_empty(void **state)
-{
-    int fd;
-
-    (void)state;
-    assert_int_equal(mkdir("d", 0755), 0);
-    free(local_port_trace(port));
-    fd = open_to_write("d/f");
-    assert_int_equal(rmdir("d"), -1);
-    assert_int_equal(errno, ENOTEMPTY);
-    close_fd(fd);
-}
-
-static void all_that_is_in_the_way_is_published_together(void **state)
-{
-    struct actor *syncer = actor_new(0);
-    int first = open_to_write("f");
-    int second = open_to_write("g");
-
-    (void)state;
-    assert_int_equal(actor_do(syncer, ACT_OPEN, ".", O_RDONLY).error, 0);
-    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
-    actor_tell(syncer, ACT_FSYNC, "", 0);
-    await_stuck(2); /* the second does not wait for the first */
-    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
-    assert_int_equal(actor_answer(syncer).error, 0);
-    assert_trace("create create");
-    close_fd(second);
-    close_fd(first);
-    actor_free(syncer);
-}
-
-static void a_listing_is_patient_with_all_at_once(void **state)
-{
-    struct actor *lister = actor_new(0);
-    int first = open_to_write("f");
-    int second = open_to_write("g");
-
-    (void)state;
-    local_port_set_commands(port, LOCAL_COMMANDS_STUCK);
-    actor_tell(lister, ACT_LIST, ".", 0);
-    await_stuck(2); /* one patience was enough for both */
-    local_port_set_commands(port, LOCAL_COMMANDS_APPLY);
-    assert_int_equal(actor_answer(lister).value, 2);
-    assert_trace("create create");
-    close_fd(second);
-    close_fd(first);
-    actor_free(lister);
-}
-
-static void other_names_leave_it_staged(void **state)
-{
-    int fd;
-
-    (void)state;
-    put("other", "x");
-    fd = open_to_write("f");
-    assert_text("other", "x");
-    assert_int_equal(unlink("other"), 0);
-    assert_trace("unlink");
-    close_fd(fd);
 }
 
 /* ---- What is never staged ---- */
@@ -704,11 +600,6 @@ int main(void)
         mount_test(ftruncate_and_fchmod_come_after),
         mount_test(a_read_through_the_handle_publishes),
         mount_test(a_write_through_another_handle_comes_after),
-        mount_test(what_touches_the_name_comes_after),
-        mount_test(a_directory_with_a_staged_file_is_not_empty),
-        mount_test(all_that_is_in_the_way_is_published_together),
-        mount_test(a_listing_is_patient_with_all_at_once),
-        mount_test(other_names_leave_it_staged),
         mount_test(an_exclusive_creation_is_published_at_once),
         strict_test(strict_publishes_at_open),
         mount_test(without_a_session_a_creation_is_published_at_once),
