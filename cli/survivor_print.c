@@ -112,6 +112,14 @@ static void print_doubts(FILE *out, const struct survivor *s)
                       "the others' at index %" PRIu64 ": it holds wrong data.\n"
                       "%s",
                       kept->divergence.index, advice);
+    if (!s->data.identity.is_begun)
+        (void)fprintf(out,
+                      "\n"
+                      "WARNING: this node began without data, and was still\n"
+                      "being given what the cluster holds: it may be far\n"
+                      "behind, also of what it had acknowledged itself.\n"
+                      "%s",
+                      advice);
     if (!is_voter(s))
         (void)fprintf(out,
                       "\n"

@@ -308,6 +308,22 @@ static void a_state_that_was_wrong_is_told(void **state)
     assert_non_null(strstr(r.out, "WARNING: this node's state was found"));
 }
 
+/* Its log is sound, and it counts as a voter: only the identity knows. */
+static void a_refill_that_was_under_way_is_told(void **state)
+{
+    const struct old_node *n = *state;
+    struct run r = {.input = NULL};
+    struct data d;
+
+    old_node_open(n->data, &d);
+    d.identity.is_begun = false;
+    assert_int_equal(store_folder_update(d.folder, &d.identity), 0);
+    data_close(&d);
+    RUN(&r, "recover", "--data-dir", n->data);
+    assert_int_equal(r.status, CLI_DONE);
+    assert_non_null(strstr(r.out, "WARNING: this node began without data"));
+}
+
 /* ---- Yes and no ---- */
 
 static void without_a_terminal_nothing_is_made(void **state)
@@ -555,6 +571,7 @@ int main(void)
         TEST(what_a_node_holds_is_shown_and_nothing_made),
         TEST(a_log_that_has_lost_entries_is_told),
         TEST(a_state_that_was_wrong_is_told),
+        TEST(a_refill_that_was_under_way_is_told),
         TEST(without_a_terminal_nothing_is_made),
         TEST(anything_but_yes_is_no),
         TEST(a_yes_on_a_terminal_is_enough),
