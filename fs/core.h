@@ -56,6 +56,10 @@ struct fs_unanswered {
     pid_t pid;
 };
 
+/* Supplementary groups that are kept of a caller; those above don't count where
+ * a staged creation finds another node's file. */
+#define FS_GROUPS_MAX 32u
+
 struct fs_handle;
 
 struct fs {
@@ -150,6 +154,8 @@ struct fs_handle {
     uint32_t uid;
     uint32_t gid;
     uint32_t mode;      /* CREATE */
+    size_t group_count; /* CREATE: the opener's groups beside @gid */
+    gid_t groups[FS_GROUPS_MAX];
     uint32_t shown_gid; /* of a file that is not yet in the state; and when */
     int64_t shown_time;
     uint64_t parent;
@@ -214,6 +220,10 @@ struct fs_handle *fs_handle_new(struct fs_call *c, uint64_t node,
 void fs_handle_free(struct fs_handle *h);
 /* Its file is another one than thought: counts follow. -ENOMEM. */
 int fs_handle_move(struct fs_handle *h, uint64_t inode);
+/* Keeps the groups that the caller is in, as of now: FUSE names one alone. A
+ * process that is not in our pid namespace has no others. */
+void fs_handle_keep_groups(struct fs_handle *h, const struct fs_call *c);
+bool fs_handle_is_in_group(const struct fs_handle *h, uint32_t gid);
 /* May @uid open @inode as a file with @flags, by its mode? 0; -EACCES;
  * -EISDIR; -EEXIST for what is neither file nor directory. The kernel asks
  * itself, except where the file changed hands behind its back. */

@@ -173,6 +173,7 @@ static void create_staged(struct fs_call *c)
     h->creates = true;
     h->parent = c->inode;
     h->shown_gid = c->attr_gid;
+    fs_handle_keep_groups(h, c);
     fs_stage_begin(h);
     fs_stage_inode(h, &inode);
     fs_reply_create(c, h, &inode);

@@ -72,6 +72,28 @@ int fs_handle_move(struct fs_handle *h, uint64_t inode)
     return 0;
 }
 
+/* For root, nobody asks. */
+void fs_handle_keep_groups(struct fs_handle *h, const struct fs_call *c)
+{
+    int count;
+
+    if (h->uid == 0)
+        return;
+    count = fuse_req_getgroups(c->req, (int)FS_GROUPS_MAX, h->groups);
+    if (count > (int)FS_GROUPS_MAX)
+        count = (int)FS_GROUPS_MAX; /* the rest was left out */
+    h->group_count = count < 0 ? 0 : (size_t)count;
+}
+
+bool fs_handle_is_in_group(const struct fs_handle *h, uint32_t gid)
+{
+    for (size_t i = 0; i < h->group_count; i++) {
+        if (h->groups[i] == gid)
+            return true;
+    }
+    return h->gid == gid;
+}
+
 int fs_may_open(const struct store_inode *inode, uint32_t uid, uint32_t gid,
                 int flags)
 {

@@ -137,7 +137,8 @@ static void publish(struct fs_handle *h, px_ns deadline)
  * takes its place. 0, or a negative errno: refused. */
 static int adopt(struct fs_handle *h, const struct store_inode *there)
 {
-    int rc = fs_may_open(there, h->uid, h->gid, h->flags);
+    uint32_t gid = fs_handle_is_in_group(h, there->gid) ? there->gid : h->gid;
+    int rc = fs_may_open(there, h->uid, gid, h->flags);
 
     if (rc < 0)
         return rc;

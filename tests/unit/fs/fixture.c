@@ -301,15 +301,21 @@ static void on_signal(int number)
     (void)number; /* only to interrupt */
 }
 
-static _Noreturn void act(int socket, uid_t uid)
+static int become(uid_t uid, gid_t group)
+{
+    if (setgroups(group != 0 ? 1 : 0, &group) < 0 || setgid(uid) < 0)
+        return -1;
+    return setuid(uid);
+}
+
+static _Noreturn void act(int socket, uid_t uid, gid_t group)
 {
     struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART */
     struct order order;
     int fd = -1;
 
     (void)sigaction(SIGINT, &action, NULL); /* a valid number: can't fail */
-    if (uid != 0 &&
-        (setgroups(0, NULL) < 0 || setgid(uid) < 0 || setuid(uid) < 0))
+    if (uid != 0 && become(uid, group) < 0)
         _exit(1);
     while (read(socket, &order, sizeof order) == sizeof order) {
         struct act_result result = {0};
@@ -323,6 +329,11 @@ static _Noreturn void act(int socket, uid_t uid)
 }
 
 struct actor *actor_new(uid_t uid)
+{
+    return actor_new_in(uid, 0);
+}
+
+struct actor *actor_new_in(uid_t uid, gid_t group)
 {
     struct actor *a = malloc(sizeof *a);
     int ends[2];
@@ -338,7 +349,7 @@ struct actor *actor_new(uid_t uid)
         if (dup2(ends[1], ACTOR_SOCKET) < 0 ||
             close_range(ACTOR_SOCKET + 1, ~0u, 0) < 0)
             _exit(1);
-        act(ACTOR_SOCKET, uid);
+        act(ACTOR_SOCKET, uid, group);
     }
     (void)close(ends[1]);
     a->socket = ends[0];

@@ -85,6 +85,8 @@ struct act_result {
 };
 
 struct actor *actor_new(uid_t uid);
+/* In @group too, unless it is 0. */
+struct actor *actor_new_in(uid_t uid, gid_t group);
 void actor_free(struct actor *a);
 /* Tells @a what to do, and takes how it went; _do is both. */
 void actor_tell(struct actor *a, enum act act, const char *path, int value);

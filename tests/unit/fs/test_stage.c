@@ -4,6 +4,7 @@
 #include "tests/unit/fs/fixture.h"
 
 #define STRANGER 4242
+#define GROUP 4343
 
 /* The shell's dup2: a flush before anything is written. */
 static void flush_once(int fd)
@@ -586,6 +587,58 @@ static void a_taken_name_is_not_a_way_into_it(void **state)
     actor_free(a);
 }
 
+static int give_remotely(const char *name, uint32_t gid, uint32_t mode)
+{
+    struct stat st;
+    struct command c = {
+        .op = COMMAND_SETATTR,
+        .attrs = COMMAND_GID | COMMAND_MODE,
+        .attr_gid = gid,
+        .mode = mode,
+    };
+
+    assert_int_equal(stat(name, &st), 0);
+    c.inode = st.st_ino;
+    return local_port_apply_remote(port, &c);
+}
+
+static int write_error_in(gid_t group, uint32_t mode)
+{
+    struct actor *a = actor_new_in(STRANGER, group);
+    int error;
+
+    assert_int_equal(chmod(".", 0777), 0);
+    assert_int_equal(actor_do(a, ACT_OPEN, "f", TO_WRITE).error, 0);
+    assert_int_equal(put_remotely("g", "theirs", 0600), 0);
+    assert_int_equal(give_remotely("g", GROUP, mode), 0);
+    assert_int_equal(link_remotely("g", "f"), 0);
+    error = actor_do(a, ACT_WRITE, "mine", 0).error;
+    actor_free(a);
+    return error;
+}
+
+static void any_group_of_the_opener_is_a_way_into_it(void **state)
+{
+    (void)state;
+    assert_int_equal(write_error_in(GROUP, 0660), 0);
+    assert_text("f", "mine");
+}
+
+static void groups_of_others_are_not(void **state)
+{
+    (void)state;
+    assert_int_equal(write_error_in(GROUP + 1, 0660), EACCES);
+    assert_text("f", "theirs");
+}
+
+/* The mode of the group holds for it, also where all others may do more. */
+static void a_group_that_is_shut_out_stays_out(void **state)
+{
+    (void)state;
+    assert_int_equal(write_error_in(GROUP, 0606), EACCES);
+    assert_text("f", "theirs");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -622,6 +675,9 @@ int main(void)
         mount_test(an_adopted_file_lives_until_its_close),
         mount_test(a_write_that_waits_in_vain_leaves_the_taken_file),
         mount_test(a_taken_name_is_not_a_way_into_it),
+        mount_test(any_group_of_the_opener_is_a_way_into_it),
+        mount_test(groups_of_others_are_not),
+        mount_test(a_group_that_is_shut_out_stays_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
