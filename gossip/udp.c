@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "gossip/packet_format.h"
 #include "gossip/udp_core.h"
 
 void swim_udp_hold(struct swim_udp *u)
@@ -52,6 +53,11 @@ static void send_all(struct swim_udp *u, const struct swim_out *out,
     for (size_t i = 0; i < out->packet_count; i++) {
         const struct swim_packet_out *p = &out->packets[i];
 
+        if (p->via != SWIM_ANSWER && swim_udp_is_lost(u) &&
+            !swim_addr_is_loopback(&p->to)) {
+            u->kept_from = p->to; /* U4: as if lost */
+            continue;
+        }
         switch (p->via) {
         case SWIM_UDP:
             send_datagram(u, p);
@@ -65,6 +71,15 @@ static void send_all(struct swim_udp *u, const struct swim_out *out,
             break;
         }
     }
+}
+
+/* The way to @other, which is elsewhere, shows where it finds us. */
+static void look_towards(struct swim_udp *u, const struct swim_addr *other)
+{
+    struct swim_addr own;
+
+    if (swim_addr_towards(other, &own) == 0 && !swim_addr_is_loopback(&own))
+        swim_udp_found_at(u, &own);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -112,6 +127,12 @@ int swim_udp_step(struct swim_udp *u, struct swim_in *in,
         u->is_left = true;
         u->handler.on_left(u->handler.ctx);
     }
+    if (u->kept_from.port != 0 && in->type != SWIM_IN_SELF) { /* no circle */
+        const struct swim_addr other = u->kept_from;
+
+        u->kept_from.port = 0;
+        look_towards(u, &other);
+    }
     return rc;
 }
 
@@ -123,6 +144,17 @@ static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
 
     (void)suggested;
     *room = uv_buf_init((char *)u->datagram, sizeof u->datagram);
+}
+
+/* Before it is answered with what we say of ourselves. Whoever speaks no gossip
+ * may be on a way that none of ours takes. */
+static void note_own_address(struct swim_udp *u, const struct swim_in *in)
+{
+    struct swim_reader r;
+
+    if (swim_udp_is_lost(u) && !swim_addr_is_loopback(&in->packet.from) &&
+        swim_read_packet(&r, in->packet.data, in->packet.size) == 0)
+        look_towards(u, &in->packet.from);
 }
 
 static void on_datagram(uv_udp_t *udp, ssize_t size, const uv_buf_t *room,
@@ -137,6 +169,7 @@ static void on_datagram(uv_udp_t *udp, ssize_t size, const uv_buf_t *room,
     in.packet.data = ((struct swim_udp *)udp->data)->datagram;
     in.packet.size = (size_t)size;
     in.packet.from = swim_addr_of(from);
+    note_own_address(udp->data, &in);
     (void)swim_udp_step(udp->data, &in, NULL); /* -ENOMEM: as if lost */
 }
 
@@ -164,8 +197,16 @@ void swim_udp_found_at(struct swim_udp *u, const struct swim_addr *addr)
     if (u->is_addr_given || !u->is_any || swim_addr_is_any(addr))
         return;
     memcpy(about.gossip.ip, addr->ip, sizeof about.gossip.ip);
-    if (memcmp(&about.gossip, &u->about.gossip, sizeof about.gossip) != 0)
-        (void)swim_udp_say(u, &about); /* what it can't use is left out */
+    if (memcmp(&about.gossip, &u->about.gossip, sizeof about.gossip) == 0)
+        return;
+    u->handler.on_found(u->handler.ctx, &about);
+    (void)swim_udp_say(u, &about); /* what it can't use is left out */
+}
+
+bool swim_udp_is_lost(const struct swim_udp *u)
+{
+    return u->is_any && !u->is_addr_given &&
+           swim_addr_is_loopback(&u->about.gossip);
 }
 
 int swim_udp_say(struct swim_udp *u, const struct swim_about *about)

@@ -14,9 +14,10 @@
  * Where others find it: options.swim.about.gossip if that has an IP address (its
  * port 0: the one that was bound). Otherwise
  * bind_addr and the port; and if bind_addr is any ("::", "0.0.0.0"), the address
- * from which the way to the first seed leads, or at which we were reached. It is
- * looked at again whenever seeds are, and changes when no way to any of them leads
- * from it any more.
+ * from which the way to the first seed leads, or to whom we heard from first, or
+ * at which we were reached. It is looked at again whenever seeds are, and changes
+ * when no way to any of them leads from it any more. Until one is found it is the
+ * loopback, which is said on this machine alone: nothing is sent to another before.
  *
  * Seeds' names are looked up in libuv's pool, one after another, to all AAAA and
  * A records; again while we are alone, and while nobody is where they led.
@@ -39,12 +40,15 @@ struct swim_seed {
     uint16_t port;
 };
 
-/* Called from the loop. on_reserve and on_left may call anything; on_event only
- * swim_udp_swim. */
+/* Called from the loop. on_reserve and on_left may call anything; on_event and
+ * on_found only swim_udp_swim. */
 struct swim_udp_handler {
     void *ctx;
     px_ns (*now)(void *ctx); /* CLOCK_BOOTTIME */
     void (*on_event)(void *ctx, const struct swim_event *event);
+    /* Others find us at @about->gossip from now on: puts right whatever else
+     * follows from that, before anybody is told. */
+    void (*on_found)(void *ctx, struct swim_about *about);
     void (*on_reserve)(void *ctx, swim_incarnation incarnation);
     void (*on_left)(void *ctx);
 };
@@ -87,5 +91,7 @@ void swim_udp_leave(struct swim_udp *u);
 
 /* An IP address as text, without brackets; its port is 0. Errors: -EINVAL. */
 int swim_addr_parse(const char *text, struct swim_addr *addr_out);
+bool swim_addr_is_any(const struct swim_addr *addr);
+bool swim_addr_is_loopback(const struct swim_addr *addr);
 
 #endif

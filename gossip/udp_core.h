@@ -7,7 +7,8 @@
  * Invariants:
  *   U1  while a step's output is being looked at, no other step is made
  *   U2  streams hold all that are open, oldest first; each closes by itself
- *   U3  at most one lookup is under way */
+ *   U3  at most one lookup is under way
+ *   U4  while our address is not found, nothing leaves this machine */
 #ifndef GOSSIP_UDP_CORE_H
 #define GOSSIP_UDP_CORE_H
 
@@ -57,6 +58,8 @@ struct swim_udp {
     bool is_any;            /* bound to any address */
     bool is_addr_given;     /* about.gossip is the caller's word */
     struct swim_about about;
+    struct swim_addr
+        kept_from; /* who was not sent something: U4; port 0: none */
 
     uv_udp_t udp;
     uv_tcp_t listener;
@@ -92,6 +95,8 @@ void swim_udp_release(struct swim_udp *u); /* may free @u */
 /* Others may find us at the IP address of @addr: takes it over, unless it is
  * known better. */
 void swim_udp_found_at(struct swim_udp *u, const struct swim_addr *addr);
+/* Nothing better is known than the loopback. */
+bool swim_udp_is_lost(const struct swim_udp *u);
 
 /* ---- udp_bind.c ---- */
 
@@ -99,8 +104,6 @@ void swim_udp_found_at(struct swim_udp *u, const struct swim_addr *addr);
  * Errors: -errno of the last that was tried. */
 int swim_bind(struct swim_addr *addr, int *family_out, int *udp_out,
               int *tcp_out);
-bool swim_addr_is_any(const struct swim_addr *addr);
-bool swim_addr_is_loopback(const struct swim_addr *addr);
 struct swim_addr swim_addr_of(const struct sockaddr *sockaddr);
 /* For a socket of @family. False: it can't go there. */
 bool swim_addr_to(const struct swim_addr *addr, int family,

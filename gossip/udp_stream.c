@@ -222,7 +222,7 @@ static void note_own_address(struct swim_stream *t)
     struct swim_addr found;
     int size = sizeof address;
 
-    if (!swim_addr_is_loopback(&t->udp->about.gossip) ||
+    if (!swim_udp_is_lost(t->udp) ||
         uv_tcp_getsockname(&t->tcp, (struct sockaddr *)&address, &size) < 0)
         return;
     found = swim_addr_of((struct sockaddr *)&address);

@@ -107,6 +107,16 @@ static struct swim_addr own_gossip(const struct node *n)
     return self.gossip;
 }
 
+static void fill_peer(const struct node *n, const struct swim_addr *at,
+                      char peer_out[PX_ADDRESS_BYTES_MAX + 1])
+{
+    const struct swim_member_info *list;
+    size_t count = gossip_members(n, &list);
+
+    peers_own_address(&n->config, net_port(n->net), at,
+                      peers_are_here(list, count), peer_out);
+}
+
 static void fill_about(const struct node *n, struct swim_about *about)
 {
     struct swim_addr at = own_gossip(n);
@@ -118,7 +128,7 @@ static void fill_about(const struct node *n, struct swim_about *about)
         .cluster = n->replica != NULL ? n->identity.cluster : 0,
         .view = n->gossip.view,
     };
-    peers_own_address(&n->config, net_port(n->net), &at, about->peer);
+    fill_peer(n, &at, about->peer);
     strcpy(about->zone, n->config.region); /* of one size */
 }
 
@@ -128,6 +138,15 @@ static bool is_same(const struct swim_about *a, const struct swim_about *b)
            a->role == b->role && a->protocol == b->protocol &&
            a->expect == b->expect && a->cluster == b->cluster &&
            a->view == b->view;
+}
+
+/* Where gossip is found, peers dial us, too. */
+static void on_found(void *ctx, struct swim_about *about)
+{
+    struct node *n = ctx;
+
+    fill_peer(n, &about->gossip, about->peer);
+    strcpy(n->gossip.about.peer, about->peer); /* of one size */
 }
 
 void gossip_say(struct node *n)
@@ -335,7 +354,7 @@ int gossip_open(struct node *n, char *why, size_t why_size)
                  .settings = swim_settings_of_tick(c->tick),
                  .seed = px_djb2(c->node, strlen(c->node)),
                  .incarnation = n->identity.gossip_reserve},
-        .handler = {n, now_of, on_event, on_reserve, on_left},
+        .handler = {n, now_of, on_event, on_found, on_reserve, on_left},
     };
 
     for (size_t i = 0; i < c->seed_count; i++)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "gossip/udp.h"
 #include "net/addr.h"
 
 static struct peer *find(struct peers *p, raft_id id)
@@ -172,8 +173,28 @@ static const char *address_elsewhere(const struct config *config,
     return NULL;
 }
 
+bool peers_are_here(const struct swim_member_info *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!members[i].is_self && swim_addr_is_loopback(&members[i].gossip))
+            return true;
+    }
+    return false;
+}
+
+/* Bound to any address, gossip is at the loopback for want of a better one. */
+static bool is_stopgap(const struct config *config,
+                       const struct swim_addr *gossip)
+{
+    struct swim_addr bound;
+
+    return swim_addr_is_loopback(gossip) &&
+           (swim_addr_parse(config->bind_addr, &bound) < 0 ||
+            swim_addr_is_any(&bound));
+}
+
 void peers_own_address(const struct config *config, uint16_t port,
-                       const struct swim_addr *gossip,
+                       const struct swim_addr *gossip, bool are_here,
                        char address_out[PX_ADDRESS_BYTES_MAX + 1])
 {
     const char *elsewhere;
@@ -196,7 +217,7 @@ void peers_own_address(const struct config *config, uint16_t port,
         return;
     }
     address_out[0] = '\0';
-    if (gossip->port == 0)
+    if (gossip->port == 0 || (is_stopgap(config, gossip) && !are_here))
         return; /* not found out yet */
     ip_text(gossip, ip);
     join(ip, port, address_out);

@@ -54,11 +54,15 @@ const struct peer *peers_find(const struct peers *p, raft_id id);
 void peers_gossip_text(const struct swim_addr *addr,
                        char text_out[PX_ADDRESS_BYTES_MAX + 1]);
 
+/* Has gossip found others on the loopback? Then they are on this machine. */
+bool peers_are_here(const struct swim_member_info *members, size_t count);
 /* Where others are to dial us: ADVERTISE, or what PEERS says of us if that is
  * another host than GRPC_ADDR's, or the host of GRPC_ADDR if it is one, or the
- * address at which gossip is reached. @port: where we listen. */
+ * address at which gossip is reached. Empty while that is not known: the loopback
+ * in its place is an answer only where the others are on this machine (@are_here).
+ * @port: where we listen. */
 void peers_own_address(const struct config *config, uint16_t port,
-                       const struct swim_addr *gossip,
+                       const struct swim_addr *gossip, bool are_here,
                        char address_out[PX_ADDRESS_BYTES_MAX + 1]);
 
 #endif

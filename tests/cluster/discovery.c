@@ -26,8 +26,8 @@
 
 /* What each node is told besides; lists end with NULL. */
 struct told {
-    char text[NODES_MAX][4][256];
-    const char *list[NODES_MAX][5];
+    char text[NODES_MAX][5][256];
+    const char *list[NODES_MAX][6];
     struct cluster_options options;
 };
 
@@ -160,6 +160,29 @@ static void bare_names_are_enough_on_one_machine(void **state)
     write_at(c, 0, "a");
     is_read_at(c, 1, "a");
     is_read_at(c, 2, "a");
+    cluster_stop(c);
+}
+
+/* They are where the loopback leads, and nothing else is known of it. */
+static void nodes_that_listen_anywhere_find_each_other_here(void **state)
+{
+    unsigned port = free_gossip_port();
+    unsigned ports[2];
+    struct cluster *c;
+
+    (void)state;
+    free_ports(ports, 2);
+    told.options.nodes = 2;
+    for (int i = 0; i < 2; i++) {
+        char text[64];
+
+        tell_seeds(i, port, 2);
+        (void)snprintf(text, sizeof text, "GRPC_ADDR=[::]:%u", ports[i]);
+        tell(i, 4, text);
+    }
+    c = cluster_start(&told.options);
+    write_at(c, 0, "a");
+    is_read_at(c, 1, "a");
     cluster_stop(c);
 }
 
@@ -377,6 +400,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bare_names_are_enough_on_one_machine,
                                         setup, cluster_teardown),
+        cmocka_unit_test_setup_teardown(
+            nodes_that_listen_anywhere_find_each_other_here, setup,
+            cluster_teardown),
         cmocka_unit_test_setup_teardown(
             so_many_as_are_expected_found_one_cluster_in_any_order, setup,
             cluster_teardown),

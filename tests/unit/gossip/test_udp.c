@@ -4,10 +4,13 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "gossip/packet_format.h"
 #include "gossip/udp_core.h"
 
 #define NODES_MAX 20u
@@ -17,6 +20,7 @@ struct node {
     struct swim_udp *udp;
     unsigned alive;
     unsigned left;
+    unsigned found;
     bool has_left;
     bool is_closed;
 };
@@ -44,6 +48,12 @@ static void on_event(void *ctx, const struct swim_event *event)
 
     n->alive += event->type == SWIM_EVENT_ALIVE;
     n->left += event->type == SWIM_EVENT_LEFT;
+}
+
+static void on_found(void *ctx, struct swim_about *about)
+{
+    ((struct node *)ctx)->found++;
+    strcpy(about->peer, "found:9000");
 }
 
 static void on_reserve(void *ctx, swim_incarnation incarnation)
@@ -131,6 +141,7 @@ static struct swim_udp_options options_of(struct world *w, uint16_t port)
         .handler = {.ctx = n,
                     .now = now,
                     .on_event = on_event,
+                    .on_found = on_found,
                     .on_reserve = on_reserve,
                     .on_left = on_left},
         .stream_timeout = PX_NS_PER_S,
@@ -498,6 +509,184 @@ static void of_too_many_connections_the_oldest_makes_way(void **s)
     world_close(&w);
 }
 
+/* ---- Where we are ---- */
+
+/* An address of this machine that others can use, too, and a socket that is
+ * there. The test is skipped on a machine without one. */
+static int bind_elsewhere(struct swim_addr *addr_out)
+{
+    struct ifaddrs *all;
+    struct sockaddr_storage at;
+    socklen_t size = sizeof at;
+    bool is_found = false;
+    int fd;
+
+    assert_int_equal(getifaddrs(&all), 0);
+    for (const struct ifaddrs *i = all; i != NULL && !is_found;
+         i = i->ifa_next) {
+        if (i->ifa_addr == NULL || i->ifa_addr->sa_family != AF_INET ||
+            (i->ifa_flags & IFF_UP) == 0)
+            continue;
+        *addr_out = swim_addr_of(i->ifa_addr);
+        is_found = !swim_addr_is_loopback(addr_out);
+    }
+    freeifaddrs(all);
+    if (!is_found)
+        skip();
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_true(fd >= 0);
+    assert_true(swim_addr_to(addr_out, AF_INET, &at));
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+    addr_out->port = swim_addr_of((struct sockaddr *)&at).port;
+    return fd;
+}
+
+/* From "z" to "a", at @to: what z knows of somebody. */
+static void tell_news(int fd, const struct swim_addr *to,
+                      const struct swim_news *news)
+{
+    const struct swim_head head = {.type = SWIM_NEWS,
+                                   .run = 1,
+                                   .number = 1,
+                                   .label = "udp",
+                                   .from = "z",
+                                   .to = "a",
+                                   .target = ""};
+    uint8_t bytes[SWIM_PACKET_BYTES_MAX];
+    struct sockaddr_storage address;
+    struct swim_writer w;
+    size_t size;
+
+    assert_true(swim_addr_to(to, AF_INET, &address));
+    swim_write_head(&w, &head, bytes, sizeof bytes);
+    assert_true(swim_write_news(&w, news));
+    size = swim_write_end(&w);
+    assert_int_equal(sendto(fd, bytes, size, 0, (struct sockaddr *)&address,
+                            sizeof(struct sockaddr_in)),
+                     size);
+}
+
+static int elsewhere; /* our socket */
+static uint8_t heard[SWIM_PACKET_BYTES_MAX];
+static ssize_t heard_size;
+
+static bool is_heard_elsewhere(struct world *w)
+{
+    (void)w;
+    heard_size = recv(elsewhere, heard, sizeof heard, MSG_DONTWAIT);
+    return heard_size >= 0;
+}
+
+/* The first packet that came says that "a" is at @at, and where peers dial it. */
+static void is_told(const struct swim_addr *at, uint16_t port)
+{
+    struct swim_reader r;
+    struct swim_news news;
+    bool is_said = false;
+
+    assert_int_equal(swim_read_packet(&r, heard, (size_t)heard_size), 0);
+    while (swim_read_news(&r, &news)) {
+        if (strcmp(news.id, "a") != 0)
+            continue;
+        is_said = true;
+        assert_memory_equal(news.gossip.ip, at->ip, sizeof at->ip);
+        assert_int_equal(news.gossip.port, port);
+        assert_string_equal(news.peer, "found:9000");
+    }
+    assert_true(is_said);
+}
+
+static struct swim_addr open_anywhere(struct world *w)
+{
+    struct swim_udp_options o = options_of(w, 0);
+    struct swim_addr at;
+
+    assert_int_equal(swim_addr_parse("127.0.0.1", &at), 0);
+    o.bind_addr = "::";
+    o.swim.about.peer[0] = '\0'; /* not known, either */
+    at.port = open_node(w, &o);
+    return at;
+}
+
+/* It was held for dead, and comes back not knowing where it is. */
+static void who_is_told_that_it_is_dead_answers_with_its_address(void **s)
+{
+    struct swim_news news = {.id = "a",
+                             .peer = "",
+                             .zone = "",
+                             .incarnation = 1,
+                             .state = SWIM_DEAD,
+                             .accuser_count = 1,
+                             .accusers = {1}};
+    struct swim_addr own;
+    struct world w;
+
+    (void)s;
+    elsewhere = bind_elsewhere(&own);
+    world_open(&w);
+    news.gossip = own;
+    own.port = open_anywhere(&w).port;
+    tell_news(elsewhere, &own, &news);
+    run_until(&w, is_heard_elsewhere);
+    is_told(&own, own.port);
+    assert_int_equal(w.nodes[0].found, 1);
+    assert_int_equal(close(elsewhere), 0);
+    world_close(&w);
+}
+
+/* Of somebody elsewhere it hears on its own machine. */
+static void nobody_elsewhere_is_told_of_the_loopback(void **s)
+{
+    struct swim_news news = {.id = "z",
+                             .peer = "",
+                             .zone = "",
+                             .incarnation = 1,
+                             .state = SWIM_ALIVE};
+    struct swim_addr here;
+    struct world w;
+    int fd;
+
+    (void)s;
+    elsewhere = bind_elsewhere(&news.gossip);
+    world_open(&w);
+    here = open_anywhere(&w);
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    tell_news(fd, &here, &news);
+    run_until(&w, is_heard_elsewhere);
+    is_told(&news.gossip, here.port);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(close(elsewhere), 0);
+    world_close(&w);
+}
+
+static bool is_one_malformed(struct world *w)
+{
+    return status(w, 0).counters.malformed == 1;
+}
+
+/* It may have come on a way that no member takes. */
+static void what_is_no_gossip_does_not_show_where_we_are(void **s)
+{
+    struct sockaddr_storage to;
+    struct swim_addr own;
+    struct world w;
+
+    (void)s;
+    elsewhere = bind_elsewhere(&own);
+    world_open(&w);
+    own.port = open_anywhere(&w).port;
+    assert_true(swim_addr_to(&own, AF_INET, &to));
+    assert_int_equal(sendto(elsewhere, "hello", 5, 0, (struct sockaddr *)&to,
+                            sizeof(struct sockaddr_in)),
+                     5);
+    run_until(&w, is_one_malformed);
+    assert_int_equal(w.nodes[0].found, 0);
+    assert_true(swim_udp_is_lost(w.nodes[0].udp));
+    assert_int_equal(close(elsewhere), 0);
+    world_close(&w);
+}
+
 /* ---- Addresses ---- */
 
 static void addresses_survive_the_way_to_the_kernel_and_back(void **s)
@@ -548,6 +737,9 @@ int main(void)
         unit(a_connection_of_any_bytes_is_closed),
         unit(a_connection_that_says_nothing_is_closed_in_time),
         unit(of_too_many_connections_the_oldest_makes_way),
+        unit(who_is_told_that_it_is_dead_answers_with_its_address),
+        unit(nobody_elsewhere_is_told_of_the_loopback),
+        unit(what_is_no_gossip_does_not_show_where_we_are),
         unit(addresses_survive_the_way_to_the_kernel_and_back),
     };
 

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "gossip/udp.h"
 #include "node/peers.h"
 
 #define CLUSTER 7
@@ -199,7 +200,7 @@ static void dialled_at(const struct config *c, const char *expected)
         .ip = {[10] = 0xff, [11] = 0xff, 10, 0, 0, 9}, .port = 7946};
     char address[PX_ADDRESS_BYTES_MAX + 1];
 
-    peers_own_address(c, 9000, &v4, address);
+    peers_own_address(c, 9000, &v4, false, address);
     assert_string_equal(address, expected);
 }
 
@@ -242,10 +243,10 @@ ipv6_has_brackets_and_nothing_is_said_before_it_is_known(void **state)
     char address[PX_ADDRESS_BYTES_MAX + 1];
 
     (void)state;
-    peers_own_address(&c, 9000, &v6, address);
+    peers_own_address(&c, 9000, &v6, false, address);
     assert_string_equal(address, "[fd00::1]:9000");
     v6 = (struct swim_addr){.port = 0};
-    peers_own_address(&c, 9000, &v6, address);
+    peers_own_address(&c, 9000, &v6, false, address);
     assert_string_equal(address, "");
 }
 
@@ -261,6 +262,47 @@ static void an_address_of_gossip_has_a_text(void **state)
     assert_string_equal(text, "10.0.0.7:7946");
     peers_gossip_text(&v6, text);
     assert_string_equal(text, "[fd00::7]:65535");
+}
+
+/* Bound to any address, gossip is at the loopback until a way to somebody shows a
+ * better one: another machine would find itself there. */
+static void the_loopback_is_told_only_where_it_is_meant(void **state)
+{
+    static const struct swim_addr loopback = {
+        .ip = {[10] = 0xff, [11] = 0xff, 127, 0, 0, 1}, .port = 7946};
+    struct config c = listening("[::]:9000");
+    char address[PX_ADDRESS_BYTES_MAX + 1];
+
+    (void)state;
+    (void)strcpy(c.bind_addr, "::");
+    peers_own_address(&c, 9000, &loopback, false, address);
+    assert_string_equal(address, "");
+    peers_own_address(&c, 9000, &loopback, true, address); /* others are here */
+    assert_string_equal(address, "127.0.0.1:9000");
+    (void)strcpy(c.bind_addr, "0.0.0.0");
+    peers_own_address(&c, 9000, &loopback, false, address);
+    assert_string_equal(address, "");
+    (void)strcpy(c.bind_addr, "127.0.0.1"); /* it was told so */
+    peers_own_address(&c, 9000, &loopback, false, address);
+    assert_string_equal(address, "127.0.0.1:9000");
+    (void)strcpy(c.bind_addr, "::");
+    (void)strcpy(c.grpc_addr, "127.0.0.1:1"); /* likewise */
+    peers_own_address(&c, 9000, &loopback, false, address);
+    assert_string_equal(address, "127.0.0.1:9000");
+}
+
+static void others_are_here_if_gossip_found_them_on_the_loopback(void **state)
+{
+    struct swim_member_info list[] = {living("self", ""), living("b", "")};
+
+    (void)state;
+    assert_int_equal(swim_addr_parse("127.0.0.1", &list[0].gossip), 0);
+    assert_int_equal(swim_addr_parse("10.0.0.2", &list[1].gossip), 0);
+    list[0].is_self = true;
+    assert_false(peers_are_here(list, 2)); /* we ourselves don't count */
+    assert_int_equal(swim_addr_parse("::1", &list[1].gossip), 0);
+    assert_true(peers_are_here(list, 2));
+    assert_false(peers_are_here(list, 0));
 }
 
 int main(void)
@@ -283,6 +325,8 @@ int main(void)
         cmocka_unit_test(
             ipv6_has_brackets_and_nothing_is_said_before_it_is_known),
         cmocka_unit_test(an_address_of_gossip_has_a_text),
+        cmocka_unit_test(the_loopback_is_told_only_where_it_is_meant),
+        cmocka_unit_test(others_are_here_if_gossip_found_them_on_the_loopback),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
