@@ -85,6 +85,9 @@ enum config_verdict config_load(int argc, char **argv, char *const *environment,
 /* Members are hashes of their names, so that no one hands out numbers. */
 raft_id config_id_of(const char *name);
 
+/* Is this host 127.x.y.z, ::1 or localhost? */
+bool config_is_loopback(const char *host);
+
 /* 1 to 63 letters, digits, dots, dashes, underscores, the first one a letter or
  * a digit. */
 bool config_is_name(const char *text, size_t size);

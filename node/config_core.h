@@ -86,8 +86,6 @@ int config_take_distrust_state(struct config_draft *d, enum config_set s);
 const struct config_peer *config_find_peer(const struct config *c, raft_id id);
 /* How nodes find each other, as a whole. */
 int config_check_gossip(struct config_draft *d);
-/* 127.x.y.z, ::1, localhost. */
-bool config_is_loopback(const char *host);
 
 int config_take_number(struct config_draft *d, enum config_set s, uint32_t min,
                        uint32_t max, uint32_t *out);

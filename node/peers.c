@@ -73,13 +73,37 @@ static bool is_living(const struct swim_member_info *m)
     return m->state == SWIM_ALIVE || m->state == SWIM_SUSPECT;
 }
 
-/* What it says of itself is an address, or nothing. */
-static const char *address_of(const struct swim_member_info *m)
+/* Who is on the loopback itself finds others there. */
+static bool is_own_here(const struct swim_member_info *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].is_self)
+            return swim_addr_is_loopback(&members[i].gossip);
+    }
+    return false;
+}
+
+static bool is_at_loopback(const char *address)
 {
     struct net_addr addr;
 
-    return net_addr_parse(m->peer, &addr) == 0 && addr.host[0] != '\0' ? m->peer
-                                                                       : "";
+    return net_addr_parse(address, &addr) == 0 && config_is_loopback(addr.host);
+}
+
+/* What it says of itself is an address, or nothing: nothing, too, if that is the
+ * loopback, a better one is @known (or NULL), and we are not @here ourselves. It
+ * does not know where it is yet, and we would reach ourselves. */
+static const char *address_of(const struct swim_member_info *m,
+                              const struct peer *known, bool here)
+{
+    struct net_addr addr;
+
+    if (net_addr_parse(m->peer, &addr) < 0 || addr.host[0] == '\0')
+        return "";
+    if (!here && config_is_loopback(addr.host) && known != NULL &&
+        known->address[0] != '\0' && !is_at_loopback(known->address))
+        return "";
+    return m->peer;
 }
 
 /* One that we know of may not have said yet that it is of this cluster, when it
@@ -94,11 +118,13 @@ void peers_hear(struct peers *p, const struct swim_member_info *members,
                 size_t count, uint64_t cluster, raft_id self,
                 bool (*was_removed)(void *ctx, raft_id id), void *ctx)
 {
+    const bool here = is_own_here(members, count);
+
     for (size_t i = 0; i < count; i++) {
         const struct swim_member_info *m = &members[i];
         raft_id id = config_id_of(m->id);
-        bool is_known = find(p, id) != NULL;
-        struct peer *peer;
+        struct peer *peer = find(p, id);
+        bool is_known = peer != NULL;
         bool is_welcome;
 
         if (cluster == 0 || !may_move(m, cluster, is_known))
@@ -108,7 +134,7 @@ void peers_hear(struct peers *p, const struct swim_member_info *members,
                      (was_removed == NULL || !was_removed(ctx, id));
         if (!is_known && !is_welcome)
             continue;
-        peer = know(p, m->id, address_of(m));
+        peer = know(p, m->id, address_of(m, peer, here));
         if (peer != NULL && is_welcome)
             want(p, peer);
     }

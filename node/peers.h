@@ -40,7 +40,8 @@ struct peers {
 void peers_know(struct peers *p, const char *name, const char *address);
 /* All that gossip has of @cluster: new ones if they live, were not removed
  * (@was_removed may be NULL), and leave room for the members; of those that are
- * known the address. */
+ * known the address, unless it is the loopback, where another was known, and we
+ * are not there ourselves. */
 void peers_hear(struct peers *p, const struct swim_member_info *members,
                 size_t count, uint64_t cluster, raft_id self,
                 bool (*was_removed)(void *ctx, raft_id id), void *ctx);

@@ -168,6 +168,33 @@ static void what_is_no_address_is_not_dialled(void **state)
     }
 }
 
+/* It would be we that are reached there. */
+static void
+the_loopback_is_nobodys_address_who_was_known_elsewhere(void **state)
+{
+    static const char *const here[] = {"127.0.0.1:9", "[::1]:9", "localhost:9"};
+    struct swim_member_info list[] = {living("self", "h0:0"), living("b", "")};
+
+    (void)state;
+    list[0].is_self = true;
+    assert_int_equal(swim_addr_parse("10.0.0.1", &list[0].gossip), 0);
+    for (size_t i = 0; i < sizeof here / sizeof here[0]; i++) {
+        memset(&p, 0, sizeof p);
+        list[1] = living("b", here[i]);
+        peers_hear(&p, list, 2, CLUSTER, config_id_of("self"), NULL, NULL);
+        is_at("b", here[i], true); /* nothing better is known */
+        peers_know(&p, "b", "127.0.0.1:8");
+        peers_hear(&p, list, 2, CLUSTER, config_id_of("self"), NULL, NULL);
+        is_at("b", here[i], true); /* it was on our machine before */
+        peers_know(&p, "b", "10.0.0.2:9");
+        peers_hear(&p, list, 2, CLUSTER, config_id_of("self"), NULL, NULL);
+        is_at("b", "10.0.0.2:9", true);
+    }
+    assert_int_equal(swim_addr_parse("127.0.0.1", &list[0].gossip), 0);
+    peers_hear(&p, list, 2, CLUSTER, config_id_of("self"), NULL, NULL);
+    is_at("b", "localhost:9", true); /* we are there, too */
+}
+
 static void a_crowd_leaves_room_for_the_members(void **state)
 {
     struct raft_config c = {.count = RAFT_MEMBERS_MAX};
@@ -320,6 +347,8 @@ int main(void)
             who_is_known_is_reached_before_it_is_of_a_cluster, setup),
         cmocka_unit_test_setup(a_node_that_was_removed_is_no_peer, setup),
         cmocka_unit_test_setup(what_is_no_address_is_not_dialled, setup),
+        cmocka_unit_test_setup(
+            the_loopback_is_nobodys_address_who_was_known_elsewhere, setup),
         cmocka_unit_test_setup(a_crowd_leaves_room_for_the_members, setup),
         cmocka_unit_test(the_best_word_on_where_we_are_counts),
         cmocka_unit_test(
