@@ -4,6 +4,7 @@
  *            identity   format version, cluster and node, incarnation; JSON
  *                       with a checksum, replaced by rename
  *            term       term and vote, store/log_term.h
+ *            peers      where the others were, store/peers_file.h
  *            log/       store/log.h
  *            state/     folders of states, store/state.h
  *            snapshot/  store/snapshot.h
