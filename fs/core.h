@@ -138,7 +138,8 @@ struct fs_handle {
 
     enum fs_stage stage;
     struct px_list stage_link; /* fs.staged, while STAGED or PUBLISHING */
-    uint64_t staging;          /* which of fs.stagings that was */
+    uint64_t staging;          /* which of fs.stagings that was; of a directory,
+                                  how many there were when its listing began */
     struct px_list waiters;    /* calls parked here */
     struct fs_wait wait; /* of a publication; with a write, its deadline */
     bool creates;

@@ -18,6 +18,7 @@ struct fs_handle *fs_handle_new(struct fs_call *c, uint64_t node,
     h->node = node;
     h->inode = inode;
     h->flags = c->flags;
+    h->staging = c->stagings;
     h->pid = ctx->pid;
     h->uid = ctx->uid;
     h->gid = ctx->gid;

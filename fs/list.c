@@ -118,19 +118,30 @@ static void look_open(struct fs_call *c, struct store_view *v)
         fs_reply_open(c, h);
 }
 
-/* Cookies say where a listing goes on, so the handle does no more than count:
- * a directory that is removed while it is open keeps its inode. */
+/* Cookies say where a listing goes on. The handle counts: a directory that is
+ * removed while it is open keeps its inode. */
 void fs_run_opendir(struct fs_call *c)
 {
     if (!fs_status_opendir(c))
         fs_look_locally(c, look_open);
 }
 
+/* A listing has to show what was staged when it began, at its first page; so
+ * it waits for that, and not for what comes at each of its pages. */
+static void count_as_begun(struct fs_call *c)
+{
+    if (c->offset == 0)
+        c->handle->staging = c->stagings;
+    c->stagings = c->handle->staging;
+}
+
 void fs_run_readdir(struct fs_call *c)
 {
     if (c->size > FS_READ_BYTES_MAX)
         c->size = FS_READ_BYTES_MAX;
-    if (fs_status_list(c) || fs_stage_blocks_parent(c, c->inode, FS_TOUCH_READ))
+    if (fs_status_list(c))
         return;
-    fs_look(c, look_list);
+    count_as_begun(c);
+    if (!fs_stage_blocks_parent(c, c->inode, FS_TOUCH_READ))
+        fs_look(c, look_list);
 }

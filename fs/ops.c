@@ -141,10 +141,11 @@ static void op_opendir(fuse_req_t req, fuse_ino_t node,
 }
 
 static void read_dir(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
-                     bool is_plus)
+                     const struct fuse_file_info *fi, bool is_plus)
 {
     struct fs_call c = call_of(req, node);
 
+    c.handle = fs_handle_of(fi);
     c.size = size < FS_READ_BYTES_MAX ? size : FS_READ_BYTES_MAX;
     c.offset = (uint64_t)offset;
     c.is_plus = is_plus;
@@ -154,15 +155,13 @@ static void read_dir(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset,
 static void op_readdir(fuse_req_t req, fuse_ino_t node, size_t size,
                        off_t offset, struct fuse_file_info *fi)
 {
-    (void)fi;
-    read_dir(req, node, size, offset, false);
+    read_dir(req, node, size, offset, fi, false);
 }
 
 static void op_readdirplus(fuse_req_t req, fuse_ino_t node, size_t size,
                            off_t offset, struct fuse_file_info *fi)
 {
-    (void)fi;
-    read_dir(req, node, size, offset, true);
+    read_dir(req, node, size, offset, fi, true);
 }
 
 /* ---- Changing ---- */

@@ -2,6 +2,7 @@
  * name has it published, and comes after; what does not leaves it alone. */
 #include "tests/unit/fs/fixture.h"
 
+#include <dirent.h>
 #include <sys/syscall.h>
 
 static void make_dir(const char *path)
@@ -71,6 +72,47 @@ static void a_listing_is_patient_with_all_at_once(void **state)
     close_fd(second);
     close_fd(first);
     actor_free(lister);
+}
+
+/* More than a page of the kernel's holds. */
+static void put_long_names(const char *dir)
+{
+    char path[256];
+
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(path, sizeof path, "%s/%0200d", dir, i); /* fits */
+        put(path, "x");
+    }
+}
+
+static int count_rest(DIR *dir)
+{
+    int count = 0;
+
+    while (readdir(dir) != NULL)
+        count++;
+    return count;
+}
+
+static void a_listing_waits_for_nothing_that_came_later(void **state)
+{
+    DIR *dir;
+    int fd;
+
+    (void)state;
+    make_dir("d");
+    put_long_names("d");
+    dir = opendir("d");
+    assert_non_null(dir);
+    assert_non_null(readdir(dir));
+    fd = open_to_write("d/later");
+    assert_int_equal(count_rest(dir), 40 + 2 - 1);
+    assert_trace("");
+    rewinddir(dir); /* another one, which begins now */
+    assert_int_equal(count_rest(dir), 41 + 2);
+    assert_trace("create");
+    close_fd(fd);
+    assert_int_equal(closedir(dir), 0);
 }
 
 static void other_names_leave_it_staged(void **state)
@@ -243,6 +285,7 @@ int main(void)
         mount_test(what_touches_the_name_comes_after),
         mount_test(all_that_is_in_the_way_is_published_together),
         mount_test(a_listing_is_patient_with_all_at_once),
+        mount_test(a_listing_waits_for_nothing_that_came_later),
         mount_test(other_names_leave_it_staged),
         mount_test(a_directory_with_a_staged_file_is_not_empty),
         mount_test(nor_may_it_be_renamed_over),
