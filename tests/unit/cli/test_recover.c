@@ -181,7 +181,7 @@ static void add_sixth(struct data *d)
     struct px_slice added;
 
     for (size_t i = 0; i < config.count; i++) {
-        char name[16];
+        char name[32];
 
         (void)snprintf(name, sizeof name, "node-%zu", i);
         config.members[i] =
