@@ -306,17 +306,18 @@ static int disk_sync(struct store_disk *door, int file)
 static int change(struct store_disk *door, const char *from, const char *to)
 {
     struct sim_disk *d = of_door(door);
+    struct disk_file **at = names_find(&d->now, from);
 
     if (d->faults.has_crashed)
         return -EIO;
-    if (names_find(&d->now, from) == NULL)
+    if (at == NULL)
         return -ENOENT;
     if (crashes_here(d)) {
         if (coin(d))
-            add_change(d, from, to, NULL);
+            add_change(d, from, to, *at);
         return -EIO;
     }
-    add_change(d, from, to, NULL);
+    add_change(d, from, to, *at);
     return 0;
 }
 

@@ -51,18 +51,15 @@ void names_copy(struct names *to, const struct names *from)
 
 void names_change(struct names *t, const struct change *c)
 {
-    struct disk_file **from;
+    if (c->from[0] != '\0') {
+        struct disk_file **from = names_find(t, c->from);
 
-    if (c->file != NULL) {
-        names_set(t, c->to, c->file);
-        return;
+        if (from == NULL || *from != c->file)
+            return; /* what made it is lost */
+        names_remove(t, c->from);
     }
-    from = names_find(t, c->from);
-    if (from == NULL)
-        return; /* what made it is lost */
     if (c->to[0] != '\0')
-        names_set(t, c->to, *from);
-    names_remove(t, c->from);
+        names_set(t, c->to, c->file);
 }
 
 bool names_hold(const struct names *t, const struct disk_file *f)

@@ -21,8 +21,8 @@ struct names {
     size_t capacity;
 };
 
-/* Since the last sync_dir: @from gets @to's place (rename), @file the name
- * @to (create), or @from goes (remove). */
+/* Since the last sync_dir: @file lost the name @from, unless that is empty, and
+ * got the name @to, unless that is: created, renamed or removed. */
 struct change {
     char from[STORE_DISK_NAME_BYTES_MAX + 1];
     char to[STORE_DISK_NAME_BYTES_MAX + 1];
@@ -33,7 +33,8 @@ struct change {
 struct disk_file **names_find(struct names *t, const char *name);
 bool names_hold(const struct names *t, const struct disk_file *f);
 void names_copy(struct names *to, const struct names *from);
-/* Carries @c out. Without what it rests on it does nothing. */
+/* Carries @c out. Without what it rests on it does nothing: a rename moves a
+ * file, and no other that has its name. */
 void names_change(struct names *t, const struct change *c);
 
 #endif
