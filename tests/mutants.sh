@@ -35,7 +35,10 @@ while [ $# -gt 0 ]; do
 done
 [[ $build && $seeds =~ ^(0|[1-9][0-9]*)$ ]] || usage
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/phalanx-mutants-XXXXXX") || exit 1
+# In memory where there is such a place: thousands of small databases are made.
+tmp=${TMPDIR:-/tmp}
+[ ! -w /dev/shm ] || tmp=/dev/shm
+work=$(mktemp -d "$tmp/phalanx-mutants-XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
