@@ -319,6 +319,7 @@ void faults_begin(struct world *w)
 static void heal_server(struct server *s)
 {
     server_heal_disks(s);
+    s->lag_after = 0; /* a pause that was to come */
     if (!server_is_up(s) && !s->is_gone)
         server_start(s);
 }
