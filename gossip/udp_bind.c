@@ -162,7 +162,7 @@ static int bind_pair(struct swim_addr *addr, int family, int *udp_out,
                      int *tcp_out)
 {
     struct swim_addr at = *addr;
-    int udp;
+    int udp = -1;
     int rc = bind_one(SOCK_DGRAM, &at, family, &udp);
 
     if (rc < 0)
