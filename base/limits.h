@@ -97,8 +97,8 @@ static_assert(RAFT_MEMBERS_MAX <= NET_ADMIN_MEMBERS_MAX,
 #define SWIM_PACKET_BYTES_MAX 1232u
 #define SWIM_NEWS_BYTES_MAX 512u
 #define SWIM_STATE_BYTES_MAX (SWIM_MEMBERS_MAX * SWIM_NEWS_BYTES_MAX)
-/* Addresses that seeds were resolved to, and where others were once; pings made for others, under way;
- * packets of one step. */
+/* Addresses that seeds were resolved to, and where others were once; pings made
+ * for others, under way; packets of one step. */
 #define SWIM_SEEDS_MAX 32u
 #define SWIM_KNOWN_MAX 16u
 #define SWIM_RELAYS_MAX 32u

@@ -167,10 +167,9 @@ struct raft {
     bool is_passive;      /* it is not to lead, whatever its log holds */
     struct raft_reads reads;
     struct raft_fault fault;
-    uint64_t
-        fault_next; /* id of the next question: fresh, across restarts too */
-    bool is_recovering; /* whole, but a restart would find it faulty again */
-    uint64_t refused;   /* messages that no sound member sends to us */
+    uint64_t fault_next; /* id of the next question: never used twice */
+    bool is_recovering;  /* whole, but a restart would find it faulty again */
+    uint64_t refused;    /* messages that no sound member sends to us */
 
     /* Leader. */
     raft_index noop; /* its own first entry */
