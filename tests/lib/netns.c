@@ -29,6 +29,7 @@
 
 #define TOOL_MS_MAX 10000
 #define COMMAND_BYTES 512
+#define SKIPPED 77 /* the status that says so */
 #define TUN_PATH "/dev/net/tun"
 #define NETWORK UINT32_C(0x0a4d0000) /* 10.77.0.0 */
 
@@ -227,41 +228,43 @@ static struct netns *new_unplugged(int hosts, char *why, size_t why_size)
     return NULL;
 }
 
-struct netns *netns_new(int hosts, char *why, size_t why_size)
+static bool plug(struct netns *n, bool has_bridge, char *why, size_t why_size)
 {
-    struct netns *n = new_unplugged(hosts, why, why_size);
-
-    if (n == NULL)
-        return NULL;
-    if (!run_in(n->bridge, "ip link add br0 type bridge && ip link set br0 up",
+    if (has_bridge &&
+        !run_in(n->bridge, "ip link add br0 type bridge && ip link set br0 up",
                 why, why_size))
-        goto fail;
-    for (int i = 0; i < hosts; i++) {
-        if (!plug_into_bridge(n, i, why, why_size) ||
-            !set_up_host(n, i, why, why_size))
-            goto fail;
+        return false;
+    for (int i = 0; i < n->count; i++) {
+        bool is_plugged = has_bridge ? plug_into_bridge(n, i, why, why_size)
+                                     : plug_into_tun(n, i, why, why_size);
+
+        if (!is_plugged || !set_up_host(n, i, why, why_size))
+            return false;
     }
-    return n;
-fail:
-    netns_free(n);
-    return NULL;
+    return true;
 }
 
-struct netns *netns_new_apart(int hosts, char *why, size_t why_size)
+static struct netns *new_or_skip(int hosts, bool has_bridge)
 {
-    struct netns *n = new_unplugged(hosts, why, why_size);
+    char why[512];
+    struct netns *n = new_unplugged(hosts, why, sizeof why);
 
-    if (n == NULL)
-        return NULL;
-    for (int i = 0; i < hosts; i++) {
-        if (!plug_into_tun(n, i, why, why_size) ||
-            !set_up_host(n, i, why, why_size))
-            goto fail;
+    if (n == NULL || !plug(n, has_bridge, why, sizeof why)) {
+        netns_free(n);
+        (void)printf("skipped: %s\n", why);
+        exit(SKIPPED);
     }
     return n;
-fail:
-    netns_free(n);
-    return NULL;
+}
+
+struct netns *netns_new(int hosts)
+{
+    return new_or_skip(hosts, true);
+}
+
+struct netns *netns_new_apart(int hosts)
+{
+    return new_or_skip(hosts, false);
 }
 
 static void close_if_open(int fd)

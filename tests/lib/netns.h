@@ -30,10 +30,11 @@
 
 struct netns;
 
-/* NULL: they can't be had, and @why says why. */
-struct netns *netns_new(int hosts, char *why, size_t why_size);
+/* For main(): where they can't be had it says why, and ends the test as
+ * skipped. */
+struct netns *netns_new(int hosts);
 /* The same without a bridge. Needs /dev/net/tun, too. */
-struct netns *netns_new_apart(int hosts, char *why, size_t why_size);
+struct netns *netns_new_apart(int hosts);
 /* NULL is accepted. */
 void netns_free(struct netns *n);
 
