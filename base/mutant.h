@@ -51,9 +51,14 @@
     X(CONFIG_OF_SNAPSHOT_GIVEN, "a snapshot names the members that its maker began with") \
     X(CONFIG_CUT_FORGOTTEN, "members stay as a cut entry had them") \
     X(LEARNER_COUNTED, "a learner counts towards the majority") \
+    X(PROMOTED_BEHIND, "a learner gets its vote before it has the log") \
     X(CHANGE_UNHEARD, "voters change though those that stay are not heard of") \
     X(FAULTY_PROMOTED, "a learner without a vote to give becomes a voter") \
     X(UNFIT_ASKED, "leadership is handed to who says that it can't lead") \
+    X(TRANSFER_BEHIND, "leadership is handed to who lacks entries") \
+    X(TRANSFER_UNPAUSED, "proposals go on while leadership is handed over") \
+    X(TRANSFER_ENDLESS, "a hand-over that fails is never given up") \
+    X(NAME_REUSED, "a node that was removed opens a session again") \
     X(RECOVERED_EARLY, "who is whole says so before a restart would agree") \
     X(READ_OLD_ROUND, "a read is served by a round sent before it came") \
     X(READ_ROUND_JOINED, "a read joins the round that is under way") \

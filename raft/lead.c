@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "base/err.h"
+#include "base/mutant.h"
 #include "raft/core.h"
 
 /* So many election timeouts without a sign of life from what is on the wire
@@ -149,7 +150,9 @@ int raft_on_propose(struct raft *r, const struct raft_proposal *list,
     px_assert(count <= PX_BATCH_ENTRIES_MAX);
     if (r->role != RAFT_LEADER)
         return -PX_ENOTLEADER;
-    if (is_over(r, list, count) || r->transfer.to != 0 || raft_is_silent(r))
+    if (is_over(r, list, count) ||
+        (r->transfer.to != 0 && !px_mutant(TRANSFER_UNPAUSED)) ||
+        raft_is_silent(r))
         return -EAGAIN;
     rc = raft_reserve(r, count);
     if (rc < 0)

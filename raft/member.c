@@ -227,7 +227,9 @@ static bool can_vote(const struct raft *r, const struct raft_peer *p)
 
 bool raft_has_caught_up(const struct raft *r, const struct raft_peer *p)
 {
-    return p->state == RAFT_STREAM && p->match + PROMOTE_LAG >= r->log.last &&
+    bool has_log = p->match + PROMOTE_LAG >= r->log.last;
+
+    return p->state == RAFT_STREAM && (has_log || px_mutant(PROMOTED_BEHIND)) &&
            can_vote(r, p);
 }
 

@@ -107,7 +107,7 @@ int raft_on_transfer(struct raft *r, raft_id to)
 void raft_transfer_advance(struct raft *r, struct raft_peer *p)
 {
     if (p->id != r->transfer.to || r->transfer.is_sent ||
-        p->match < r->log.last)
+        (p->match < r->log.last && !px_mutant(TRANSFER_BEHIND)))
         return;
     (void)raft_msg_now(r, p->id, RAFT_MSG_TIMEOUT_NOW); /* says it all */
     r->transfer.is_sent = true;
@@ -136,7 +136,7 @@ void raft_transfer_expire(struct raft *r)
 {
     struct raft_peer *p;
 
-    if (r->now >= r->transfer.until) {
+    if (r->now >= r->transfer.until && !px_mutant(TRANSFER_ENDLESS)) {
         r->transfer = RAFT_TRANSFER_NONE;
         return;
     }

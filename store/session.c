@@ -158,7 +158,7 @@ int store_session_open(struct apply *a, const struct command *c,
     }
     if (s != NULL && s->incarnation >= c->incarnation)
         return -PX_ESESSION;
-    if (store_members_has_removed(&a->kv, c->name))
+    if (store_members_has_removed(&a->kv, c->name) && !px_mutant(NAME_REUSED))
         return -PX_ESESSION;
     if (s == NULL && a->sessions.count == PX_SESSIONS_MAX)
         return -ENOSPC;
