@@ -2,10 +2,11 @@
  * election timeout, and nobody who writes elsewhere gets an error.
  *
  * Elections take 5 to 10 s here, so that none is by chance, on a machine that
- * stalls. To measure, HAND_OVER_LOCAL=1 has the timing of one machine, and ends
- * as many leaders by kill -9 for comparison; it prints what the slowest call of
- * a round took. A round before or after which somebody else had more than
- * NOISE_PERCENT of the processors, 5, is done again, whatever it took.
+ * stalls. To measure, HAND_OVER_LOCAL=1 has the timing of one machine, ends as
+ * many leaders by kill -9 for comparison, and lets as many rounds pass in which
+ * all go on; it prints what the slowest call of a round took. A round in which
+ * the machine stood still for STALL_MS, 20, or longer is done again, whatever
+ * it took.
  * CLUSTER_ROUNDS: how many leaders stop, 3. */
 #include <setjmp.h>
 #include <signal.h>
@@ -19,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "tests/bench/noise.h"
+#include "tests/bench/stall.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/load.h"
 #include "tests/lib/process.h"
@@ -29,7 +30,7 @@
 #define WRITERS 16
 #define ROUNDS_MAX 200
 #define TRIES_PER_ROUND 3 /* on a machine that is never quiet */
-#define PROBE_NS (100 * PX_NS_PER_MS)
+#define WRITES 300        /* before the end, and after it */
 #define NOTES_BYTES_MAX (1u << 20)
 
 /* How often @word stands in the notes of all nodes. */
@@ -54,64 +55,72 @@ static unsigned count_notes(const struct cluster *c, const char *word)
     return count;
 }
 
-/* The leader stops, and comes back; the slowest call meanwhile, ms. */
-static unsigned one_round(struct cluster *c, struct load *l, bool by_signal)
-{
-    int leader = cluster_leader(c);
-    unsigned slowest;
+enum end { NOBODY_ENDS, BY_SIGTERM, BY_KILL };
 
-    load_wait_writes(l, 300);
-    (void)load_take_slowest_ms(l);
+static void end_leader(struct cluster *c, struct load *l, int leader,
+                       enum end end)
+{
     load_down(l, leader);
-    if (by_signal) {
+    if (end == BY_SIGTERM) {
         cluster_signal(c, leader, SIGTERM);
         assert_int_equal(cluster_wait_end(c, leader), 0);
     } else {
         cluster_kill(c, leader);
     }
-    load_wait_writes(l, 300);
-    slowest = load_take_slowest_ms(l);
+}
+
+static void bring_back(struct cluster *c, struct load *l, int leader)
+{
     cluster_restart(c, leader);
     cluster_wait_ready(c, leader);
     load_up(l, leader);
-    return slowest;
 }
 
 /* What the slowest calls of rounds took. */
 struct measured {
-    unsigned ms[ROUNDS_MAX];
+    enum end end;
+    unsigned ms[TRIES_PER_ROUND * ROUNDS_MAX];
     unsigned count;
-    unsigned noisy; /* rounds that were done again */
-    unsigned noisy_worst;
+    unsigned stalled; /* rounds that were done again */
+    unsigned stalled_worst;
 };
 
-static bool is_noisy(void)
+/* The leader ends, and comes back; the slowest call meanwhile, ms. */
+static unsigned one_round(struct cluster *c, struct load *l, struct stall *s,
+                          enum end end, px_ns *stall_out)
 {
-    return noise_probe(PROBE_NS) * 100 > env_number("NOISE_PERCENT", 5);
+    int leader = cluster_leader(c);
+    unsigned slowest;
+
+    load_wait_writes(l, WRITES);
+    (void)load_take_slowest_ms(l);
+    (void)stall_take(s);
+    if (end == NOBODY_ENDS)
+        load_wait_writes(l, WRITES);
+    else
+        end_leader(c, l, leader, end);
+    load_wait_writes(l, WRITES);
+    slowest = load_take_slowest_ms(l);
+    *stall_out = stall_take(s);
+    if (end != NOBODY_ENDS)
+        bring_back(c, l, leader);
+    return slowest;
 }
 
-static void note_noisy(struct measured *m, unsigned ms)
+static void measure(struct cluster *c, struct load *l, struct stall *s,
+                    unsigned stalled_max, struct measured *m)
 {
-    m->noisy++;
-    if (ms > m->noisy_worst)
-        m->noisy_worst = ms;
-}
+    px_ns limit = env_number("STALL_MS", 20) * PX_NS_PER_MS;
+    px_ns stall;
+    unsigned ms = one_round(c, l, s, m->end, &stall);
 
-static void measure(struct cluster *c, struct load *l, bool by_signal,
-                    unsigned rounds, struct measured *m)
-{
-    bool is_local = env_number("HAND_OVER_LOCAL", 0) != 0;
-    unsigned noisy_max = is_local ? (TRIES_PER_ROUND - 1) * rounds : 0;
-
-    while (m->count < rounds) {
-        bool was_noisy = is_noisy();
-        unsigned ms = one_round(c, l, by_signal);
-
-        if ((is_noisy() || was_noisy) && m->noisy < noisy_max)
-            note_noisy(m, ms);
-        else
-            m->ms[m->count++] = ms;
+    if (stall < limit || m->stalled == stalled_max) {
+        m->ms[m->count++] = ms;
+        return;
     }
+    m->stalled++;
+    if (ms > m->stalled_worst)
+        m->stalled_worst = ms;
 }
 
 static int by_size(const void *a, const void *b)
@@ -126,57 +135,28 @@ static void print_measured(const char *how, struct measured *m)
 {
     qsort(m->ms, m->count, sizeof m->ms[0], by_size);
     print_message("             %s: slowest call of a round: median %u ms, "
-                  "p90 %u ms, worst %u ms, of %u; %u more were noisy, their "
-                  "worst %u ms\n",
+                  "p90 %u ms, worst %u ms, of %u; in %u more the machine stood "
+                  "still, their worst %u ms\n",
                   how, m->ms[m->count / 2], m->ms[m->count * 9 / 10],
-                  m->ms[m->count - 1], m->count, m->noisy, m->noisy_worst);
+                  m->ms[m->count - 1], m->count, m->stalled, m->stalled_worst);
 }
 
-static void set_slow_timing(void)
+static void start(unsigned seconds_max, struct cluster **c, struct load **l)
 {
-    assert_int_equal(setenv("TICK_MS", "100", 1), 0);
-    assert_int_equal(setenv("ELECTION", "50", 1), 0);
-    assert_int_equal(setenv("HEARTBEAT", "5", 1), 0);
-}
-
-static void a_leader_that_stops_hands_over(void **state)
-{
-    bool is_local = env_number("HAND_OVER_LOCAL", 0) != 0;
-    unsigned rounds = env_number("CLUSTER_ROUNDS", 3);
     struct load_options options = {.mount_count = NODES, .writers = WRITERS};
-    struct measured stopped = {.count = 0};
-    struct measured killed = {.count = 0};
-    struct cluster *c;
-    struct load *l;
-    unsigned elections;
 
-    (void)state;
-    assert_true(rounds > 0 && rounds <= ROUNDS_MAX);
-    if (!is_local)
-        set_slow_timing();
-    c = cluster_start(&(struct cluster_options){
-        .nodes = NODES, .seconds_max = 120 + 30 * TRIES_PER_ROUND * rounds});
+    *c = cluster_start(
+        &(struct cluster_options){.nodes = NODES, .seconds_max = seconds_max});
     options.call_ms_max =
-        cluster_request_timeout_ms(c) + env_number("CLUSTER_SLACK_MS", 1000);
+        cluster_request_timeout_ms(*c) + env_number("CLUSTER_SLACK_MS", 1000);
     for (int i = 0; i < NODES; i++)
-        options.mounts[i] = cluster_mount(c, i);
-    l = load_start(&options);
-    elections = count_notes(c, "raft: pre-candidate");
-    measure(c, l, true, rounds, &stopped);
-    /* What was under way on the mount of the node that stopped was answered. */
-    assert_int_equal(load_timeouts(l), 0);
-    /* Nobody had to find out by itself that the leader had gone; with short
-     * elections, one may come between our look and the signal. */
-    if (!is_local) {
-        assert_int_equal(count_notes(c, "node: hands over leadership"), rounds);
-        assert_int_equal(count_notes(c, "raft: pre-candidate"), elections);
-    }
-    if (is_local)
-        measure(c, l, false, rounds, &killed);
+        options.mounts[i] = cluster_mount(*c, i);
+    *l = load_start(&options);
+}
+
+static void end(struct cluster *c, struct load *l)
+{
     load_stop(l);
-    print_measured("SIGTERM", &stopped);
-    if (is_local)
-        print_measured("kill -9", &killed);
     for (int i = 0; i < NODES; i++) {
         int mount = cluster_open_mount(c, i);
 
@@ -188,12 +168,83 @@ static void a_leader_that_stops_hands_over(void **state)
     load_free(l);
 }
 
+static void check_nobody_had_an_error(const struct load *l)
+{
+    /* What was under way on the mount of the node that stopped was answered. */
+    assert_int_equal(load_timeouts(l), 0);
+    assert_int_equal(load_refused(l), 0);
+}
+
+static unsigned rounds_wanted(void)
+{
+    unsigned rounds = env_number("CLUSTER_ROUNDS", 3);
+
+    assert_true(rounds > 0 && rounds <= ROUNDS_MAX);
+    return rounds;
+}
+
+static void a_leader_that_stops_hands_over(void **state)
+{
+    unsigned rounds = rounds_wanted();
+    unsigned elections;
+    px_ns stall;
+    struct cluster *c;
+    struct load *l;
+
+    (void)state;
+    assert_int_equal(setenv("TICK_MS", "100", 1), 0);
+    assert_int_equal(setenv("ELECTION", "50", 1), 0);
+    assert_int_equal(setenv("HEARTBEAT", "5", 1), 0);
+    start(120 + 30 * rounds, &c, &l);
+    elections = count_notes(c, "raft: pre-candidate");
+    for (unsigned i = 0; i < rounds; i++)
+        (void)one_round(c, l, NULL, BY_SIGTERM, &stall);
+    check_nobody_had_an_error(l);
+    /* Nobody had to find out by itself that the leader had gone. */
+    assert_int_equal(count_notes(c, "node: hands over leadership"), rounds);
+    assert_int_equal(count_notes(c, "raft: pre-candidate"), elections);
+    end(c, l);
+}
+
+static void how_long_writers_wait(void **state)
+{
+    unsigned rounds = rounds_wanted();
+    unsigned stalled_max = (TRIES_PER_ROUND - 1) * rounds;
+    struct measured idle = {.end = NOBODY_ENDS};
+    struct measured stopped = {.end = BY_SIGTERM};
+    struct measured killed = {.end = BY_KILL};
+    struct stall *s = stall_watch();
+    struct cluster *c;
+    struct load *l;
+
+    (void)state;
+    assert_non_null(s);
+    start(120 + 90 * TRIES_PER_ROUND * rounds, &c, &l);
+    while (stopped.count < rounds) {
+        measure(c, l, s, stalled_max, &idle);
+        measure(c, l, s, stalled_max, &stopped);
+    }
+    check_nobody_had_an_error(l);
+    while (killed.count < rounds)
+        measure(c, l, s, stalled_max, &killed);
+    stall_free(s);
+    end(c, l);
+    print_measured("nobody ends", &idle);
+    print_measured("SIGTERM", &stopped);
+    print_measured("kill -9", &killed);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest test[] = {
         cmocka_unit_test_teardown(a_leader_that_stops_hands_over,
                                   cluster_teardown),
     };
+    const struct CMUnitTest measurement[] = {
+        cmocka_unit_test_teardown(how_long_writers_wait, cluster_teardown),
+    };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return env_number("HAND_OVER_LOCAL", 0) == 0
+               ? cmocka_run_group_tests(test, NULL, NULL)
+               : cmocka_run_group_tests(measurement, NULL, NULL);
 }

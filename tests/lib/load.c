@@ -119,6 +119,8 @@ enum load_outcome load_outcome_of(struct load_hold *h, const char *call,
     int m = h->mount;
     bool was_up = atomic_load(&h->load->epochs[m]) == h->mounts[m].epoch;
 
+    if (error == EAGAIN && was_up)
+        (void)atomic_fetch_add(&h->load->refused, 1);
     if (error == EAGAIN || error == EINTR)
         return LOAD_REFUSED;
     if (error == ETIMEDOUT) {
@@ -179,6 +181,11 @@ void load_up(struct load *l, int mount)
 uint64_t load_acked(const struct load *l)
 {
     return atomic_load(&l->outcomes[LOAD_ACKED]);
+}
+
+uint64_t load_refused(const struct load *l)
+{
+    return atomic_load(&l->refused);
 }
 
 uint64_t load_timeouts(const struct load *l)

@@ -46,6 +46,8 @@ void load_up(struct load *l, int mount);
 
 /* How many writes have been acknowledged so far. */
 uint64_t load_acked(const struct load *l);
+/* How many calls were refused (EAGAIN) by a mount that was up. */
+uint64_t load_refused(const struct load *l);
 /* How many calls were told that their outcome is not known (ETIMEDOUT). */
 uint64_t load_timeouts(const struct load *l);
 /* Waits until @count more are; fails the test after 30 s. */

@@ -52,6 +52,7 @@ struct load {
     _Atomic uint32_t epochs[LOAD_MOUNTS_MAX]; /* odd: down */
     _Atomic uint64_t outcomes[LOAD_UNKNOWN + 1];
     _Atomic uint64_t timeouts;
+    _Atomic uint64_t refused; /* EAGAIN of a mount that was up */
     _Atomic uint64_t reads;
     _Atomic uint64_t reads_failed;
     _Atomic uint32_t slowest_ms;
