@@ -72,6 +72,7 @@
     X(SOUND_WITH_ENTRIES, "who has lost entries is whole because the cluster was new") \
     X(FAULT_TERM_KEPT, "the answer of an older term's leader goes on to count") \
     X(LOSS_UNNOTICED, "who lacks what its leader counts on does not say so") \
+    X(LOSS_UNNOTED, "who lacks what its leader counts on forgets it in a restart") \
     X(FAULT_NOTED_LATE, "a damaged log is cut before it is noted that it was") \
     X(TERM_KEPT_ONCE, "term and vote are in the log alone") \
     X(RETRY_APPLIED_TWICE, "a command that comes twice is applied twice") \

@@ -126,6 +126,25 @@ static void tell_recovered(struct node *n)
     replica_on_recovered(n->replica);
 }
 
+void begin_on_lost(struct node *n, raft_index index)
+{
+    px_note(PX_NOTE_WARN,
+            "log: faulty: the leader counts on entry=%llu, which this disk has "
+            "lost: it is repaired from the other nodes, and until then this "
+            "one does not vote",
+            (unsigned long long)index);
+    n->has_log_note = true;
+    n->lost = index;
+    n->is_noting = true;
+    disk_note_loss(n);
+}
+
+void begin_on_loss_noted(struct node *n)
+{
+    n->is_noting = false;
+    replica_on_loss_noted(n->replica);
+}
+
 void begin_on_recovered(struct node *n)
 {
     n->is_recovered = true;
@@ -141,7 +160,10 @@ void begin_on_recovered(struct node *n)
 
 void begin_on_log_mended(struct node *n)
 {
+    if (n->is_noting)
+        return; /* something has gone since: the note comes back */
     n->has_log_note = false;
+    n->lost = 0;
     tell_recovered(n);
 }
 

@@ -81,6 +81,15 @@ static int write_one(struct node *n, struct replica_write *w)
                            w->entries, w->count);
 }
 
+static int do_job(struct node *n, struct px_list *job)
+{
+    if (job == &n->loss_job)
+        return storage_note_loss(&n->storage, n->lost);
+    if (job == &n->recovered_job)
+        return storage_recovered(&n->storage);
+    return write_one(n, px_list_entry(job, struct replica_write, link));
+}
+
 /* What snapshots cover goes with the next write: there is no hurry. */
 static int cut_head(struct node *n)
 {
@@ -90,12 +99,12 @@ static int cut_head(struct node *n)
 }
 
 /* A snapshot that is made meanwhile may make room. */
-static int write_patiently(struct node *n, struct replica_write *w)
+static int do_patiently(struct node *n, struct px_list *job)
 {
     bool is_full = false;
     int rc;
 
-    while ((rc = write_one(n, w)) == -ENOSPC) {
+    while ((rc = do_job(n, job)) == -ENOSPC) {
         if (!wait_for_room(n, &n->log_worker, "log", &is_full))
             return -ECANCELED;
         rc = cut_head(n);
@@ -114,11 +123,7 @@ static int write_all(struct node *n, struct px_list *jobs)
 
     atomic_store(&n->flush_begun, node_now());
     px_list_for_each (it, jobs) {
-        if (it == &n->recovered_job)
-            rc = storage_recovered(&n->storage);
-        else
-            rc = write_patiently(n,
-                                 px_list_entry(it, struct replica_write, link));
+        rc = do_patiently(n, it);
         if (rc < 0)
             return rc;
     }
@@ -153,7 +158,9 @@ static void log_done(void *ctx, struct px_list *jobs)
     while (!px_list_empty(jobs)) {
         struct px_list *job = px_list_pop_front(jobs);
 
-        if (rc == 0 && job == &n->recovered_job)
+        if (rc == 0 && job == &n->loss_job)
+            begin_on_loss_noted(n);
+        else if (rc == 0 && job == &n->recovered_job)
             begin_on_log_mended(n);
         else if (rc == 0)
             replica_on_durable(n->replica,
@@ -171,15 +178,24 @@ void disk_write(void *ctx, struct px_list *writes)
     worker_give(&n->log_worker, writes);
 }
 
-/* It comes once in a life. */
-void disk_recovered(void *ctx)
+static void give_one(struct node *n, struct px_list *job)
 {
-    struct node *n = ctx;
     struct px_list jobs;
 
     px_list_init(&jobs);
-    px_list_push_back(&jobs, &n->recovered_job);
+    px_list_push_back(&jobs, job);
     worker_give(&n->log_worker, &jobs);
+}
+
+/* Neither comes again before it is done. */
+void disk_note_loss(struct node *n)
+{
+    give_one(n, &n->loss_job);
+}
+
+void disk_recovered(struct node *n)
+{
+    give_one(n, &n->recovered_job);
 }
 
 /* ---- Applying ---- */

@@ -92,7 +92,12 @@ static void add_fault(const struct node *n, const struct raft_status *s,
     else
         add_reached(n, text);
     add_progress(s, text);
-    px_text_add(text, ". %s", n->storage.found.fault);
+    if (n->lost != 0)
+        px_text_add(
+            text, ". The leader counts on entry %llu, which this disk has lost",
+            (unsigned long long)n->lost);
+    else
+        px_text_add(text, ". %s", n->storage.found.fault);
 }
 
 static uint64_t free_bytes(const char *folder)
@@ -158,7 +163,7 @@ static struct wait_text waits_for(const struct node *n)
         return wait; /* that is worse, and is said apart */
     if (is_stuck)
         add_disk(n, &text);
-    else if (status.is_faulty && n->storage.found.fault == NULL)
+    else if (status.is_faulty && !n->has_log_note)
         add_beginner(n, &status, &text);
     else if (status.is_faulty)
         add_fault(n, &status, &text);

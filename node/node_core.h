@@ -90,7 +90,9 @@ struct node {
     struct bootstrap_empties empties;
     bool
         is_cluster_new; /* others have proved it; raft waits until it is kept */
-    bool has_log_note;  /* that the log has lost something, durably */
+    bool has_log_note;  /* that the log has lost something, durably, unless: */
+    bool is_noting;     /* a loss; raft waits until that is durable */
+    raft_index lost;    /* what went while we ran; 0: nothing */
     bool is_recovered;  /* raft says so, and waits until it is kept */
     struct known known;
     struct gossip gossip;
@@ -129,7 +131,8 @@ struct node {
     struct worker apply_worker;
     struct worker snapshot_worker; /* saves and loads */
     struct worker piece_worker;    /* reads and stores pieces */
-    struct px_list recovered_job;  /* for the log thread: not a write */
+    struct px_list loss_job;       /* for the log thread: not a write */
+    struct px_list recovered_job;  /* nor is this */
     _Atomic raft_index log_cut;    /* the log's head may go up to here */
     _Atomic int log_rc;            /* the log thread's failure */
     _Atomic uint64_t sync_count;
@@ -184,6 +187,8 @@ void known_second(struct node *n);
 bool begin_is_waiting(const struct node *n);
 void begin_turn(struct node *n);
 void begin_on_peer_hello(struct node *n, raft_id peer, bool is_empty);
+void begin_on_lost(struct node *n, raft_index index);
+void begin_on_loss_noted(struct node *n);
 void begin_on_recovered(struct node *n);
 void begin_on_log_mended(struct node *n);
 void begin_on_kept(struct node *n);
@@ -218,7 +223,9 @@ void disk_fetch(void *ctx, struct replica_fetch *job);
 void disk_snapshot(void *ctx, struct replica_snapshot_job *job);
 uint64_t disk_log_bytes(void *ctx);
 void disk_cut_log(void *ctx, raft_index index);
-void disk_recovered(void *ctx);
+/* Notes n->lost in the log. */
+void disk_note_loss(struct node *n);
+void disk_recovered(struct node *n);
 /* Something waits for room, or a flush has taken half an election timeout. */
 bool disk_is_stuck(const struct node *n);
 void disk_get_counters(const struct node *n, struct disk_counters *out);

@@ -391,6 +391,7 @@ int node_open(const struct config *config, struct node **node_out, char *why,
     if (n == NULL)
         return -ENOMEM;
     n->config = *config;
+    px_list_init(&n->loss_job);
     px_list_init(&n->recovered_job);
     why[0] = '\0';
     rc = uv_loop_init(&n->loop);

@@ -195,6 +195,11 @@ static bool io_is_shown(void *ctx, uint64_t inode)
     return n->fs != NULL && fs_is_shown(n->fs, inode);
 }
 
+static void io_lost(void *ctx, raft_index index)
+{
+    begin_on_lost(ctx, index);
+}
+
 static void io_recovered(void *ctx)
 {
     begin_on_recovered(ctx);
@@ -229,6 +234,7 @@ struct replica_io port_for_replica(struct node *n)
         .snapshot = disk_snapshot,
         .log_bytes = disk_log_bytes,
         .cut_log = disk_cut_log,
+        .lost = io_lost,
         .recovered = io_recovered,
         .adopt = io_adopt,
         .is_open = io_is_open,

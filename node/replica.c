@@ -162,6 +162,10 @@ static void carry_out(struct replica *r, const struct raft_out *out)
     if (out->is_installed)
         transfer_in_adopt(r, out->reset != NULL);
     px_assert(r->applied <= r->commit); /* N1 */
+    if (out->lost != 0) {
+        r->counters.losses_noticed++;
+        r->io.lost(r->io.ctx, out->lost);
+    }
     if (out->is_recovered) {
         r->counters.log_repairs++;
         r->io.recovered(r->io.ctx);
@@ -238,6 +242,13 @@ void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc)
     for (size_t i = 0; i < job->count; i++)
         px_slice_unref(&job->entries[i].data);
     free(job);
+}
+
+void replica_on_loss_noted(struct replica *r)
+{
+    struct raft_in in = {.type = RAFT_IN_NOTED};
+
+    (void)replica_step(r, &in); /* it has no error to report */
 }
 
 void replica_on_recovered(struct replica *r)

@@ -134,6 +134,10 @@ struct replica_io {
     uint64_t (*log_bytes)(void *ctx);
     /* Entries up to @index won't be read again: the log's head may go. */
     void (*cut_log)(void *ctx, raft_index index);
+    /* Raft has become faulty: entry @index, which was acknowledged, isn't in the
+     * log. A note is to say so after a restart, too, as one does of a log that
+     * was damaged. Ends in replica_on_loss_noted, not before it returns. */
+    void (*lost)(void *ctx, raft_index index);
     /* Raft was faulty, and holds again all that it ever acknowledged: the note
      * that it is may go. Ends in replica_on_recovered. */
     void (*recovered)(void *ctx);
@@ -197,6 +201,7 @@ struct replica_counters {
     uint64_t snapshots_sent;      /* and installed by the follower */
     uint64_t snapshots_installed; /* received */
     uint64_t log_repairs;         /* a damaged log became whole again */
+    uint64_t losses_noticed;      /* ... lacked what a leader counted on */
     uint64_t hashes_equal;        /* points where a majority has what we have */
     uint64_t hashes_undecided; /* where nodes differ, and no majority agrees */
     uint64_t divergences;      /* where a majority has something else */
@@ -223,6 +228,8 @@ void replica_on_applied(struct replica *r, struct replica_apply *job, int rc);
 /* @rc: a count, or -errno. */
 void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc);
 
+/* The note that raft is faulty is there, durably. */
+void replica_on_loss_noted(struct replica *r);
 /* The note that raft was faulty is gone, durably. */
 void replica_on_recovered(struct replica *r);
 

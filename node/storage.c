@@ -267,6 +267,11 @@ void storage_to_raft(const struct storage *s, struct raft_options *raft)
     raft->applied = store_state_applied(s->state).index;
 }
 
+int storage_note_loss(struct storage *s, raft_index index)
+{
+    return store_log_note_loss(s->log, index);
+}
+
 int storage_recovered(struct storage *s)
 {
     int rc = store_log_recovered(s->log);

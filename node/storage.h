@@ -84,6 +84,10 @@ void storage_to_raft(const struct storage *s, struct raft_options *raft);
  * for a snapshot that arrived damaged; noted. */
 int storage_do(struct storage *s, struct replica_snapshot_job *job);
 
+/* Raft says that the log lacks entry @index, which was acknowledged: faulty at
+ * the next start, too. Thread: log. Errors: -errno. */
+int storage_note_loss(struct storage *s, raft_index index);
+
 /* Raft says that the log holds again all that it ever did: faulty no more, at
  * the next start. Thread: log. Errors: -errno. */
 int storage_recovered(struct storage *s);

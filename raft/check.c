@@ -136,6 +136,8 @@ static void check_fault(const struct raft *r)
 
     px_assert(f->is_faulty == (f->id != 0));
     px_assert(px_implies(!f->is_faulty, f->verified == 0 && f->barrier == 0));
+    px_assert(px_implies(!f->is_faulty, !f->is_noted));
+    px_assert(px_implies(f->barrier != 0, f->is_noted)); /* R20 */
     px_assert(f->verified <= r->log.last);
     px_assert(
         px_implies(f->is_faulty && seen->is_faulty, /* R15 */

@@ -36,6 +36,7 @@
  *   R17 The newest configuration in the log is in force; none behind the log.
  *   R18 Of a leader that has committed in its term, one at most is uncommitted.
  *   R19 Who is passive is a follower.
+ *   R20 Who is faulty asks its leader once that is noted durably.
  *
  *   Log:       L1 terms ascend   L2 durable, applied <= last
  *              L3 what is not durable is in memory   L4 sums are right
@@ -78,6 +79,7 @@ struct raft_reads {
 /* The log has lost entries; see fault.c. All 0 once it has not. */
 struct raft_fault {
     bool is_faulty;
+    bool is_noted;       /* a restart would find it faulty, too */
     uint64_t id;         /* of the question to this term's leader */
     raft_index verified; /* our log is that leader's up to here, by its word */
     raft_index barrier;  /* its answer: where we are whole; 0: none yet */
@@ -117,6 +119,7 @@ struct raft_draft {
     bool is_reset;
     bool is_installed;
     bool is_recovered;
+    raft_index lost;
     raft_index append_first; /* 0: nothing was appended */
     struct raft_read_ready reads;
     struct raft_pos proposed;
@@ -309,9 +312,11 @@ int raft_on_installed(struct raft *r, struct raft_pos pos,
 /* ---- fault.c ---- */
 
 /* Entries that may have been acknowledged are lost. */
-void raft_fault_begin(struct raft *r);
+void raft_fault_begin(struct raft *r, bool is_noted);
 /* The leader counts on our holding @match. */
 void raft_fault_notice(struct raft *r, struct raft_pos match);
+/* If we are faulty, a restart would find that, too. */
+void raft_fault_noted(struct raft *r);
 /* The term is another. */
 void raft_fault_term(struct raft *r);
 /* A message of this term's leader has shown that our log is its up to @index.*/

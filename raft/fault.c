@@ -46,8 +46,9 @@
  * cut short and never acknowledged; and some disks lie about what they have
  * flushed. Then heartbeats tell, if the leader is still the one to whom it was
  * acknowledged: what it believes is more than there is. From then on we are
- * faulty like any other (raft_fault_notice). Nothing keeps that beyond a
- * restart, for by then the leader counts on it no more.
+ * faulty like any other (raft_fault_notice). It asks once the caller's note of
+ * that is durable, and not before: the answer to LOST is that the leader counts
+ * on less, and would tell nobody again, had we forgotten it in a restart.
  *
  * The id tells the answer from one to an earlier life of f, which may have
  * acknowledged more since, and lost that, too. In another term all is asked
@@ -56,18 +57,26 @@
 #include "base/mutant.h"
 #include "raft/core.h"
 
-void raft_fault_begin(struct raft *r)
+void raft_fault_begin(struct raft *r, bool is_noted)
 {
-    r->fault = (struct raft_fault){.is_faulty = true, .id = r->fault_next++};
+    r->fault = (struct raft_fault){
+        .is_faulty = true, .is_noted = is_noted, .id = r->fault_next++};
 }
 
 /* Within a term, what we have acknowledged to its leader stays in our log, or a
  * snapshot stands for it. */
 void raft_fault_notice(struct raft *r, struct raft_pos match)
 {
-    if (!r->fault.is_faulty && match.index > r->log.base.index &&
-        !raft_log_holds(&r->log, match) && !px_mutant(LOSS_UNNOTICED))
-        raft_fault_begin(r);
+    if (r->fault.is_faulty || match.index <= r->log.base.index ||
+        raft_log_holds(&r->log, match) || px_mutant(LOSS_UNNOTICED))
+        return;
+    raft_fault_begin(r, px_mutant(LOSS_UNNOTED));
+    r->draft.lost = match.index;
+}
+
+void raft_fault_noted(struct raft *r)
+{
+    r->fault.is_noted = r->fault.is_faulty;
 }
 
 void raft_fault_term(struct raft *r)
@@ -100,7 +109,7 @@ void raft_fault_ask(struct raft *r, raft_index believed)
 {
     struct raft_msg *m;
 
-    if (!r->fault.is_faulty)
+    if (!r->fault.is_noted)
         return;
     if (r->fault.barrier != 0 && believed <= known(r))
         return;
@@ -150,7 +159,7 @@ void raft_on_lost_reply(struct raft *r, const struct raft_msg *m)
         r->refused++; /* a leader's log holds its no-op at least */
         return;
     }
-    if (!r->fault.is_faulty || m->from != r->leader ||
+    if (!r->fault.is_noted || m->from != r->leader ||
         (l->id != r->fault.id && !px_mutant(FAULT_OLD_ANSWER)))
         return; /* to an earlier question */
     /* Asked twice, answered twice: either will do. */

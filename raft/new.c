@@ -104,7 +104,7 @@ static void set_times(struct raft *r, const struct raft_options *o)
     r->reads.attempt_next = px_rand_next(&attempts) >> 1 | 1;
     r->fault_next = px_rand_next(&attempts) >> 1 | 1;
     if (o->is_faulty)
-        raft_fault_begin(r);
+        raft_fault_begin(r, true);
 }
 
 int raft_new(const struct raft_options *options, struct raft **raft_out)

@@ -60,8 +60,8 @@
  * count on this replica's vote before, because a restart would take it back. A
  * replica that is faulty serves reads and forwards like any follower, but
  * neither votes nor campaigns: a sole voter stays so for ever. Without the
- * caller's word it becomes faulty when its leader counts on what it lacks: then
- * nothing is noted, for after a restart the leader counts on it no more.
+ * caller's word it becomes faulty when its leader counts on what it lacks, and
+ * says so (out.lost): the caller notes it durably, too, and says RAFT_IN_NOTED.
  *
  * One that begins with an empty disk in a cluster that it did not see begin may
  * be an old member whose disk was emptied: it starts as faulty, too. RAFT_IN_SOUND
@@ -183,6 +183,8 @@ enum raft_in_type {
     RAFT_IN_PASSIVE,   /* the state here is not to be served, or is again: in
                               between the replica neither leads nor campaigns;
                               its log is sound, and it votes and acknowledges */
+    RAFT_IN_NOTED,     /* out.lost was said, and that it is faulty is noted
+                          durably */
     RAFT_IN_RECOVERED, /* out.is_recovered was said, and is durable now */
     RAFT_IN_SOUND, /* faulty, with an empty log: nothing was ever committed in
                       this cluster. Else it is ignored */
@@ -283,6 +285,8 @@ struct raft_out {
                           no news */
     bool is_recovered; /* a replica that was faulty holds, durably, all that it
                           may ever have acknowledged: it is one like others */
+    raft_index lost;   /* 0, or: the replica has become faulty, for its leader
+                        counts on this entry, which isn't here */
 };
 
 struct raft_status {

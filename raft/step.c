@@ -94,6 +94,7 @@ static void draft_begin(struct raft *r)
     d->proposed = (struct raft_pos){0};
     d->is_installed = false;
     d->is_recovered = false;
+    d->lost = 0;
     d->is_log_shown = false;
     raft_log_trim(&r->log);
 }
@@ -151,6 +152,7 @@ static void draft_end(struct raft *r, struct raft_out *out)
         .proposed = d->proposed,
         .is_installed = d->is_installed,
         .is_recovered = d->is_recovered,
+        .lost = d->lost,
     };
     draft_write(r, out);
     if (d->after_count > 0 && !px_mutant(ACK_BEFORE_FSYNC))
@@ -363,6 +365,9 @@ static int on_input(struct raft *r, const struct raft_in *in)
         return raft_on_installed(r, in->installed.pos, in->installed.config);
     case RAFT_IN_PASSIVE:
         raft_on_passive(r, in->is_passive);
+        return 0;
+    case RAFT_IN_NOTED:
+        raft_fault_noted(r);
         return 0;
     case RAFT_IN_RECOVERED:
         r->is_recovering = false;

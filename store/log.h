@@ -23,7 +23,9 @@
  *                                   out.is_recovered ─▶ store_log_recovered
  *
  * The state may have applied more than is left, or other entries: unless
- * store_log_info_holds its position, it has to be built anew.
+ * store_log_info_holds its position, it has to be built anew. A log can also
+ * have lost what nothing here tells of; raft hears of it from its leader
+ * (store_log_note_loss).
  *
  * The log does not grow for ever. What a durable snapshot covers may go: whole
  * segments, from the oldest on (store_log_cut_head). And where a snapshot was
@@ -106,6 +108,12 @@ int store_log_open(const struct store_log_options *options,
 /* Does the log hold the entry at @pos, or begin right behind it? */
 bool store_log_info_holds(const struct store_log_info *info,
                           struct raft_pos pos);
+
+/* Raft says that entry @index, which was acknowledged, is missing, though
+ * nothing looks damaged: the log is faulty at the next open, too. Durable on
+ * return.
+ * Errors: -errno; it may then be, or not. */
+int store_log_note_loss(struct store_log *log, raft_index index);
 
 /* Raft says that the log holds again all that it ever did. Durable on return;
  * of what was put aside, the damaged file is kept. Of a log without a fault,

@@ -78,17 +78,35 @@ int log_note_load(struct store_log *log)
     return 0;
 }
 
-static int note_fault(struct store_log *log, const char *sentence)
+static int note(struct store_log *log, const char *sentence)
 {
-    int rc;
+    int rc = store_disk_replace(log->disk, NOTE_NAME, NOTE_NAME_NEW, sentence,
+                                strlen(sentence));
 
-    (void)snprintf(log->fault, sizeof log->fault, "%s",
-                   sentence); /* a shorter one will do */
-    rc = store_disk_replace(log->disk, NOTE_NAME, NOTE_NAME_NEW, log->fault,
-                            strlen(log->fault));
     if (rc == 0)
         log->is_faulty = true;
     return rc;
+}
+
+static int note_fault(struct store_log *log, const char *sentence)
+{
+    (void)snprintf(log->fault, sizeof log->fault, "%s",
+                   sentence); /* a shorter one will do */
+    return note(log, log->fault);
+}
+
+/* What open found is not ours to change any more: others may be reading it. */
+int store_log_note_loss(struct store_log *log, raft_index index)
+{
+    char sentence[LOG_FAULT_BYTES];
+
+    if (log->failed < 0)
+        return log->failed;
+    (void)snprintf(sentence, sizeof sentence,
+                   "%s: entry %" PRIu64 " was acknowledged, and is missing "
+                   "without a trace: the disk has lost a write",
+                   log->dir, index); /* a shorter one will do */
+    return note(log, sentence);
 }
 
 /* ---- What is kept of it ---- */

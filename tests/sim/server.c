@@ -257,6 +257,7 @@ void server_start(struct server *s)
     s->is_turn_due = false;
     s->timer_at = PX_NS_NEVER;
     s->now_seen = 0;
+    s->lost = 0;
     s->is_recovered = false;
     s->empties = (struct bootstrap_empties){0};
     s->log_cut = 0;

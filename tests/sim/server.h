@@ -78,6 +78,7 @@ struct server {
     struct px_list writing; /* written, not yet synced */
     bool is_writing;
     bool has_new_members;   /* has just applied such an entry */
+    raft_index lost;        /* what the log lacks, to be noted; 0: nothing */
     bool is_recovered;      /* the log is whole again, and is to be told */
     raft_index log_cut;     /* the log's head may go up to here; 0: no more */
     px_ns saves_busy_until; /* snapshots that are made or loaded */

@@ -178,6 +178,33 @@ static int tell_recovered(struct server *s)
     return rc;
 }
 
+static void run_loss_noted(struct world *w, struct event *e)
+{
+    (void)w;
+    replica_on_loss_noted(e->server->replica);
+    free(e);
+}
+
+static int note_loss(struct server *s)
+{
+    raft_index lost = s->lost;
+    struct event *e;
+    int rc;
+
+    if (lost == 0)
+        return 0;
+    rc = storage_note_loss(&s->storage, lost);
+    if (rc < 0)
+        return rc;
+    s->lost = 0;
+    world_trace(s->world, s, "loss of %llu noted", (unsigned long long)lost);
+    e = event_new(sizeof *e);
+    e->run = run_loss_noted;
+    e->drop = event_drop;
+    server_plan(s, e, world_draw(s->world, 0, s->sync_time));
+    return 0;
+}
+
 static int write_one(struct server *s, struct replica_write *w)
 {
     int rc = w->has_reset ? reset_log(s, w->reset) : 0;
@@ -198,6 +225,8 @@ static int write_group(struct server *s)
 {
     int rc = tell_recovered(s);
 
+    if (rc == 0)
+        rc = note_loss(s);
     if (rc == 0)
         rc = cut_head(s);
     while (rc == 0 && !px_list_empty(&s->writes)) {
@@ -263,6 +292,15 @@ static void io_recovered(void *ctx)
         begin_writing(s);
 }
 
+static void io_lost(void *ctx, raft_index index)
+{
+    struct server *s = ctx;
+
+    s->lost = index;
+    if (!s->is_writing && s->failed == NULL)
+        begin_writing(s);
+}
+
 static uint64_t io_log_bytes(void *ctx)
 {
     const struct server *s = ctx;
@@ -319,6 +357,7 @@ struct replica_io server_io(struct server *s)
         .snapshot = server_snapshot,
         .log_bytes = io_log_bytes,
         .cut_log = io_cut_log,
+        .lost = io_lost,
         .recovered = io_recovered,
         .adopt = server_adopt,
         .is_open = io_is_open,

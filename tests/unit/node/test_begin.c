@@ -12,12 +12,18 @@
 
 /* ---- What the other parts would do ---- */
 
-static unsigned sounds, recoveries, keeps, ends;
+static unsigned sounds, recoveries, losses, keeps, ends;
 
 void replica_sound(struct replica *r)
 {
     (void)r;
     sounds++;
+}
+
+void replica_on_loss_noted(struct replica *r)
+{
+    (void)r;
+    losses++;
 }
 
 void replica_on_recovered(struct replica *r)
@@ -39,9 +45,14 @@ void node_end(struct node *n, const char *why)
     ends++;
 }
 
-void disk_recovered(void *ctx)
+void disk_note_loss(struct node *n)
 {
-    (void)ctx;
+    (void)n;
+}
+
+void disk_recovered(struct node *n)
+{
+    (void)n;
 }
 
 /* Of a node that waits, and of pages: not asked here. */
@@ -101,7 +112,7 @@ static void begin(void)
     for (raft_id id = 1; id <= VOTERS; id++)
         node.initial.members[id - 1] = (struct raft_member){id, RAFT_VOTER};
     node.is_log_empty = true;
-    sounds = recoveries = keeps = ends = 0;
+    sounds = recoveries = losses = keeps = ends = 0;
 }
 
 /* What was to be kept is durable. */
@@ -167,6 +178,47 @@ who_has_recovered_says_so_once_nothing_on_the_disk_denies_it(void **state)
     assert_int_equal(recoveries, 1);
 }
 
+static void
+who_lost_something_while_it_ran_says_so_once_it_is_noted(void **state)
+{
+    (void)state;
+    begin();
+    node.identity.is_begun = node.keep.durable.is_begun = true;
+    node.is_log_empty = false;
+    begin_on_lost(&node, 7);
+    assert_true(node.has_log_note);
+    assert_int_equal(losses, 0);
+    begin_on_loss_noted(&node);
+    assert_int_equal(losses, 1);
+    begin_on_recovered(&node);
+    begin_on_log_mended(&node);
+    assert_int_equal(recoveries, 1);
+    assert_false(node.has_log_note);
+    assert_int_equal(node.lost, 0);
+}
+
+/* The note of the first is on its way out when the second is found. */
+static void
+who_loses_more_while_it_is_being_forgotten_stays_faulty(void **state)
+{
+    (void)state;
+    begin();
+    node.identity.is_begun = node.keep.durable.is_begun = true;
+    node.is_log_empty = false;
+    node.has_log_note = true;
+    begin_on_recovered(&node);
+    begin_on_lost(&node, 7);
+    begin_on_log_mended(&node);
+    begin_on_loss_noted(&node);
+    assert_int_equal(recoveries, 0);
+    assert_int_equal(losses, 1);
+    assert_true(node.has_log_note);
+    assert_int_equal(node.lost, 7);
+    begin_on_recovered(&node);
+    begin_on_log_mended(&node);
+    assert_int_equal(recoveries, 1);
+}
+
 /* While it was kept that the cluster is new, a leader's first entry came: raft
  * goes by that one's word then. */
 static void who_is_given_the_log_of_a_new_cluster_says_so_too(void **state)
@@ -212,6 +264,10 @@ int main(void)
             a_log_that_is_lost_is_not_taken_for_that_of_a_new_cluster),
         cmocka_unit_test(
             who_has_recovered_says_so_once_nothing_on_the_disk_denies_it),
+        cmocka_unit_test(
+            who_lost_something_while_it_ran_says_so_once_it_is_noted),
+        cmocka_unit_test(
+            who_loses_more_while_it_is_being_forgotten_stays_faulty),
         cmocka_unit_test(who_is_given_the_log_of_a_new_cluster_says_so_too),
         cmocka_unit_test(
             who_has_lost_its_log_is_not_one_whose_disk_was_emptied),

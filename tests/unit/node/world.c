@@ -162,6 +162,13 @@ static int io_transfer(void *ctx, raft_id to, const struct net_snapshot *s)
     return 0;
 }
 
+static void io_lost(void *ctx, raft_index index)
+{
+    (void)index;
+    ((struct world_node *)ctx)->is_faulty = true;
+    ((struct world_node *)ctx)->has_lost = true;
+}
+
 static void io_recovered(void *ctx)
 {
     ((struct world_node *)ctx)->is_faulty = false;
@@ -250,6 +257,7 @@ void world_start(struct world *w, size_t number)
         .snapshot = io_snapshot,
         .log_bytes = io_log_bytes,
         .cut_log = io_cut_log,
+        .lost = io_lost,
         .recovered = io_recovered,
         .adopt = io_adopt,
         .is_open = io_is_open,
@@ -547,6 +555,9 @@ static void turns(struct world *w)
         if (w->nodes[i].is_recovered)
             replica_on_recovered(w->nodes[i].replica);
         w->nodes[i].is_recovered = false;
+        if (w->nodes[i].has_lost)
+            replica_on_loss_noted(w->nodes[i].replica);
+        w->nodes[i].has_lost = false;
         replica_turn(w->nodes[i].replica);
         assert_true(w->nodes[i].failed != NULL ||
                     replica_deadline(w->nodes[i].replica) > w->now);

@@ -50,6 +50,7 @@ struct world_node {
     uint64_t shown_inode;  /* to its kernel; 0: none */
     const char *failed;    /* why io.fail was called */
     bool is_faulty;        /* its disk notes that entries were lost */
+    bool has_lost;         /* and is to be told that this is noted */
     bool is_recovered;     /* and is to be told that this is durable */
     unsigned configs_told; /* by io.on_config */
 };

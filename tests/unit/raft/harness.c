@@ -157,6 +157,7 @@ int cluster_step(struct cluster *c, struct node *n, struct raft_in in)
     rc = raft_step(n->raft, &in, &out);
     raft_check(n->raft);
     oracle_on_step(c, n, &in, &out);
+    px_assert(out.lost == 0); /* of all that is lost there is a note */
     if (out.is_recovered) {
         disk_recovered(&n->disk);
         c->counts.recovered++;

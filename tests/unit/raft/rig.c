@@ -216,6 +216,11 @@ void rig_sound(struct rig *g)
     step(g, (struct raft_in){.type = RAFT_IN_SOUND});
 }
 
+void rig_noted(struct rig *g)
+{
+    step(g, (struct raft_in){.type = RAFT_IN_NOTED});
+}
+
 void rig_recovered(struct rig *g)
 {
     step(g, (struct raft_in){.type = RAFT_IN_RECOVERED});

@@ -74,6 +74,7 @@ void rig_installed_as(struct rig *g, struct raft_pos pos,
                       const struct raft_config *config);
 void rig_passive(struct rig *g, bool is_passive);
 void rig_sound(struct rig *g);
+void rig_noted(struct rig *g);
 void rig_recovered(struct rig *g);
 
 void rig_transfer(struct rig *g, raft_id to);

@@ -351,12 +351,16 @@ static void who_lacks_what_its_leader_counts_on_says_so(void **s)
     const struct raft_msg *m;
 
     rig_msg(g, rig_heartbeat(2, 5, POS(5, 6), 6, 2));
+    assert_int_equal(g->out.lost, 6);
+    assert_true(
+        rig_any(g, 2, RAFT_MSG_HEARTBEAT_REPLY)->heartbeat_reply.is_faulty);
+    rig_noted(g);
+    rig_msg(g, rig_heartbeat(2, 5, POS(5, 6), 6, 3));
+    assert_int_equal(g->out.lost, 0); /* that is said once */
     m = rig_any(g, 2, RAFT_MSG_LOST);
     assert_non_null(m);
     assert_int_equal(m->lost.match, 2); /* committed: the leader has it, too */
     assert_int_equal(m->lost.last, 4);
-    assert_true(
-        rig_any(g, 2, RAFT_MSG_HEARTBEAT_REPLY)->heartbeat_reply.is_faulty);
     rig_msg(g, rig_vote(3, 6, POS(5, 6)));
     assert_false(rig_any(g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
     answer(g, 6);
@@ -372,7 +376,27 @@ static void so_does_who_holds_another_entry_there(void **s)
 
     rig_msg(g, rig_heartbeat(2, 5, POS(3, 4), 2, 2));
     assert_true(rig_status(g).is_faulty);
+    rig_noted(g);
+    rig_msg(g, rig_heartbeat(2, 5, POS(3, 4), 2, 3));
     assert_non_null(rig_any(g, 2, RAFT_MSG_LOST));
+}
+
+/* The leader's heartbeats are what would tell it once more after a restart; they
+ * say so until it has said that it lacks something. */
+static void it_is_silent_about_it_until_a_restart_would_know_it_too(void **s)
+{
+    struct rig *g = *s;
+
+    rig_msg(g, rig_heartbeat(2, 5, POS(5, 6), 6, 2));
+    rig_msg(g, rig_heartbeat(2, 5, POS(5, 6), 6, 3));
+    rig_sync(g);
+    assert_null(rig_any(g, 2, RAFT_MSG_LOST));
+    answer(g, 6); /* to whatever: it has asked nothing */
+    rig_msg(g, rig_vote(3, 6, POS(5, 6)));
+    assert_false(rig_any(g, 3, RAFT_MSG_VOTE_REPLY)->vote_reply.is_granted);
+    rig_noted(g);
+    rig_msg(g, rig_heartbeat(3, 6, POS(0, 0), 6, 4));
+    assert_non_null(rig_any(g, 3, RAFT_MSG_LOST));
 }
 
 /* ... in another term than the one in which it found out, too. */
@@ -382,6 +406,8 @@ static void and_asks_the_next_leader_as_any_other_does(void **s)
     uint64_t id;
 
     rig_msg(g, rig_heartbeat(2, 5, POS(5, 6), 2, 2));
+    rig_noted(g);
+    rig_msg(g, rig_heartbeat(2, 5, POS(5, 6), 2, 3));
     id = rig_any(g, 2, RAFT_MSG_LOST)->lost.id;
     rig_msg(g, rig_heartbeat(3, 6, POS(0, 0), 0, 1));
     rig_sync(g);
@@ -620,6 +646,8 @@ int main(void)
         rig_unit(a_snapshot_makes_it_whole, faulty_asking),
         rig_unit(who_lacks_what_its_leader_counts_on_says_so, unaware),
         rig_unit(so_does_who_holds_another_entry_there, unaware),
+        rig_unit(it_is_silent_about_it_until_a_restart_would_know_it_too,
+                 unaware),
         rig_unit(and_asks_the_next_leader_as_any_other_does, unaware),
         unit(what_a_snapshot_stands_for_is_not_missed),
         unit(a_leader_that_it_does_not_know_yet_makes_it_whole),

@@ -238,6 +238,26 @@ static void a_repaired_log_is_faulty_until_it_is_recovered(void **state)
     fixture_expect(&s->f, &s->f.model);
 }
 
+/* Nothing looks damaged, and raft knows better. */
+static void what_raft_misses_makes_it_faulty_until_it_is_whole(void **state)
+{
+    struct sample *s = *state;
+
+    assert_null(s->f.info.fault);
+    assert_int_equal(store_log_note_loss(s->f.log, 99), 0);
+    assert_null(s->f.info.fault); /* of what was found, others may be reading */
+    fixture_close(&s->f);
+    s->f.is_repaired = false;
+    fixture_expect_damage(&s->f, "is not whole again");
+    sample_repair(s, sample_all(s));
+    assert_non_null(strstr(s->f.info.fault, "entry 99 was acknowledged"));
+    assert_int_equal(store_log_recovered(s->f.log), 0);
+    fixture_close(&s->f);
+    s->f.is_repaired = false;
+    fixture_open(&s->f);
+    assert_null(s->f.info.fault);
+}
+
 /* The fault: the log kept saying that there was no room, which its caller waits
  * out, long after there was some. */
 static void
@@ -555,6 +575,7 @@ int main(void)
         TEST(two_votes_in_one_term_are_refused),
         TEST(the_term_of_another_node_is_refused),
         TEST(a_repaired_log_is_faulty_until_it_is_recovered),
+        TEST(what_raft_misses_makes_it_faulty_until_it_is_whole),
         TEST(a_note_that_may_still_be_there_is_an_error_and_no_want_of_room),
         TEST(what_was_cut_may_be_back),
         TEST(a_log_that_ends_before_what_was_applied_is_faulty),
