@@ -68,8 +68,8 @@ static const struct {
     [SET_BOOTSTRAP_EXPECT] = {{"BOOTSTRAP_EXPECT", "bootstrap-expect", "NUMBER",
                                "0",
                                "found a cluster once so many nodes without "
-                               "data see each other; 0: join one, and wait "
-                               "until there is one"},
+                               "data, 2 at least, see each other; 0: join one, "
+                               "and wait until there is one"},
                               config_take_bootstrap_expect},
     [SET_SEEDS] = {{"SEEDS", "seeds", "LIST", "the hosts in PEERS",
                     "where gossip finds others: host or host:port, with "

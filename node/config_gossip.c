@@ -3,7 +3,8 @@
  *
  *   PEERS, SEEDS, BOOTSTRAP_EXPECT not given   a cluster of one
  *   PEERS                                      a cluster of these
- *   SEEDS, BOOTSTRAP_EXPECT=n                  founds one with n - 1 others
+ *   SEEDS, BOOTSTRAP_EXPECT=n                  founds one with n - 1 others, and
+ *                                              n is 2 at least
  *   SEEDS                                      joins one
  *
  * With PEERS, SEEDS only say where gossip looks; without SEEDS it looks where
@@ -87,10 +88,21 @@ int config_take_bind_port(struct config_draft *d, enum config_set s)
     return rc;
 }
 
+/* One waits for nobody: two nodes with the same seeds, started at once, would
+ * found a cluster each. */
 int config_take_bootstrap_expect(struct config_draft *d, enum config_set s)
 {
-    return config_take_number(d, s, 0, RAFT_MEMBERS_MAX,
-                              &d->config->bootstrap_expect);
+    int rc = config_take_number(d, s, 0, RAFT_MEMBERS_MAX,
+                                &d->config->bootstrap_expect);
+
+    if (rc == 0 && d->config->bootstrap_expect == 1)
+        return config_refuse(
+            d,
+            "%s is 1, which waits for nobody: for a cluster of one write "
+            "neither it nor SEEDS (others join it by their SEEDS), else how "
+            "many nodes found the cluster together",
+            config_name_of(d, s).text);
+    return rc;
 }
 
 /* ---- Where it looks ---- */

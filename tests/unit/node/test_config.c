@@ -519,6 +519,23 @@ static void peers_without_addresses_need_a_place_to_be_looked_for(void **state)
     loads(&l, WORDS("NODE_ID=a", "PEERS=a"));
 }
 
+/* Nothing but its own view would be waited for: each node with these seeds would
+ * found a cluster. */
+static void nobody_is_told_to_found_with_nobody_else(void **state)
+{
+    struct load l;
+
+    (void)state;
+    refuses("BOOTSTRAP_EXPECT is 1",
+            WORDS("NODE_ID=a", "SEEDS=h", "BOOTSTRAP_EXPECT=1"));
+    refuses("neither it nor SEEDS",
+            WORDS("NODE_ID=a", "--bootstrap-expect", "1", "--seeds", "h"));
+    refuses("neither it nor SEEDS", /* gossip looks on this machine */
+            WORDS("NODE_ID=a", "GRPC_ADDR=127.0.0.1:1", "BOOTSTRAP_EXPECT=1"));
+    loads(&l, WORDS("NODE_ID=a", "SEEDS=h", "BOOTSTRAP_EXPECT=2"));
+    assert_int_equal(l.config.bootstrap_expect, 2);
+}
+
 static void contradictions_about_gossip_are_refused(void **state)
 {
     (void)state;
@@ -706,6 +723,7 @@ int main(void)
         cmocka_unit_test(seeds_are_hosts_with_or_without_ports),
         cmocka_unit_test(without_seeds_the_hosts_of_peers_are_asked),
         cmocka_unit_test(peers_without_addresses_need_a_place_to_be_looked_for),
+        cmocka_unit_test(nobody_is_told_to_found_with_nobody_else),
         cmocka_unit_test(contradictions_about_gossip_are_refused),
         cmocka_unit_test(arguments_that_are_no_flags_are_refused),
         cmocka_unit_test(help_names_every_setting_and_its_default),
