@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/rand.h"
 #include "gossip/bootstrap.h"
 #include "tests/unit/gossip/world.h"
 
@@ -78,6 +79,38 @@ static void until_all_announce_the_same_nobody_forms(void **s)
         t.m[i].view = 0;
         waits(&t, SWIM_WAITS_FOR_VIEWS);
     }
+}
+
+/* The table of @self, who sees these three, itself among them. */
+static struct table table_of(const char *const ids[3], const char *self)
+{
+    struct table t = {.count = 3};
+
+    for (size_t i = 0; i < 3; i++) {
+        t.m[i] = member(ids[i]);
+        t.m[i].is_self = strcmp(ids[i], self) == 0;
+    }
+    return t;
+}
+
+/* In px_djb2 the last two names are one. Two of four candidates see one of them,
+ * two the other: each would found what it sees. */
+static void near_names_are_not_taken_for_each_other(void **s)
+{
+    static const char *const one[] = {"node-1x", "node-1y", "node-ar"};
+    static const char *const other[] = {"node-1x", "node-1y", "node-c0"};
+    struct table t = table_of(one, "node-1x");
+    struct table u = table_of(other, "node-1y");
+
+    (void)s;
+    assert_true(px_djb2("node-ar", 7) == px_djb2("node-c0", 7));
+    for (size_t i = 0; i < 3; i++) {
+        t.m[i].view = verdict(&t, EXPECT).view;
+        u.m[i].view = verdict(&u, EXPECT).view;
+    }
+    assert_int_equal(verdict(&t, EXPECT).verdict, SWIM_BOOTSTRAP_FORM);
+    t.m[1].view = u.m[1].view; /* as the two tell each other */
+    waits(&t, SWIM_WAITS_FOR_VIEWS);
 }
 
 static void who_sees_too_few_or_too_many_waits(void **s)
@@ -357,6 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         unit(when_all_see_each_other_they_form_of_the_same_voters),
         unit(until_all_announce_the_same_nobody_forms),
+        unit(near_names_are_not_taken_for_each_other),
         unit(who_sees_too_few_or_too_many_waits),
         unit(who_only_joins_is_no_candidate),
         unit(a_cluster_that_exists_is_joined),
