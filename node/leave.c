@@ -13,7 +13,10 @@
  * The mount serves as always up to then: to those who use it, too, the change of
  * leaders is one slow call, and goodbyes, which take as long as gossip's interval,
  * are none. Who asks after that is told that nothing happened (node_close), or
- * that the mount is gone. */
+ * that the mount is gone.
+ *
+ * A node that waits for its cluster has nothing to hand over, and says goodbye
+ * all the same: until then the others count it among those who found one. */
 #include "base/note.h"
 #include "node/node_core.h"
 
@@ -27,24 +30,35 @@ void leave_init(struct node *n)
 
 void leave_begin(struct node *n)
 {
-    if (n->leave_by != PX_NS_NEVER || begin_is_waiting(n)) {
-        /* who asks twice doesn't wait, nor who has nothing to hand over */
-        uv_stop(&n->loop);
+    if (n->leave_by != PX_NS_NEVER) {
+        uv_stop(&n->loop); /* who asks twice doesn't wait */
         return;
     }
     n->leave_by = node_now() +
                   LEAVE_ELECTIONS * n->config.election_ticks * n->config.tick;
-    n->is_handing_over = replica_hand_over(n->replica) == 0;
+    n->is_handing_over =
+        !begin_is_waiting(n) && replica_hand_over(n->replica) == 0;
     if (n->is_handing_over)
         px_note(PX_NOTE_INFO, "node: hands over leadership");
     gossip_leave(n);
+}
+
+bool leave_is_begun(const struct node *n)
+{
+    return n->leave_by != PX_NS_NEVER;
+}
+
+void leave_turn_waiting(struct node *n)
+{
+    if (leave_is_begun(n) && (n->gossip.has_left || node_now() >= n->leave_by))
+        uv_stop(&n->loop);
 }
 
 void leave_turn(struct node *n, const struct raft_status *status)
 {
     bool may_go;
 
-    if (n->leave_by == PX_NS_NEVER)
+    if (!leave_is_begun(n))
         return;
     if (status->role != RAFT_LEADER && status->leader != 0)
         n->is_handing_over = false;

@@ -78,13 +78,20 @@ static void tell_log(struct node *n)
     net_set_empty(n->net, false);
 }
 
-static void turn_waiting(struct node *n)
+static void look_around(struct node *n)
 {
-    if (!n->gossip.is_changed)
-        return;
-    begin_turn(n);
+    if (!leave_is_begun(n)) /* who has said goodbye founds nothing */
+        begin_turn(n);
     if (n->exit_status == 0)
         gossip_turn(n);
+}
+
+static void turn_waiting(struct node *n)
+{
+    if (n->gossip.is_changed)
+        look_around(n);
+    leave_turn_waiting(n);
+    arm_timer(n);
 }
 
 static void turn(struct node *n)

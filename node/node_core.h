@@ -243,6 +243,9 @@ void node_note_changes(struct node *n, const struct raft_status *now);
 void leave_init(struct node *n);
 /* Once more: at once. */
 void leave_begin(struct node *n);
+bool leave_is_begun(const struct node *n);
 void leave_turn(struct node *n, const struct raft_status *status);
+/* Of a node that waits for its cluster. */
+void leave_turn_waiting(struct node *n);
 
 #endif

@@ -267,6 +267,31 @@ static void nodes_with_seeds_alone_wait_and_never_found(void **state)
     cluster_stop(c);
 }
 
+/* The others are told, and don't find out: then it would be counted until it is
+ * held for dead, and another in its place would be one too many. */
+static void who_is_stopped_while_it_waits_is_counted_no_longer(void **state)
+{
+    struct cluster *c;
+    unsigned port = free_gossip_port();
+
+    (void)state;
+    told.options.nodes = 3;
+    for (int i = 0; i < 3; i++)
+        tell_seeds(i, port, 4);
+    c = cluster_prepare(&told.options);
+    for (int i = 0; i < 3; i++)
+        cluster_restart(c, i);
+    for (int i = 0; i < 3; i++)
+        wait_page(c, i, "/health", "waiting for 1 more");
+    cluster_signal(c, 2, SIGTERM);
+    assert_int_equal(cluster_wait_end(c, 2), 0);
+    for (int i = 0; i < 2; i++) {
+        wait_page(c, i, "/health", "waiting for 2 more");
+        notes_have(c, i, "gossip: left node=node-2");
+    }
+    cluster_stop(c);
+}
+
 /* It waited for what is there now, and becomes a member by itself. */
 static void who_waits_joins_the_cluster_that_comes(void **state)
 {
@@ -411,6 +436,9 @@ int main(void)
             cluster_teardown),
         cmocka_unit_test_setup_teardown(
             nodes_with_seeds_alone_wait_and_never_found, setup,
+            cluster_teardown),
+        cmocka_unit_test_setup_teardown(
+            who_is_stopped_while_it_waits_is_counted_no_longer, setup,
             cluster_teardown),
         cmocka_unit_test_setup_teardown(who_waits_joins_the_cluster_that_comes,
                                         setup, cluster_teardown),
