@@ -206,6 +206,11 @@ void net_lane_close(struct net_lane *l);
 /* Once libuv holds nothing of it. */
 void net_lane_fini(struct net_lane *l);
 
+/* net.c: what those above say to a hello, or to an answer to ours, who know what
+ * became of its id. 0, or why not. */
+enum net_refusal net_ask_handler(struct net *n,
+                                 const struct net_hello_info *hello);
+
 /* listen.c: binds and listens; -errno with a sentence in @why, and nothing is
  * held. */
 int net_listen_open(struct net *n, const char *listen, char *why,

@@ -216,20 +216,32 @@ static void on_up(struct net_lane *l)
         n->handler.on_peer_up(n->handler.ctx, l->peer->id);
 }
 
+/* 0, or why nothing is sent to who answered so. It may have been dialled before it
+ * dials, and is told nothing: what it is sent would hide that its disk was empty. */
+static enum net_refusal judge(struct net_lane *l, const struct net_hello_ok *ok)
+{
+    const struct net_hello_info info = {
+        .id = ok->from, .name = l->peer->name, .is_empty = ok->is_empty};
+
+    if (ok->version != NET_PROTOCOL_VERSION)
+        return NET_REFUSED_VERSION;
+    if (ok->from != l->peer->id)
+        return NET_REFUSED_WRONG_NODE;
+    return net_ask_handler(l->peer->net, &info);
+}
+
 static int on_hello_ok(struct net_lane *l, const struct net_frame_in *frame)
 {
     struct net *n = l->peer->net;
+    enum net_refusal reason;
     struct net_hello_ok ok;
     int rc = net_decode_hello_ok(frame, &ok);
 
     if (rc < 0)
         return rc;
-    if (ok.version != NET_PROTOCOL_VERSION) {
-        lane_fail(l, NET_REFUSED_VERSION);
-        return 0;
-    }
-    if (ok.from != l->peer->id) {
-        lane_fail(l, NET_REFUSED_WRONG_NODE);
+    reason = judge(l, &ok);
+    if (reason != 0) {
+        lane_fail(l, (int)reason);
         return 0;
     }
     if (n->handler.on_peer_hello != NULL)

@@ -107,26 +107,12 @@ static void note_refused(struct net *n, const struct net_hello *hello,
             hello->name, hello->from, net_refusal_text(reason));
 }
 
-/* What those above say to it, who know what became of its id. */
-static enum net_refusal ask_handler(struct net *n,
-                                    const struct net_hello *hello)
-{
-    const struct net_hello_info info = {
-        .id = hello->from, .name = hello->name, .is_empty = hello->is_empty};
-    enum net_refusal reason;
-
-    if (n->handler.judge == NULL)
-        return (enum net_refusal)0;
-    n->is_judging = true;
-    reason = n->handler.judge(n->handler.ctx, &info);
-    n->is_judging = false;
-    return reason;
-}
-
 /* 0, or why not. A node that is no peer any more is told of its removal, not
  * that it is unknown: so the handler is asked first. */
 static enum net_refusal judge(struct net *n, const struct net_hello *hello)
 {
+    const struct net_hello_info info = {
+        .id = hello->from, .name = hello->name, .is_empty = hello->is_empty};
     enum net_refusal reason;
 
     if (hello->version != NET_PROTOCOL_VERSION)
@@ -139,7 +125,7 @@ static enum net_refusal judge(struct net *n, const struct net_hello *hello)
         return NET_REFUSED_CLUSTER;
     if (hello->to != n->options.id)
         return NET_REFUSED_WRONG_NODE;
-    reason = ask_handler(n, hello);
+    reason = net_ask_handler(n, &info);
     if (reason != 0)
         return reason;
     if (net_peer_find(n, hello->from) == NULL)

@@ -93,6 +93,19 @@ void net_set_empty(struct net *n, bool is_empty)
     n->options.is_empty = is_empty;
 }
 
+enum net_refusal net_ask_handler(struct net *n,
+                                 const struct net_hello_info *hello)
+{
+    enum net_refusal reason;
+
+    if (n->handler.judge == NULL)
+        return (enum net_refusal)0;
+    n->is_judging = true;
+    reason = n->handler.judge(n->handler.ctx, hello);
+    n->is_judging = false;
+    return reason;
+}
+
 uint16_t net_port(const struct net *n)
 {
     return n->port;

@@ -146,8 +146,9 @@ struct net_handler {
      * queued or in flight may be lost. */
     void (*on_peer_up)(void *ctx, raft_id peer);
     void (*on_peer_down)(void *ctx, raft_id peer);
-    /* May this node of our cluster, known here or not, talk to us? 0, or why
-     * not. NULL: it may. A node that is no peer is refused in any case. */
+    /* May this node of our cluster, known here or not, talk to us, or be talked
+     * to? Asked of its hello, and of its answer to ours. 0, or why not. NULL: it
+     * may. A node that is no peer is refused in any case. */
     enum net_refusal (*judge)(void *ctx, const struct net_hello_info *hello);
     /* @peer has refused us: each time that we dial it. NULL: no matter. */
     void (*on_refused)(void *ctx, raft_id peer, enum net_refusal reason);

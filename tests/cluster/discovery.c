@@ -321,6 +321,22 @@ static void empty_disk(struct cluster *c, int i)
     cluster_restart(c, i);
 }
 
+static void wait_note(struct cluster *c, int i, const char *words)
+{
+    const char *const argv[] = {"grep", "-qF", words, cluster_notes(c, i),
+                                NULL};
+    uint64_t deadline = now_ms() + WAIT_MS_MAX;
+    struct process_result r = {.status = 1};
+
+    while (r.status != 0) {
+        cluster_check_runs(c);
+        if (now_ms() > deadline)
+            fail_msg("node %d does not note: %s", i, words);
+        pause_ms(LOOK_MS);
+        process_run(&(struct process_options){.argv = argv}, RUN_MS_MAX, &r);
+    }
+}
+
 /* What it acknowledged is gone: it must not vote as if it had never been. */
 static void a_node_with_an_emptied_disk_is_refused_with_a_way_out(void **state)
 {
@@ -334,6 +350,51 @@ static void a_node_with_an_emptied_disk_is_refused_with_a_way_out(void **state)
     assert_int_equal(cluster_wait_end(c, 2), 1);
     notes_have(c, 2, "phalanx member remove node-2");
     notes_have(c, 2, "another NODE_ID");
+    write_at(c, 0, "b"); /* the others do without */
+    is_read_at(c, 1, "b");
+    cluster_stop(c);
+}
+
+/* It finds nobody: neither where PEERS says, nor by gossip. */
+static void tell_nobody(struct cluster *c, int i)
+{
+    unsigned ports[3];
+    char address[64];
+    char text[256];
+
+    free_ports(ports, 3);
+    cluster_address(c, i, address, sizeof address);
+    (void)snprintf(text, sizeof text,
+                   "PEERS=node-0=127.0.0.1:%u,node-1=127.0.0.1:%u,node-2=%s",
+                   ports[0], ports[1], address);
+    tell(i, 0, text);
+    (void)snprintf(text, sizeof text, "SEEDS=127.0.0.1:%u", ports[2]);
+    tell(i, 1, text);
+    (void)snprintf(text, sizeof text, "BIND_PORT=%u", free_gossip_port());
+    tell(i, 2, text);
+}
+
+/* The leader reaches it before it reaches anybody. Were it sent the log, it would
+ * no longer be one whose disk is empty, and be taken back under its old id. */
+static void an_emptied_disk_is_not_filled_by_who_dials_it(void **state)
+{
+    struct cluster *c;
+
+    (void)state;
+    told.options.nodes = 3;
+    tell(2, 0, "LOG_LEVEL=info"); /* a list to be added to */
+    c = cluster_start(&told.options);
+    write_at(c, 2, "a");
+    tell_nobody(c, 2);
+    empty_disk(c, 2);
+    for (int i = 0; i < 2; i++)
+        wait_note(c, i, "why=\"refused: the node comes with an empty disk");
+    cluster_kill(c, 2);
+    tell(2, 0, "LOG_LEVEL=info"); /* and nothing else */
+    told.list[2][1] = NULL;
+    cluster_restart(c, 2);
+    assert_int_equal(cluster_wait_end(c, 2), 1);
+    notes_have(c, 2, "phalanx member remove node-2");
     write_at(c, 0, "b"); /* the others do without */
     is_read_at(c, 1, "b");
     cluster_stop(c);
@@ -367,22 +428,6 @@ static void a_node_that_comes_back_elsewhere_is_reached_there(void **state)
         is_read_at(c, (i + 1) % 3, "a");
     }
     cluster_stop(c);
-}
-
-static void wait_note(struct cluster *c, int i, const char *words)
-{
-    const char *const argv[] = {"grep", "-qF", words, cluster_notes(c, i),
-                                NULL};
-    uint64_t deadline = now_ms() + WAIT_MS_MAX;
-    struct process_result r = {.status = 1};
-
-    while (r.status != 0) {
-        cluster_check_runs(c);
-        if (now_ms() > deadline)
-            fail_msg("node %d does not note: %s", i, words);
-        pause_ms(LOOK_MS);
-        process_run(&(struct process_options){.argv = argv}, RUN_MS_MAX, &r);
-    }
 }
 
 /* Each goes on as it was. */
@@ -444,6 +489,9 @@ int main(void)
                                         setup, cluster_teardown),
         cmocka_unit_test_setup_teardown(
             a_node_with_an_emptied_disk_is_refused_with_a_way_out, setup,
+            cluster_teardown),
+        cmocka_unit_test_setup_teardown(
+            an_emptied_disk_is_not_filled_by_who_dials_it, setup,
             cluster_teardown),
         cmocka_unit_test_setup_teardown(
             a_node_that_comes_back_elsewhere_is_reached_there, setup,

@@ -373,6 +373,45 @@ static void an_answer_that_is_none_is_a_bad_frame(void **state)
     refused_lanes_dial_again(answer_with_a_message, 6, 0);
 }
 
+/* By what it says of its log, and each time anew. It has refused nothing itself. */
+static void who_is_refused_by_its_answer_is_not_sent_to(void **state)
+{
+    const struct net_hello_ok ok = {
+        .version = NET_PROTOCOL_VERSION, .from = 2, .is_empty = true};
+    const int listener = raw_listen(64);
+    struct lanes l;
+    struct world w;
+    struct node a;
+
+    (void)state;
+    world_open(&w);
+    node_open(&a, &w, 1);
+    a.verdict = NET_REFUSED_WIPED;
+    node_add(&a, 2, raw_port(listener));
+    for (size_t i = 0; i < 6; i++) {
+        struct raw raw;
+
+        raw_accept(&raw, &w, listener);
+        raw_await_type(&raw, NET_FRAME_HELLO, 1);
+        raw_write_frame(&raw, net_encode_hello_ok(&ok));
+        raw_await_end(&raw); /* the dialler closes */
+        raw_close(&raw);
+        assert_int_equal(a.judged_count, i + 1);
+        assert_int_equal(a.judged_last.id, 2);
+        assert_true(a.judged_last.is_empty);
+    }
+    assert_int_equal(a.up_count, 0);
+    assert_int_equal(a.hello_count, 0);
+    assert_int_equal(a.refused_count, 0);
+    a.verdict = (enum net_refusal)0;
+    lanes_accept(&l, &w, listener, 2);
+    node_await_connected(&a, 2);
+    lanes_close(&l);
+    node_close(&a);
+    raw_close_listener(listener);
+    world_close(&w);
+}
+
 /* "localhost" is ::1 first, 127.0.0.1 next, on most machines; only the second
  * is listened to. */
 static void each_address_of_a_name_is_tried(void **state)
@@ -546,6 +585,7 @@ int main(void)
         cmocka_unit_test(whoever_is_another_node_is_not_sent_to),
         cmocka_unit_test(whoever_speaks_another_version_is_not_sent_to),
         cmocka_unit_test(an_answer_that_is_none_is_a_bad_frame),
+        cmocka_unit_test(who_is_refused_by_its_answer_is_not_sent_to),
         cmocka_unit_test(each_address_of_a_name_is_tried),
         cmocka_unit_test(a_name_that_is_not_found_is_looked_up_again),
         cmocka_unit_test(a_full_queue_drops_the_newest_and_counts),
