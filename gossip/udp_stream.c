@@ -4,7 +4,8 @@
  *   accepted   read ─▶ step ─▶ write the answer, if there is one ─▶ close
  *
  * What goes wrong closes it, too, and so does the time: nobody is kept waiting
- * for long, and no one can hold what a member has. */
+ * for long, and no one can hold what a member has. What came till then and is no
+ * packet, for its head or because it ends too early, is the core's to count. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,21 @@ void swim_stream_close_all(struct swim_udp *u)
         stream_close(px_list_entry(u->streams.next, struct swim_stream, link));
 }
 
+/* For the other's doing: what it has sent of a packet, if that is not all of
+ * one, goes to the core, which finds it malformed. */
+static void stream_fail(struct swim_stream *t)
+{
+    struct swim_in in = {.type = SWIM_IN_PACKET};
+    const bool is_whole = t->in != NULL && t->in_used == t->in_size;
+
+    in.packet.data = t->in != NULL ? t->in : t->length;
+    in.packet.size = t->in_used;
+    in.packet.is_stream = true;
+    stream_close(t); /* freed in a later turn */
+    if (t->in_used > 0 && !is_whole)
+        (void)swim_udp_step(t->udp, &in, NULL); /* nothing can be refused */
+}
+
 void swim_streams_expire(struct swim_udp *u)
 {
     while (!px_list_empty(&u->streams)) {
@@ -45,7 +61,7 @@ void swim_streams_expire(struct swim_udp *u)
 
         if (oldest->deadline_ms > uv_now(u->loop))
             return;
-        stream_close(oldest);
+        stream_fail(oldest);
     }
 }
 
@@ -133,14 +149,16 @@ static void on_read(uv_stream_t *tcp, ssize_t size, const uv_buf_t *room)
 
     (void)room;
     if (size < 0) {
-        stream_close(t);
+        stream_fail(t);
         return;
     }
     t->in_used += (size_t)size;
     if (t->in == NULL && t->in_used == sizeof t->length)
         rc = take_length(t);
-    if (rc < 0)
-        stream_close(t);
+    if (rc == -EPROTO)
+        stream_fail(t);
+    else if (rc < 0)
+        stream_close(t); /* no memory: as if lost */
     else if (t->in != NULL && t->in_used == t->in_size)
         on_whole(t);
 }
