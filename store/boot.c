@@ -34,6 +34,8 @@ static const char *word_of(const struct store_boot *note)
 {
     if (note->is_damaged)
         return "damaged";
+    if (note->is_closing)
+        return "closing";
     return note->is_clean ? "clean" : "dirty";
 }
 
@@ -88,6 +90,7 @@ static int note_parse(const char *text, struct store_boot *note_out)
         return -PX_ECORRUPT;
     note.is_clean = strcmp(word, "clean") == 0;
     note.is_damaged = strcmp(word, "damaged") == 0;
+    note.is_closing = strcmp(word, "closing") == 0;
     /* Whatever sscanf is lenient about, a note of ours is not. */
     (void)note_print(&note, again, sizeof again); /* it fits: ids are bounded */
     if (strcmp(text, again) != 0)

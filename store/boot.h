@@ -10,7 +10,15 @@
  * died, and anything at all after the machine did. So the note says "dirty"
  * and the boot id, durably, before the first byte of the database is written,
  * and "clean" only once the whole database has been synced. "damaged" says that
- * records were met that are not what was written: it is to be built anew. */
+ * records were met that are not what was written, or that could not be written:
+ * it is to be built anew.
+ *
+ * "closing" is said before that sync. Where it fails, the kernel takes what it
+ * could not write for written: the page cache shows what the disk does not
+ * hold, until it needs the room, and no later sync says so. Nor may there be
+ * anybody left to write another note by then: a process that is killed while
+ * its disk fails is gone when the sync returns. So a note that still says so is
+ * not believed, by this boot either. */
 #ifndef STORE_BOOT_H
 #define STORE_BOOT_H
 
@@ -28,7 +36,8 @@ int store_boot_id(char id_out[STORE_BOOT_ID_BYTES_MAX + 1]);
 struct store_boot {
     uint32_t format; /* only read: what is written is STORE_STATE_FORMAT */
     bool is_clean;
-    bool is_damaged; /* not both */
+    bool is_damaged;
+    bool is_closing; /* one of the three at most; none: dirty */
     char id[STORE_BOOT_ID_BYTES_MAX + 1];
 };
 

@@ -5,7 +5,9 @@
  *   clean           any           KEPT
  *   dirty, ours     any           KEPT: the process died, the cache did not
  *   dirty, another  any           DISTRUSTED: the machine went down
- *   damaged         there         DISTRUSTED: records had changed on the disk
+ *   closing         there         DISTRUSTED: its sync failed, or was cut short
+ *   damaged         there         DISTRUSTED: records had changed on the disk,
+ *                                 or could not be written
  *   none, damaged   there         DISTRUSTED
  *   an older format there         DISTRUSTED
  *   a newer format  any           refused, and nothing is touched
@@ -63,7 +65,9 @@ static const char *doubt(const struct store_state_options *options, int note_rc,
     if (note_rc < 0)
         return "the note of the last boot can't be read";
     if (note->is_damaged)
-        return "damaged records were found in it";
+        return "damaged records were found in it, or it could not be written";
+    if (note->is_closing)
+        return "its close did not get all of it to the disk";
     if (!note->is_clean && strcmp(note->id, options->boot_id) != 0 &&
         !px_mutant(BOOT_ID_IGNORED))
         return "the machine went down without a clean close";
@@ -327,22 +331,30 @@ bool store_state_is_damaged(const struct store_state *s)
     return s != NULL && atomic_load(&s->is_damaged);
 }
 
+/* After a failed sync nothing in the page cache can be believed, so the note
+ * that says so comes before it. */
+static int close_clean(struct store_state *s)
+{
+    int rc = note_boot(s, (struct store_boot){.is_closing = true});
+
+    if (rc == 0)
+        rc = store_env_sync(&s->env);
+    store_env_close(&s->env);
+    return rc < 0 ? rc : note_boot(s, (struct store_boot){.is_clean = true});
+}
+
 int store_state_close(struct store_state *s)
 {
-    const struct store_boot damaged = {.is_damaged = true};
     int rc;
 
     if (s == NULL)
         return 0;
     rc = store_state_is_damaged(s) ? -PX_ECORRUPT : s->failed;
     if (rc == 0)
-        rc = store_env_sync(&s->env);
-    store_env_close(&s->env);
-    if (rc == 0)
-        rc = note_boot(s, (struct store_boot){.is_clean = true});
-    else if (rc == -PX_ECORRUPT)
-        (void)note_boot(s, damaged); /* or else the next run meets it again */
-    state_free(s);
+        rc = close_clean(s);
+    else if (rc != -ENOMEM) /* which says nothing of what is stored */
+        (void)note_boot(s, (struct store_boot){.is_damaged = true});
+    state_free(s); /* rc says what there is to say */
     return rc;
 }
 

@@ -65,9 +65,11 @@ int store_state_open(const struct store_state_options *options,
                      size_t why_size);
 /* Syncs, and notes that the close was clean. All views have been freed. NULL is
  * accepted.
- * Errors: the state is closed, and not noted as clean: it will be distrusted if
- *         the machine restarts. -PX_ECORRUPT: it is damaged, and the next open
- *         empties it. Else what store_apply had failed with, or -errno. */
+ * Errors: the state is closed, and not noted as clean. -PX_ECORRUPT: it is
+ *         damaged; else what store_apply had failed with, or -errno, of the
+ *         sync: the next open empties it. Only where there was no memory, or no
+ *         room for a note before anything was synced, it is as if the process
+ *         had died: distrusted if the machine restarts. */
 int store_state_close(struct store_state *s);
 /* Closes without a sync and without a word in the note: what is on disk is as
  * if the process had died just now. For a state that is thrown away. All views

@@ -1,6 +1,10 @@
-/* store/apply.c: a batch whose transaction fails leaves nothing behind. LMDB's
- * calls are wrapped by the linker; the Nth one fails. */
+/* store/apply.c: a batch whose transaction fails leaves nothing behind; and
+ * store/state.c: what the next open believes after a failure. LMDB's calls are
+ * wrapped by the linker; the Nth one fails. */
 #include "tests/unit/store/state_fixture.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <lmdb.h>
 
@@ -47,6 +51,17 @@ int __wrap_mdb_txn_commit(MDB_txn *t)
     }
     commits++;
     return __real_mdb_txn_commit(t);
+}
+
+static bool dies_in_sync;
+
+int __real_mdb_env_sync(MDB_env *e, int force);
+int __wrap_mdb_env_sync(MDB_env *e, int force);
+int __wrap_mdb_env_sync(MDB_env *e, int force)
+{
+    if (dies_in_sync)
+        _exit(0);
+    return fails_now() ? fail_rc : __real_mdb_env_sync(e, force);
 }
 
 void *__real_realloc(void *p, size_t size);
@@ -188,23 +203,72 @@ static void every_failure_leaves_the_state_before_the_batch(void **state)
     fx->s = NULL;
 }
 
-/* Only what has never failed is noted as clean: the failure may be why it is
- * not what it should be. */
-static void after_a_failed_apply_the_close_is_not_clean(void **state)
+/* Closes a state to which an apply has failed with @lmdb_rc, and opens it anew
+ * in the same boot. */
+static void reopen_failed(struct fixture *fx, int lmdb_rc,
+                          enum store_state_origin origin)
 {
-    struct fixture *fx = *state;
     struct raft_entry e = next_entry(fx, make_create(fx, ROOT, "f"));
     struct store_result r;
 
-    fail_rc = EIO;
+    fail_rc = lmdb_rc;
     calls = 0;
     fail_at = 5;
-    assert_int_equal(store_apply(fx->s, &e, 1, &r, &fx->orphans), -EIO);
+    assert_int_equal(store_apply(fx->s, &e, 1, &r, &fx->orphans), -lmdb_rc);
     fail_at = 0;
     px_slice_unref(&e.data);
     store_view_free(fx->v);
+    assert_int_equal(store_state_close(fx->s), -lmdb_rc);
+    fixture_reopen(fx, "boot-1", false, origin);
+}
+
+/* The failure may be why it is not what it should be. */
+static void after_a_failed_apply_the_state_is_not_believed(void **state)
+{
+    reopen_failed(*state, EIO, STORE_STATE_DISTRUSTED);
+}
+
+static void no_memory_says_nothing_against_what_is_stored(void **state)
+{
+    reopen_failed(*state, ENOMEM, STORE_STATE_KEPT);
+}
+
+/* The page cache shows what the disk does not hold, and the next sync would say
+ * that all is well. */
+static void after_a_failed_sync_the_state_is_not_believed(void **state)
+{
+    struct fixture *fx = *state;
+
+    (void)do_create(fx, ROOT, "f");
+    store_view_free(fx->v);
+    fail_rc = EIO;
+    calls = 0;
+    fail_at = 1;
     assert_int_equal(store_state_close(fx->s), -EIO);
-    fixture_reopen(fx, "boot-2", false, STORE_STATE_DISTRUSTED);
+    fail_at = 0;
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_DISTRUSTED);
+    assert_int_equal(lookup(fx, ROOT, "f"), 0);
+}
+
+/* Nobody was left to see whether it failed. */
+static void who_dies_in_the_sync_is_not_believed(void **state)
+{
+    struct fixture *fx = *state;
+    int status;
+    pid_t child;
+
+    fixture_close(fx);
+    child = fork();
+    if (child == 0) {
+        fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
+        store_view_free(fx->v);
+        dies_in_sync = true;
+        (void)store_state_close(fx->s);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_DISTRUSTED);
 }
 
 static void a_full_map_is_met_at_any_call_and_costs_nothing(void **state)
@@ -289,7 +353,7 @@ static void a_full_disk_is_told_from_a_broken_one(void **state)
     check(fx);
     store_view_free(fx->v);
     assert_int_equal(store_state_close(fx->s), -EIO); /* of the last case */
-    fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_DISTRUSTED);
 }
 
 static void a_full_disk_that_was_waited_out_leaves_no_doubt(void **state)
@@ -367,7 +431,10 @@ int main(void)
     cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(every_failure_leaves_the_state_before_the_batch),
-        T(after_a_failed_apply_the_close_is_not_clean),
+        T(after_a_failed_apply_the_state_is_not_believed),
+        T(no_memory_says_nothing_against_what_is_stored),
+        T(after_a_failed_sync_the_state_is_not_believed),
+        T(who_dies_in_the_sync_is_not_believed),
         T(a_full_map_is_met_at_any_call_and_costs_nothing),
         T(a_full_disk_is_told_from_a_broken_one),
         T(a_full_disk_that_was_waited_out_leaves_no_doubt),

@@ -145,6 +145,8 @@ static void a_damaged_note_is_not_believed(void **state)
         "phalanx-state 3 cleaner boot-1\n",
         "phalanx-state 3 fresh boot-1\n",
         "phalanx-state 3 damage boot-1\n",
+        "phalanx-state 4 damaged boot-1\n",
+        "phalanx-state 4 closing boot-1\n",
         "rubbish\n",
     };
     struct fixture *fx = *state;
