@@ -6,8 +6,8 @@
  *
  * A full disk does not: whatever found no room, of the log, of the state or of a
  * state that is built from a snapshot, has had no effect, and is done again
- * every second until there is some. The others go on meanwhile, and raft makes
- * way if it leads (raft/disk.c).
+ * every second until there is some. What was written before it is flushed first.
+ * The others go on meanwhile, and raft makes way if it leads (raft/disk.c).
  *
  * Applying: a small batch that is in memory is applied right here on the loop
  * (about ten microseconds, against two hand-overs of 60-80 each); anything
@@ -98,13 +98,42 @@ static int cut_head(struct node *n)
     return index == 0 ? 0 : store_log_cut_head(n->storage.log, index);
 }
 
+static int flush(struct node *n)
+{
+    int rc = store_log_sync(n->storage.log);
+    px_ns took = node_now() - atomic_exchange(&n->flush_begun, 0);
+
+    atomic_fetch_add_explicit(&n->sync_count, 1, memory_order_relaxed);
+    if (took > atomic_load_explicit(&n->sync_ns_max, memory_order_relaxed))
+        atomic_store_explicit(&n->sync_ns_max, took, memory_order_relaxed);
+    return rc;
+}
+
+/* What lies before the write that found no room does not wait for it: votes, and
+ * what a leader counts on. */
+static int flush_written(struct node *n, struct px_list *written)
+{
+    int rc;
+
+    if (px_list_empty(written))
+        return 0;
+    rc = flush(n);
+    if (rc == 0)
+        worker_give_back(&n->log_worker, written);
+    return rc;
+}
+
 /* A snapshot that is made meanwhile may make room. */
-static int do_patiently(struct node *n, struct px_list *job)
+static int do_patiently(struct node *n, struct px_list *job,
+                        struct px_list *written)
 {
     bool is_full = false;
     int rc;
 
     while ((rc = do_job(n, job)) == -ENOSPC) {
+        rc = flush_written(n, written);
+        if (rc < 0)
+            return rc;
         if (!wait_for_room(n, &n->log_worker, "log", &is_full))
             return -ECANCELED;
         rc = cut_head(n);
@@ -116,23 +145,22 @@ static int do_patiently(struct node *n, struct px_list *job)
     return rc;
 }
 
+/* What has come back to the loop before is not in @jobs any more. */
 static int write_all(struct node *n, struct px_list *jobs)
 {
-    px_ns took;
-    int rc;
+    struct px_list written; /* and not flushed */
+    int rc = 0;
 
+    px_list_init(&written);
     atomic_store(&n->flush_begun, node_now());
-    px_list_for_each (it, jobs) {
-        rc = do_patiently(n, it);
-        if (rc < 0)
-            return rc;
+    while (rc == 0 && !px_list_empty(jobs)) {
+        rc = do_patiently(n, jobs->next, &written);
+        if (rc == 0)
+            px_list_push_back(&written, px_list_pop_front(jobs));
     }
-    rc = store_log_sync(n->storage.log);
-    took = node_now() - atomic_exchange(&n->flush_begun, 0);
-    atomic_fetch_add_explicit(&n->sync_count, 1, memory_order_relaxed);
-    if (took > atomic_load_explicit(&n->sync_ns_max, memory_order_relaxed))
-        atomic_store_explicit(&n->sync_ns_max, took, memory_order_relaxed);
-    return rc;
+    px_list_splice_back(&written, jobs);
+    px_list_splice_back(jobs, &written);
+    return rc < 0 ? rc : flush(n);
 }
 
 /* Log thread. */

@@ -4,6 +4,13 @@
 
 #include "base/assert.h"
 
+/* With the mutex held. */
+static void hand_back(struct worker *w, struct px_list *jobs)
+{
+    px_list_splice_back(&w->out, jobs);
+    (void)uv_async_send(&w->async); /* fails only on a closed handle */
+}
+
 static void run(void *arg)
 {
     struct worker *w = arg;
@@ -20,8 +27,7 @@ static void run(void *arg)
         uv_mutex_unlock(&w->mutex);
         w->work(w->ctx, &jobs);
         uv_mutex_lock(&w->mutex);
-        px_list_splice_back(&w->out, &jobs);
-        (void)uv_async_send(&w->async); /* fails only on a closed handle */
+        hand_back(w, &jobs);
     }
     uv_mutex_unlock(&w->mutex);
 }
@@ -81,6 +87,13 @@ void worker_give(struct worker *w, struct px_list *jobs)
     px_list_splice_back(&w->in, jobs);
     uv_mutex_unlock(&w->mutex);
     uv_cond_signal(&w->wake); /* outside: who wakes finds the mutex free */
+}
+
+void worker_give_back(struct worker *w, struct px_list *jobs)
+{
+    uv_mutex_lock(&w->mutex);
+    hand_back(w, jobs);
+    uv_mutex_unlock(&w->mutex);
 }
 
 bool worker_pause(struct worker *w, px_ns duration)

@@ -2,7 +2,8 @@
  * done that may wait for a disk.
  *
  * Jobs are taken all at once (so that a group of writes shares one flush),
- * done in order, and come back to the loop in order. The queue is bounded by
+ * done in order, and come back to the loop in order, all at once too unless
+ * @work gives some of them back before. The queue is bounded by
  * those who feed it: raft bounds what is not yet durable, and one apply job
  * exists at a time. */
 #ifndef NODE_WORKER_H
@@ -36,6 +37,9 @@ int worker_start(struct worker *w, uv_loop_t *loop, void *ctx,
 void worker_give(struct worker *w, struct px_list *jobs);
 /* Are there jobs that the thread has not taken up yet? Thread: loop. */
 bool worker_is_waiting(struct worker *w);
+/* All of @jobs go back to the loop at once, before the work that they were part of
+ * has ended. Thread: its own, within @work. */
+void worker_give_back(struct worker *w, struct px_list *jobs);
 /* Waits for @duration. False: at once, because the thread is to end. Thread: its
  * own, within @work. */
 bool worker_pause(struct worker *w, px_ns duration);
