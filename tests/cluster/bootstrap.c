@@ -1,6 +1,7 @@
 /* Nodes that are told nothing but where to look, and how many they will be,
  * become one cluster, in whatever order they start: by addresses, and by one
- * name that stands for all of them, as AAAA records alone.
+ * name that stands for all of them, as AAAA records alone. And no name server's
+ * silence keeps a node from anything else.
  *
  * BOOTSTRAP_ROUNDS: how often, each in an order of its own, 3. SEED: which
  * orders. BOOTSTRAP_ELECTIONS: how many election timeouts (of 240 ms) it may
@@ -9,6 +10,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -104,7 +108,7 @@ static void start_in_any_order(struct cluster *c)
 
 static bool all_are_ready(struct cluster *c)
 {
-    for (int i = 0; i < NODES; i++) {
+    for (int i = 0; i < cluster_nodes(c); i++) {
         if (!cluster_is_ready(c, i))
             return false;
     }
@@ -130,7 +134,7 @@ static void check_is_one(struct cluster *c)
 {
     char first[32] = "";
 
-    for (int i = 0; i < NODES; i++) {
+    for (int i = 0; i < cluster_nodes(c); i++) {
         json_t *status = cluster_status(c, i);
         const char *id = json_string_value(json_object_get(status, "cluster"));
 
@@ -139,7 +143,7 @@ static void check_is_one(struct cluster *c)
             (void)snprintf(first, sizeof first, "%s", id);
         assert_string_equal(id, first);
         assert_int_equal(json_array_size(json_object_get(status, "members")),
-                         NODES);
+                         cluster_nodes(c));
         json_decref(status);
     }
 }
@@ -235,7 +239,7 @@ write_file(const char *path, mode_t mode, const char *format, ...)
     (void)close(fd);
 }
 
-static void write_files(struct names *n)
+static void write_files(struct names *n, const char *resolver_options)
 {
     const char *tmp = getenv("TMPDIR");
     char address[NETNS_ADDRESS_BYTES];
@@ -246,13 +250,9 @@ static void write_files(struct names *n)
     (void)snprintf(n->hosts_file, sizeof n->hosts_file, "%s/hosts", n->dir);
     (void)snprintf(n->resolv_conf, sizeof n->resolv_conf, "%s/resolv", n->dir);
     (void)snprintf(n->script, sizeof n->script, "%s/server", n->dir);
-    for (int i = 0; i < NODES; i++) {
-        netns_address6(i, address);
-        write_file(n->hosts_file, 0644, "%s " NAME "\n", address);
-    }
     netns_address(NAMES_HOST, address);
-    write_file(n->resolv_conf, 0644, "nameserver %s\noptions timeout:1\n",
-               address);
+    write_file(n->resolv_conf, 0644, "nameserver %s\noptions %s\n", address,
+               resolver_options);
     write_file(n->script, 0755,
                "#!/bin/sh\n"
                "[ -n \"$INSIDE\" ] || exec env INSIDE=1 unshare --mount "
@@ -260,6 +260,11 @@ static void write_files(struct names *n)
                "mount --bind %s \"$(readlink -f /etc/resolv.conf)\" || exit 1\n"
                "exec %s \"$@\"\n",
                n->resolv_conf, real_server);
+}
+
+static void add_record(const struct names *n, const char *address)
+{
+    write_file(n->hosts_file, 0644, "%s " NAME "\n", address);
 }
 
 static void start_names(struct names *n)
@@ -302,6 +307,7 @@ static int end_names(void **state)
         (void)unlink(names.script);
         (void)rmdir(names.dir);
     }
+    memset(&names, 0, sizeof names);
     return 0;
 }
 
@@ -314,32 +320,98 @@ static bool can_serve_names(void)
     return r.status == 0;
 }
 
-/* Mounts made in a mount namespace of its own are not seen outside: these nodes
- * have none. */
+static void need_names(void)
+{
+    if (can_serve_names() && netns_has_ipv6(hosts))
+        return;
+    print_message("             skipped: it needs dnsmasq (dnsmasq-base), "
+                  "and IPv6\n");
+    skip();
+}
+
+/* Servers are the script's from now on. Mounts made in a mount namespace of its
+ * own are not seen outside: these nodes have none. */
+static void run_by_script(struct names *n, const char *resolver_options)
+{
+    real_server = getenv("PHALANX_SERVER");
+    assert_non_null(real_server);
+    write_files(n, resolver_options);
+    assert_int_equal(setenv("PHALANX_SERVER", n->script, 1), 0);
+}
+
 static void by_a_name_with_ipv6_addresses_they_become_one_cluster(void **state)
 {
     struct told t = {.lists = {{NULL}}};
 
     (void)state;
-    if (!can_serve_names() || !netns_has_ipv6(hosts)) {
-        print_message("             skipped: it needs dnsmasq (dnsmasq-base), "
-                      "and IPv6\n");
-        skip();
-    }
-    real_server = getenv("PHALANX_SERVER");
-    assert_non_null(real_server);
-    write_files(&names);
-    start_names(&names);
-    assert_int_equal(setenv("PHALANX_SERVER", names.script, 1), 0);
+    need_names();
+    run_by_script(&names, "timeout:1");
     tell_all(&t, NAME);
     for (int i = 0; i < NODES; i++) {
         char address[NETNS_ADDRESS_BYTES];
 
         netns_address6(i, address);
+        add_record(&names, address);
         tell(&t, i, "GRPC_ADDR=[%s]:%d", address, PEER_PORT);
         tell(&t, i, "MOUNT=");
     }
+    start_names(&names);
     rounds(&t, "a name");
+}
+
+/* ---- A name server that says nothing ---- */
+
+/* Where queries come to lie. */
+static int open_silence(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(53)};
+    int fd = netns_socket(hosts, NAMES_HOST, SOCK_DGRAM);
+
+    assert_return_code(bind(fd, (struct sockaddr *)&at, sizeof at), errno);
+    return fd;
+}
+
+static void await_query(int silence)
+{
+    struct pollfd p = {.fd = silence, .events = POLLIN};
+
+    assert_int_equal(poll(&p, 1, READY_MS_MAX), 1);
+}
+
+/* The first looks up a name, which takes 150 s here, until it is given up. It
+ * says for whom it waits; the other finds it, they found, and serve. */
+static void while_a_name_is_looked_up_all_else_goes_on(void **state)
+{
+    struct told t = {.lists = {{NULL}}};
+    struct cluster_options options = {.nodes = 2, .hosts = hosts};
+    char first[NETNS_ADDRESS_BYTES];
+    char page[1024] = "";
+    struct cluster *c;
+    int silence;
+
+    (void)state;
+    run_by_script(&names, "timeout:30 attempts:5");
+    silence = open_silence();
+    netns_address(0, first);
+    for (int i = 0; i < 2; i++) {
+        tell(&t, i, "PEERS=");
+        tell(&t, i, "SEEDS=%s", i == 0 ? NAME : first);
+        tell(&t, i, "BOOTSTRAP_EXPECT=2");
+        tell(&t, i, "BIND_PORT=%d", GOSSIP_PORT);
+        tell(&t, i, "MOUNT=");
+        options.settings[i] = t.lists[i];
+    }
+    c = cluster_prepare(&options);
+    cluster_restart(c, 0);
+    await_query(silence);
+    assert_return_code(cluster_get(c, 0, "/health", page, sizeof page), errno);
+    assert_non_null(strstr(page, "waiting for 1 more"));
+    cluster_restart(c, 1);
+    (void)wait_all_ready(c);
+    check_is_one(c);
+    cluster_kill_all(c); /* an end in order waits for the lookup */
+    cluster_stop(c);
+    (void)close(silence);
 }
 
 int main(void)
@@ -349,6 +421,8 @@ int main(void)
                                   cluster_teardown),
         cmocka_unit_test_teardown(
             by_a_name_with_ipv6_addresses_they_become_one_cluster, end_names),
+        cmocka_unit_test_teardown(while_a_name_is_looked_up_all_else_goes_on,
+                                  end_names),
     };
     unsigned seed = env_number("SEED", (unsigned)getpid());
     int rc;
