@@ -5,7 +5,7 @@
  *
  * "Log" always means the replicated log; these are notes. Every line carries
  * the time, the level, the node's name and its current term. Cores return
- * errors and write none; net/, fs/ and node/ may.
+ * errors and write none; net/, fs/, node/ and gossip's sockets may.
  *
  * Thread: any. One write(2) a line, so lines never mix. */
 #ifndef PX_NOTE_H

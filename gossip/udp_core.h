@@ -19,7 +19,8 @@
 #include "gossip/udp.h"
 
 #define SEED_HOST_BYTES_MAX 255u
-#define SEED_ADDRS_MAX 8u /* of one name */
+/* Of one name: as many as of all, in which names take turns. */
+#define SEED_ADDRS_MAX SWIM_SEEDS_MAX
 
 /* A connection: one packet there, one back, the end. */
 struct swim_stream {
@@ -43,6 +44,7 @@ struct swim_seed_name {
     uint16_t port;
     struct swim_addr addrs[SEED_ADDRS_MAX]; /* as last looked up */
     size_t addr_count;
+    size_t left_count; /* that there was no room for */
 };
 
 struct swim_udp {
@@ -125,6 +127,14 @@ void swim_streams_expire(struct swim_udp *u);
 
 /* ---- udp_seeds.c ---- */
 
+/* What @found says of @seed, in place of what was known: the addresses that a
+ * socket of ours can go to, and a note if there is no room for all. */
+void swim_seed_take(struct swim_udp *u, struct swim_seed_name *seed,
+                    const struct addrinfo *found);
+/* The first address of each name, then the second ...; then where others were
+ * once, as long as there is room. Returns how many. */
+size_t swim_seeds_collect(const struct swim_udp *u,
+                          struct swim_addr list[SWIM_SEEDS_MAX]);
 /* What is known without a lookup. */
 void swim_seeds_known(struct swim_udp *u);
 /* Begins with the first name, unless a lookup is under way. */

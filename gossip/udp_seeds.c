@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/note.h"
 #include "gossip/udp_core.h"
 
 static void look_up_next(struct swim_udp *u);
@@ -17,14 +18,16 @@ static void add(struct swim_addr list[SWIM_SEEDS_MAX], size_t *count,
         list[(*count)++] = more[i];
 }
 
-/* All addresses of all names, then where others were once. */
-static size_t collect(const struct swim_udp *u,
-                      struct swim_addr list[SWIM_SEEDS_MAX])
+size_t swim_seeds_collect(const struct swim_udp *u,
+                          struct swim_addr list[SWIM_SEEDS_MAX])
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < u->seed_count; i++)
-        add(list, &count, u->seeds[i].addrs, u->seeds[i].addr_count);
+    for (size_t n = 0; n < SEED_ADDRS_MAX; n++) {
+        for (size_t i = 0; i < u->seed_count; i++)
+            add(list, &count, u->seeds[i].addrs + n,
+                n < u->seeds[i].addr_count);
+    }
     add(list, &count, u->known, u->known_count);
     return count;
 }
@@ -36,7 +39,7 @@ static void tell(struct swim_udp *u)
     struct swim_in in = {.type = SWIM_IN_SEEDS};
 
     in.seeds.list = list;
-    in.seeds.count = collect(u, list);
+    in.seeds.count = swim_seeds_collect(u, list);
     (void)swim_udp_step(u, &in, NULL); /* nothing can be refused */
 }
 
@@ -55,7 +58,7 @@ static bool shows_own(const struct swim_addr *seed, struct swim_addr *own_out)
 static void find_own_address(struct swim_udp *u)
 {
     struct swim_addr seeds[SWIM_SEEDS_MAX];
-    size_t count = collect(u, seeds);
+    size_t count = swim_seeds_collect(u, seeds);
     struct swim_addr first;
     bool is_found = false;
 
@@ -74,16 +77,38 @@ static void find_own_address(struct swim_udp *u)
         swim_udp_found_at(u, &first);
 }
 
-static void take(struct swim_seed_name *seed, const struct addrinfo *found)
+/* A socket for IPv6 gets to IPv4 only if it isn't bound to one address. */
+static bool can_go_to(const struct swim_udp *u, const struct swim_addr *addr)
 {
+    struct sockaddr_storage unused;
+    const bool is_v4 = swim_addr_to(addr, AF_INET, &unused);
+
+    return u->family == AF_INET ? is_v4 : u->is_any || !is_v4;
+}
+
+void swim_seed_take(struct swim_udp *u, struct swim_seed_name *seed,
+                    const struct addrinfo *found)
+{
+    const size_t left_before = seed->left_count;
+
     seed->addr_count = 0;
-    for (; found != NULL && seed->addr_count < SEED_ADDRS_MAX;
-         found = found->ai_next) {
+    seed->left_count = 0;
+    for (; found != NULL; found = found->ai_next) {
         struct swim_addr addr = swim_addr_of(found->ai_addr);
 
         addr.port = seed->port;
-        seed->addrs[seed->addr_count++] = addr;
+        if (!can_go_to(u, &addr))
+            continue;
+        if (seed->addr_count < SEED_ADDRS_MAX)
+            seed->addrs[seed->addr_count++] = addr;
+        else
+            seed->left_count++;
     }
+    if (seed->left_count != left_before) /* names are looked up again */
+        px_note(PX_NOTE_WARN,
+                "gossip: a seed has more addresses than are asked: "
+                "name=%s asked=%zu left=%zu",
+                seed->host, seed->addr_count, seed->left_count);
 }
 
 static void on_found(uv_getaddrinfo_t *lookup, int status,
@@ -93,7 +118,7 @@ static void on_found(uv_getaddrinfo_t *lookup, int status,
 
     u->is_looking = false;
     if (status == 0 && !u->is_closing) {
-        take(&u->seeds[u->seed_next], found);
+        swim_seed_take(u, &u->seeds[u->seed_next], found);
         find_own_address(u); /* before anybody is told of us */
         tell(u);
     }

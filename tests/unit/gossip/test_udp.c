@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -158,6 +159,80 @@ static void more_than_can_be_known_is_refused(void **s)
     assert_int_equal(swim_udp_open(&o, &udp, why, sizeof why), -EINVAL);
     assert_null(udp);
     udp_world_close(&w);
+}
+
+/* As a lookup gives them: @sixes of IPv6, then @fours of IPv4. */
+#define FOUND_MAX 64u
+
+static const struct addrinfo *found_of(size_t sixes, size_t fours)
+{
+    static struct addrinfo found[FOUND_MAX];
+    static struct sockaddr_storage at[FOUND_MAX];
+
+    for (size_t i = 0; i < sixes + fours; i++) {
+        struct swim_addr addr = {.ip = {[0] = 0xfd, [15] = (uint8_t)(i + 1)}};
+
+        if (i >= sixes)
+            assert_int_equal(swim_addr_parse("10.0.0.1", &addr), 0);
+        assert_true(
+            swim_addr_to(&addr, i < sixes ? AF_INET6 : AF_INET, &at[i]));
+        found[i] = (struct addrinfo){.ai_addr = (struct sockaddr *)&at[i]};
+        if (i > 0)
+            found[i - 1].ai_next = &found[i];
+    }
+    return found;
+}
+
+static void of_a_name_is_asked_what_the_socket_can_go_to(void **s)
+{
+    static struct swim_udp u;
+    struct swim_seed_name *seed = &u.seeds[0];
+
+    (void)s;
+    seed->port = 7946;
+    u.family = AF_INET;
+    swim_seed_take(&u, seed, found_of(40, 1));
+    assert_int_equal(seed->addr_count, 1);
+    assert_int_equal(seed->addrs[0].ip[12], 10);
+    assert_int_equal(seed->addrs[0].port, 7946);
+    assert_int_equal(seed->left_count, 0);
+    u.family = AF_INET6; /* at one address, which is of IPv6 */
+    swim_seed_take(&u, seed, found_of(12, 2));
+    assert_int_equal(seed->addr_count, 12);
+    u.is_any = true; /* both */
+    swim_seed_take(&u, seed, found_of(12, 2));
+    assert_int_equal(seed->addr_count, 14);
+    swim_seed_take(&u, seed, found_of(SWIM_SEEDS_MAX, 3));
+    assert_int_equal(seed->addr_count, SWIM_SEEDS_MAX);
+    assert_int_equal(seed->left_count, 3);
+}
+
+/* However many one of them has. */
+static void each_name_has_its_share_of_those_that_are_asked(void **s)
+{
+    struct swim_addr list[SWIM_SEEDS_MAX];
+    static struct swim_udp u;
+
+    (void)s;
+    u.family = AF_INET6;
+    u.seed_count = 3;
+    for (size_t i = 0; i < 3; i++) {
+        u.seeds[i].port = (uint16_t)(i + 1);
+        swim_seed_take(&u, &u.seeds[i], found_of(i == 0 ? 32 : i, 0));
+    }
+    assert_int_equal(swim_seeds_collect(&u, list), SWIM_SEEDS_MAX);
+    assert_int_equal(list[0].port, 1);
+    assert_int_equal(list[1].port, 2);
+    assert_int_equal(list[2].port, 3);
+    assert_int_equal(list[3].port, 1);
+    assert_int_equal(list[4].port, 3);
+    assert_int_equal(list[5].port, 1);
+    assert_int_equal(list[SWIM_SEEDS_MAX - 1].port, 1);
+    swim_seed_take(&u, &u.seeds[0], found_of(1, 0));
+    u.known_count = 1;
+    u.known[0].port = 4;
+    assert_int_equal(swim_seeds_collect(&u, list), 5);
+    assert_int_equal(list[4].port, 4);
 }
 
 static void a_close_while_names_are_looked_up_waits_for_that(void **s)
@@ -501,6 +576,8 @@ int main(void)
         unit(a_seed_is_found_by_its_name),
         unit(who_is_elsewhere_is_found_where_it_was),
         unit(more_than_can_be_known_is_refused),
+        unit(of_a_name_is_asked_what_the_socket_can_go_to),
+        unit(each_name_has_its_share_of_those_that_are_asked),
         unit(a_close_while_names_are_looked_up_waits_for_that),
         unit(who_leaves_is_told_when_others_know),
         unit(what_is_said_later_reaches_the_others),
