@@ -211,6 +211,8 @@ static void send_all(struct world *w, size_t node, const struct swim_out *out,
 
         if (!w->options.unchecked)
             check_packet(w, node, p);
+        if (w->tap != NULL)
+            w->tap(w, p);
         w->counts.packets++;
         w->counts.bytes += p->size;
         w->counts.dials += p->via == SWIM_DIAL;

@@ -67,6 +67,8 @@ struct world {
     size_t event_count;
     size_t event_room;
     uint64_t event_next;
+    /* Sees each packet that leaves a node; NULL: nobody looks. */
+    void (*tap)(struct world *w, const struct swim_packet_out *packet);
 };
 
 /* A quiet LAN: no loss, 0.1 to 1 ms, ticks of 20 ms. */
