@@ -1,7 +1,8 @@
 /* Nodes that are told nothing but where to look, and how many they will be,
  * become one cluster, in whatever order they start: by addresses, and by one
- * name that stands for all of them, as AAAA records alone. And no name server's
- * silence keeps a node from anything else.
+ * name that stands for all of them, as AAAA records alone, and as A records
+ * beside more AAAA records than there are nodes. And no name server's silence
+ * keeps a node from anything else.
  *
  * BOOTSTRAP_ROUNDS: how often, each in an order of its own, 3. SEED: which
  * orders. BOOTSTRAP_ELECTIONS: how many election timeouts (of 240 ms) it may
@@ -44,6 +45,7 @@
 #define GOSSIP_PORT 7946
 #define PEER_PORT 9000
 #define NAME "seeds.test"
+#define OTHERS 12 /* IPv6 addresses that nobody has */
 
 /* What each node is told. */
 struct told {
@@ -359,6 +361,32 @@ static void by_a_name_with_ipv6_addresses_they_become_one_cluster(void **state)
     rounds(&t, "a name");
 }
 
+/* They speak IPv4 alone, and the resolver puts what they can't use first. */
+static void by_a_name_with_addresses_of_both_kinds_they_become_one(void **state)
+{
+    struct told t = {.lists = {{NULL}}};
+
+    (void)state;
+    need_names();
+    run_by_script(&names, "timeout:1");
+    tell_all(&t, NAME);
+    for (int i = 0; i < NODES; i++) {
+        char address[NETNS_ADDRESS_BYTES];
+
+        netns_address(i, address);
+        add_record(&names, address);
+        tell(&t, i, "MOUNT=");
+    }
+    for (int i = 0; i < OTHERS; i++) {
+        char address[NETNS_ADDRESS_BYTES];
+
+        (void)snprintf(address, sizeof address, "fd77::%x", 0x100 + i);
+        add_record(&names, address);
+    }
+    start_names(&names);
+    rounds(&t, "a name of both kinds");
+}
+
 /* ---- A name server that says nothing ---- */
 
 /* Where queries come to lie. */
@@ -421,6 +449,8 @@ int main(void)
                                   cluster_teardown),
         cmocka_unit_test_teardown(
             by_a_name_with_ipv6_addresses_they_become_one_cluster, end_names),
+        cmocka_unit_test_teardown(
+            by_a_name_with_addresses_of_both_kinds_they_become_one, end_names),
         cmocka_unit_test_teardown(while_a_name_is_looked_up_all_else_goes_on,
                                   end_names),
     };
