@@ -21,9 +21,11 @@
  *
  * What is cut away may hold the only copy of an entry, where too many nodes have
  * lost theirs at once. It is kept, under names that end in ".bad": the damaged
- * segment as it was found, and those behind it. Once the node is whole, only the
- * damaged one stays, for whoever wants to know what happened; all go when
- * damage is found the next time. */
+ * segment as it was found, and those behind it. Where damage is found again
+ * before the node is whole, the first file of a name stays: what came behind it
+ * since was had from a leader. Once the node is whole, only the damaged one
+ * stays, for whoever wants to know what happened; all go when damage is found
+ * the next time. */
 #include "store/log_repair.h"
 
 #include <ctype.h>
@@ -157,8 +159,20 @@ static int copy_bytes(struct store_disk *d, int from, int to, uint64_t end)
     return rc < 0 ? rc : d->sync(d, to);
 }
 
+/* 1: there is a file called @bad; 0; -errno. */
+static int is_kept(struct store_disk *d, const char *bad)
+{
+    int file = d->open(d, bad, STORE_DISK_READ);
+
+    if (file < 0)
+        return file == -ENOENT ? 0 : file;
+    d->close(d, file);
+    return 1;
+}
+
 /* Keeps a copy of segment @sequence up to @end. One that is there was made when
- * this was tried before; a disk without room for it has to do without. */
+ * this was tried before, or damage found; a disk without room for it has to do
+ * without. */
 static void keep_copy(struct store_log *log, uint32_t sequence, uint64_t end)
 {
     struct store_disk *d = log->disk;
@@ -168,11 +182,8 @@ static void keep_copy(struct store_log *log, uint32_t sequence, uint64_t end)
     int rc;
 
     bad_name(sequence, name);
-    to = d->open(d, name, STORE_DISK_READ);
-    if (to >= 0) {
-        d->close(d, to);
+    if (is_kept(d, name) > 0)
         return;
-    }
     to = d->open(d, COPY_NAME, STORE_DISK_WRITE | STORE_DISK_CREATE);
     if (to < 0)
         return;
@@ -187,7 +198,8 @@ static void keep_copy(struct store_log *log, uint32_t sequence, uint64_t end)
         (void)d->remove(d, COPY_NAME); /* it does no harm where it stays */
 }
 
-/* Renames the segments behind @sequence; 0: all. */
+/* Renames the segments behind @sequence, or removes those whose name has been
+ * kept already; 0: all. */
 static int put_aside(struct store_log *log, uint32_t sequence)
 {
     struct store_disk *d = log->disk;
@@ -205,7 +217,9 @@ static int put_aside(struct store_log *log, uint32_t sequence)
             continue;
         segment_name(sequences[i], good);
         bad_name(sequences[i], bad);
-        rc = d->rename(d, good, bad);
+        rc = is_kept(d, bad);
+        if (rc >= 0)
+            rc = rc > 0 ? d->remove(d, good) : d->rename(d, good, bad);
     }
     free(sequences);
     return rc < 0 ? rc : d->sync_dir(d);

@@ -469,6 +469,33 @@ static void what_is_cut_away_is_kept_until_the_log_is_whole(void **state)
     assert_false(memdisk_has(s->disk, "0000000003.log.bad"));
 }
 
+/* Twice before the log is whole: what came again came from a leader. */
+static void what_was_kept_first_is_not_replaced(void **state)
+{
+    struct sample *s = *state;
+    struct model rest = sample_before(s, 2, IN_SECOND);
+    struct memdisk *found;
+
+    fixture_close(&s->f);
+    sample_flip(s, 2, IN_SECOND);
+    found = memdisk_clone(s->disk);
+    sample_repair(s, &rest);
+    s->f.model = rest;
+    fixture_write(&s->f, 5, 3, 12, 900); /* into another third */
+    fixture_sync(&s->f);
+    assert_true(s->f.log->sequence >= 3);
+    fixture_close(&s->f);
+    rest = sample_before(s, 1, LOG_BLOCK_BYTES + 70);
+    sample_flip(s, 1, LOG_BLOCK_BYTES + 70);
+    sample_repair(s, &rest);
+    expect_file(s, "0000000002.log.bad", 2, found);
+    expect_file(s, "0000000003.log.bad", 3, found);
+    assert_true(memdisk_has(s->disk, "0000000001.log.bad"));
+    assert_false(memdisk_has(s->disk, "0000000002.log"));
+    assert_false(memdisk_has(s->disk, "0000000003.log"));
+    memdisk_free(found);
+}
+
 static void a_disk_without_room_for_a_copy_is_repaired(void **state)
 {
     const struct memdisk_plan full = {.bytes_max = 3 * 8192 + 1024};
@@ -587,6 +614,7 @@ int main(void)
         TEST(damage_before_the_snapshot_leaves_the_snapshot),
         TEST(a_lost_log_leaves_nothing),
         TEST(what_is_cut_away_is_kept_until_the_log_is_whole),
+        TEST(what_was_kept_first_is_not_replaced),
         TEST(a_disk_without_room_for_a_copy_is_repaired),
         TEST(without_its_term_a_damaged_log_is_refused),
         TEST(a_term_older_than_the_snapshot_is_too_old),
