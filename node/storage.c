@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/note.h"
 #include "node/evidence.h"
+#include "node/progress.h"
 #include "node/storage_core.h"
 
 #define LOG_STAMP_MIX UINT64_C(0x9e3779b97f4a7c15)
@@ -123,6 +124,7 @@ static int check_applied(const struct storage *s, char *why, size_t why_size)
 
 static int open_log(struct storage *s, char *why, size_t why_size)
 {
+    struct progress progress;
     const struct store_log_options options = {
         .disk = s->options.log_disk,
         .term_disk = s->options.term_disk,
@@ -133,6 +135,7 @@ static int open_log(struct storage *s, char *why, size_t why_size)
         .base = s->snapshot.pos,
         .segment_bytes = s->options.segment_bytes,
         .applied = store_state_applied(s->state).index,
+        .progress = progress_begin(&progress, "reads the log"),
     };
     int rc = store_log_open(&options, &s->log, why, why_size);
 

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/err.h"
 #include "base/note.h"
 #include "node/evidence.h"
+#include "node/progress.h"
 #include "node/storage_core.h"
 
 #define STATE_PATH_BYTES (PATH_MAX + 16)
@@ -128,10 +128,12 @@ static int open_at(const struct storage *s, const char *path,
                    enum store_state_origin *origin_out, char *why,
                    size_t why_size)
 {
+    struct progress progress;
     const struct store_state_options options = {
         .dir = path,
         .boot_id = s->options.boot_id,
         .verify = trust == STORAGE_VERIFY,
+        .progress = progress_begin(&progress, "checks the state"),
         .distrust = trust == STORAGE_DISTRUST};
 
     return store_state_open(&options, state_out, origin_out, why, why_size);
@@ -169,22 +171,17 @@ int storage_open_empty(struct storage *s, char *why, size_t why_size)
 struct building {
     const struct storage *s;
     const _Atomic bool *is_cancelled; /* that of the job; NULL: there is none */
-    time_t noted;
+    struct progress progress;
 };
 
 static bool on_progress(void *ctx, uint64_t done, uint64_t bytes)
 {
     struct building *b = ctx;
-    time_t now = time(NULL);
 
     if (atomic_load(&b->s->is_cancelled) ||
         (b->is_cancelled != NULL && atomic_load(b->is_cancelled)))
         return false;
-    if (now == b->noted)
-        return true;
-    b->noted = now;
-    px_note(PX_NOTE_INFO, "store: builds the state from a snapshot: %llu%%",
-            (unsigned long long)(bytes > 0 ? 100 * done / bytes : 100));
+    progress_tell(&b->progress, done, bytes);
     return true;
 }
 
@@ -227,12 +224,13 @@ static int try_build(struct storage *s, struct raft_pos pos,
                      const _Atomic bool *is_cancelled, char *why,
                      size_t why_size)
 {
-    struct building building = {s, is_cancelled, time(NULL)};
+    struct building building = {s, is_cancelled, {0}};
     char name[STORE_SNAPSHOT_NAME_BYTES];
     char path[STATE_PATH_BYTES];
     enum store_state_origin origin;
     int rc;
 
+    progress_begin(&building.progress, "builds the state from a snapshot");
     rc = storage_remove_old(s);
     if (rc < 0)
         return storage_say(why, why_size, s->options.state_dir, rc);

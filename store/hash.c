@@ -47,15 +47,27 @@ uint64_t store_meta_hash(const struct meta_record *meta)
     return XXH3_64bits(meta, offsetof(struct meta_record, hash));
 }
 
-int store_view_hash(struct store_view *v, uint64_t *hash_out)
+/* 0 if LMDB does not say: then the walk does not get far. */
+static uint64_t count_records(const struct store_kv *kv)
+{
+    MDB_stat stat;
+
+    return mdb_stat(kv->txn, kv->dbi, &stat) == 0 ? stat.ms_entries : 0;
+}
+
+int store_view_walk(struct store_view *v, const struct store_progress *progress,
+                    uint64_t *hash_out)
 {
     struct store_kv *kv = &v->kv;
     struct meta_record meta = v->meta;
     struct store_key from;
     MDB_val key, value;
+    uint64_t done = 0;
+    uint64_t all;
 
     px_assert(v->is_begun);
     kv->rc = 0;
+    all = count_records(kv);
     meta.hashes = 0;
     store_key_start(&from, STORE_TAG_META);
     for (bool more = store_kv_first(kv, &from, 0, &key, &value); more;
@@ -64,8 +76,14 @@ int store_view_hash(struct store_view *v, uint64_t *hash_out)
             !store_chunk_is_sound(&key, &value))
             store_kv_fail(kv, -PX_ECORRUPT);
         meta.hashes += store_record_hash(&key, &value);
+        store_progress_tell(progress, ++done, all);
     }
     if (kv->rc == 0)
         *hash_out = store_meta_hash(&meta);
     return kv->rc;
+}
+
+int store_view_hash(struct store_view *v, uint64_t *hash_out)
+{
+    return store_view_walk(v, &(struct store_progress){.tell = NULL}, hash_out);
 }

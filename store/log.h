@@ -44,6 +44,7 @@
 #include "raft/raft.h"
 #include "raft/types.h"
 #include "store/disk.h"
+#include "store/progress.h"
 
 #define STORE_LOG_SEGMENT_BYTES (64u * PX_MIB) /* the default */
 
@@ -73,6 +74,7 @@ struct store_log_options {
         is_repaired; /* damage is cut away, where term and vote are known. A log
                          that was, and that raft does not call recovered yet,
                          opens no other way */
+    struct store_progress progress; /* of the open, in segments */
 };
 
 /* What open found. Runs and configurations belong to the log, good until it is

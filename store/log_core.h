@@ -108,6 +108,7 @@ struct store_log {
     struct raft_pos snapshot;     /* the newest durable one, at open */
     struct store_disk *term_disk; /* NULL: term and vote are in the log alone */
     bool is_begun;
+    struct store_progress progress; /* of the open */
     struct store_log_info found;
     struct raft_term_run *found_runs;
     struct log_configs configs; /* as open found them */

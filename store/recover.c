@@ -82,6 +82,8 @@ struct recovery {
     uint32_t sound; /* the newest segment whose head is right: all records up to
                        stop in it are; 0: none */
     bool is_lost;   /* the beginning is */
+    size_t walked;  /* whole segments */
+    size_t to_walk; /* of so many */
 };
 
 /* The segments in the folder, and where among them the log begins. */
@@ -301,6 +303,7 @@ static int walk(struct recovery *r)
         if (rc < 0)
             return rc;
         r->stop = next;
+        store_progress_tell(&r->log->progress, r->walked, r->to_walk);
     }
 }
 
@@ -556,8 +559,11 @@ static int take_all(struct recovery *r, struct row *row)
 {
     int rc = find_beginning(r, row);
 
-    for (size_t i = row->begin; i < row->count && rc == 0; i++)
+    r->to_walk = row->count - row->begin;
+    for (size_t i = row->begin; i < row->count && rc == 0; i++) {
+        r->walked = i - row->begin;
         rc = take_segment(r, row->sequences[i], i + 1 == row->count);
+    }
     if (rc == 0)
         rc = take_tail(r);
     if (rc == 0)

@@ -189,7 +189,7 @@ static int open_database(struct store_state *s, uint64_t map_bytes, char *why,
 }
 
 /* -PX_ECORRUPT: what it holds is not what was written. */
-static int verify(struct store_state *s)
+static int verify(struct store_state *s, const struct store_progress *progress)
 {
     struct store_view *view = NULL;
     uint64_t hash = 0;
@@ -198,7 +198,7 @@ static int verify(struct store_state *s)
     if (rc == 0)
         rc = store_view_begin(view);
     if (rc == 0) {
-        rc = store_view_hash(view, &hash);
+        rc = store_view_walk(view, progress, &hash);
         store_view_end(view);
     }
     store_view_free(view);
@@ -214,7 +214,7 @@ static int open_and_verify(struct store_state *s,
 
     if (rc < 0 || !options->verify || origin != STORE_STATE_KEPT)
         return rc;
-    rc = verify(s);
+    rc = verify(s, &options->progress);
     if (rc < 0)
         store_env_close(&s->env);
     return rc;

@@ -23,6 +23,7 @@
 
 #include "raft/types.h"
 #include "store/command.h"
+#include "store/progress.h"
 
 #define STORE_ROOT_INODE UINT64_C(1)
 /* Inode numbers: session number << 40 | counter, never used again. Session 0
@@ -45,6 +46,8 @@ struct store_state_options {
                            compare its hash: bytes that the disk has changed
                            since are found before anybody is shown them */
     uint64_t map_bytes; /* 0: the default, 1 TiB of address space */
+    /* Of that walk, in records. */
+    struct store_progress progress;
 };
 
 /* Why the state was rebuilt at open, for a note. */

@@ -37,6 +37,10 @@ static inline struct store_kv *store_view_look(struct store_view *v)
     return &v->kv;
 }
 
+/* store_view_hash, which tells how far it is, in records. */
+int store_view_walk(struct store_view *v, const struct store_progress *progress,
+                    uint64_t *hash_out);
+
 /* Reads the META record; false with -PX_ECORRUPT noted if there is none. */
 bool store_meta_load(struct store_kv *kv, struct meta_record *meta_out);
 void store_meta_save(struct store_kv *kv, const struct meta_record *meta);

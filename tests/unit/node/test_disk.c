@@ -1,5 +1,6 @@
-/* node/disk.c: the log thread on a disk that is full. Its node is made by hand,
- * the log is a real one, and the test plays the replica and the disk's room. */
+/* node/disk.c: the log thread on a disk that is full, and what a long start notes.
+ * The node is made by hand, log and state are real ones, and the test plays the
+ * replica, the clock and the disk's room. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <cmocka.h>
 
 #include "node/node_core.h"
+#include "tests/lib/noted.h"
 
 #define SEGMENT_BYTES (64u * PX_KIB)
 #define LARGE_BYTES (2u * SEGMENT_BYTES) /* needs a segment of its own */
@@ -36,13 +38,19 @@ static struct {
     unsigned tries;
     size_t durable_by_then; /* when there was room again */
     unsigned syncs_by_then;
+    /* Applying. */
+    char state_dir[64];
+    px_ns step; /* of the clock, at each look; 0: it runs as clocks do */
+    px_ns now;
+    raft_index applied;
 } b;
 
 /* ---- What the other parts would do ---- */
 
 px_ns node_now(void)
 {
-    return uv_hrtime();
+    b.now = b.step > 0 ? b.now + b.step : uv_hrtime();
+    return b.now;
 }
 
 void node_fail(struct node *n, const char *why, int rc)
@@ -61,17 +69,19 @@ void replica_on_durable(struct replica *r, struct replica_write *w)
     atomic_store(&b.durable_count, count + 1);
 }
 
+void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
+{
+    (void)r;
+    assert_true(rc > 0);
+    b.applied = job->first + job->applied - 1;
+    for (size_t i = 0; i < job->count; i++)
+        px_slice_unref(&job->entries[i].data);
+}
+
 /* Not asked for here. */
 void begin_on_log_mended(struct node *n)
 {
     (void)n;
-}
-
-void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
-{
-    (void)r;
-    (void)job;
-    (void)rc;
 }
 
 void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc)
@@ -247,6 +257,91 @@ static void an_entry_does_not_wait_for_a_vote_that_finds_no_room(void **state)
     assert_int_equal(atomic_load(&b.syncs), before + 2);
 }
 
+/* ---- Applying the log ---- */
+
+/* Two batches and one more. */
+#define NOOPS (2 * PX_BATCH_ENTRIES_MAX + 1)
+
+static void open_state(void)
+{
+    struct store_state_options options = {.boot_id = "boot"};
+    enum store_state_origin origin;
+    char why[256];
+
+    (void)snprintf(b.state_dir, sizeof b.state_dir, "/tmp/phalanx-disk-XXXXXX");
+    options.dir = mkdtemp(b.state_dir);
+    assert_non_null(options.dir);
+    assert_int_equal(store_state_open(&options, &b.node.storage.state, &origin,
+                                      why, sizeof why),
+                     0);
+}
+
+static void close_state(void)
+{
+    char command[128];
+
+    store_state_abandon(b.node.storage.state);
+    (void)snprintf(command, sizeof command, "rm -r '%s'", b.state_dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void write_noops(void)
+{
+    for (raft_index i = 1; i <= NOOPS; i++) {
+        const struct raft_entry e = {.kind = RAFT_ENTRY_NOOP, .pos = {1, i}};
+
+        assert_int_equal(store_log_write(b.node.storage.log, NULL, &e, 1), 0);
+    }
+    assert_int_equal(store_log_sync(b.node.storage.log), 0);
+}
+
+/* As a start does: all that the log holds. */
+static int apply_all(void *ctx)
+{
+    static struct replica_apply job;
+
+    (void)ctx;
+    while (b.applied < NOOPS) {
+        raft_index before = b.applied;
+
+        memset(&job, 0, sizeof job);
+        px_list_init(&job.link);
+        job.from_log = true;
+        job.first = b.applied + 1;
+        job.last = NOOPS;
+        disk_apply(&b.node, &job);
+        while (b.applied == before)
+            (void)uv_run(&b.node.loop, UV_RUN_ONCE);
+        free(job.orphans.inodes);
+    }
+    return 0;
+}
+
+static void a_start_says_each_second_how_much_is_applied(void **state)
+{
+    (void)state;
+    open_state();
+    write_noops();
+    b.step = PX_NS_PER_S;
+    assert_int_equal(noted_while(apply_all, NULL), 0);
+    assert_int_equal(noted_count("info node=- term=0 store: applies the log: "),
+                     2);
+    assert_int_equal(noted_count("index=512 of 1025\n"), 1);
+    assert_int_equal(noted_count("index=1024 of 1025\n"), 1);
+    close_state();
+}
+
+static void what_is_applied_within_a_second_is_not_noted(void **state)
+{
+    (void)state;
+    open_state();
+    write_noops();
+    b.step = PX_NS_PER_MS;
+    assert_int_equal(noted_while(apply_all, NULL), 0);
+    assert_int_equal(noted_count("store:"), 0);
+    close_state();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -254,6 +349,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_vote_does_not_wait_for_an_entry_that_finds_no_room),
         TEST(an_entry_does_not_wait_for_a_vote_that_finds_no_room),
+        TEST(a_start_says_each_second_how_much_is_applied),
+        TEST(what_is_applied_within_a_second_is_not_noted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

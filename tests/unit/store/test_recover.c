@@ -310,6 +310,39 @@ static void any_flipped_bit_in_an_earlier_segment_is_reported(void **state)
     file_free(&file);
 }
 
+struct told {
+    size_t count;
+    uint64_t done[8], all[8];
+};
+
+static void on_told(void *ctx, uint64_t done, uint64_t all)
+{
+    struct told *t = ctx;
+
+    assert_true(t->count < sizeof t->done / sizeof t->done[0]);
+    t->done[t->count] = done;
+    t->all[t->count++] = all;
+}
+
+static void each_record_tells_how_many_segments_are_done(void **state)
+{
+    struct fixture *f = *state;
+    struct told told = {0};
+
+    f->segment_bytes = 8192;
+    fixture_open(f);
+    fixture_write(f, 1, 1, 5, 900); /* four in one segment, one in the next */
+    fixture_sync(f);
+    fixture_crash(f);
+    f->progress = (struct store_progress){on_told, &told};
+    fixture_open(f);
+    assert_int_equal(told.count, 5);
+    for (size_t i = 0; i < told.count; i++) {
+        assert_int_equal(told.done[i], i < 4 ? 0 : 1);
+        assert_int_equal(told.all[i], 2);
+    }
+}
+
 static void damage_to_the_last_batch_is_reported_after_a_close(void **state)
 {
     struct fixture *f = *state;
@@ -588,6 +621,7 @@ int main(void)
         TEST(damage_to_the_last_batch_is_reported_after_a_restart),
         TEST(a_record_in_another_place_is_reported),
         TEST(a_record_of_another_history_is_not_taken),
+        TEST(each_record_tells_how_many_segments_are_done),
         TEST(a_record_of_another_node_is_not_taken),
         TEST(a_sound_record_with_nonsense_in_it_is_reported),
         TEST(no_mutation_loses_a_segment_or_makes_entries_up),

@@ -186,9 +186,49 @@ static void any_changed_byte_is_found_at_open(void **state)
     fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
 }
 
+struct told {
+    uint64_t done;
+    uint64_t all;
+};
+
+static void on_told(void *ctx, uint64_t done, uint64_t all)
+{
+    struct told *t = ctx;
+
+    assert_int_equal(done, t->done + 1);
+    assert_true(t->all == 0 || all == t->all);
+    *t = (struct told){done, all};
+}
+
+static void each_record_that_is_looked_at_tells_how_many_there_are(void **state)
+{
+    struct fixture *fx = *state;
+    struct told told = {0};
+    const struct store_state_options options = {.dir = fx->dir,
+                                                .boot_id = "boot-1",
+                                                .verify = true,
+                                                .progress = {on_told, &told}};
+    enum store_state_origin origin;
+    struct store_state *s;
+    char why[256];
+
+    fill(fx);
+    fixture_close(fx);
+    assert_int_equal(store_state_open(&options, &s, &origin, why, sizeof why),
+                     0);
+    assert_int_equal(origin, STORE_STATE_KEPT);
+    store_state_abandon(s);
+    assert_true(told.done > 10);
+    assert_int_equal(told.done, told.all);
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            each_record_that_is_looked_at_tells_how_many_there_are,
+            fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(any_changed_byte_is_found_at_open,
                                         fixture_setup, fixture_teardown),
     };
