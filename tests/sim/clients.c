@@ -341,9 +341,11 @@ void clients_check(struct world *w)
 
     w->counts[COUNT_OBJECTS] += report.object_count;
     w->counts[COUNT_CONFIGS] += report.config_count;
-    w->counts[COUNT_GAVE_UP] += report.gave_up_count;
     if (verdict == HISTORY_VIOLATION)
         world_fail(w, "not linearizable:\n%s", report.text);
+    if (verdict == HISTORY_GAVE_UP)
+        world_fail(w, "%zu objects cost too much to check:\n%s",
+                   report.gave_up_count, report.text);
 }
 
 struct clients *clients_new(struct world *w)

@@ -1,7 +1,6 @@
 #include "tests/sim/count.h"
 
 #include <inttypes.h>
-#include <stddef.h>
 
 static const char *const texts[COUNT_COUNT] = {
 #define COUNT_TEXT(name, text) [COUNT_##name] = (text),
@@ -23,4 +22,33 @@ void counts_print(const uint64_t counts[COUNT_COUNT], FILE *out)
 {
     for (size_t i = 0; i < COUNT_COUNT; i++)
         (void)fprintf(out, "%14" PRIu64 "  %s\n", counts[i], texts[i]);
+}
+
+static const char *const names[COUNT_COUNT] = {
+#define COUNT_NAME(name, text) [COUNT_##name] = #name,
+    COUNTS(COUNT_NAME)
+#undef COUNT_NAME
+};
+
+/* Texts are indented below what they are a part of, and not all alone say what
+ * they mean. */
+static const char *without_indent(const char *text)
+{
+    while (*text == ' ')
+        text++;
+    return text;
+}
+
+size_t counts_print_missing(const uint64_t counts[COUNT_COUNT], FILE *out)
+{
+    size_t missing = 0;
+
+    for (size_t i = 0; i < COUNT_COUNT; i++) {
+        if (counts[i] > 0)
+            continue;
+        missing++;
+        (void)fprintf(out, "never reached: %s, %s\n", names[i],
+                      without_indent(texts[i]));
+    }
+    return missing;
 }

@@ -3,6 +3,7 @@
 #ifndef TESTS_SIM_COUNT_H
 #define TESTS_SIM_COUNT_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -20,7 +21,6 @@
     X(UNKNOWN, "  outcome unknown")                                \
     X(INTERRUPTS, "  interrupted, nothing having been proposed")   \
     X(OBJECTS, "objects checked for linearizability")              \
-    X(GAVE_UP, "  too hard: given up")                             \
     X(CONFIGS, "  configurations looked at")                       \
     /* faults */                                                   \
     X(PROCESS_CRASHES, "crashes of a process")                     \
@@ -142,5 +142,9 @@ enum count {
 /* Adds @from to @to; what ends in _MAX is the larger one. */
 void counts_add(uint64_t to[COUNT_COUNT], const uint64_t from[COUNT_COUNT]);
 void counts_print(const uint64_t counts[COUNT_COUNT], FILE *out);
+/* Names those that are 0, which none may be after so many seeds of any worlds,
+ * one to a line; returns how many they are. */
+#define COUNTS_SEEDS_MIN 1000u
+size_t counts_print_missing(const uint64_t counts[COUNT_COUNT], FILE *out);
 
 #endif
