@@ -31,6 +31,7 @@
     X(QUORUM_UNCHECKED, "a leader that hears from no majority goes on") \
     X(STUCK_LEADER_SPEAKS, "a leader whose disk is stuck goes on sending") \
     X(STICKY_NOT, "a voter that has just heard its leader votes for another") \
+    X(STICKY_IN_TRANSFER, "a voter refuses whom its leader has asked to lead") \
     X(STICKY_SAME_TERM, "stickiness holds for equal terms only") \
     X(NOOP_MISSING, "reads do not wait for the leader's own first commit") \
     X(COMMIT_OLD_TERM, "entries of older terms are committed by counting") \
@@ -75,16 +76,22 @@
     X(LOSS_UNNOTED, "who lacks what its leader counts on forgets it in a restart") \
     X(FAULT_NOTED_LATE, "a damaged log is cut before it is noted that it was") \
     X(TERM_KEPT_ONCE, "term and vote are in the log alone") \
+    X(FOUNDED_UNPROMISED, "a cluster is founded before the promise to is durable") \
     X(RETRY_APPLIED_TWICE, "a command that comes twice is applied twice") \
     X(SESSION_REVIVED, "a command of a session that has ended takes effect") \
     X(QUOTA_UNCHECKED, "commands are applied whatever the quota says") \
+    X(QUOTA_UNASKED, "commands are proposed whatever the quota says") \
     X(TIME_BACKWARDS, "the time of the state follows each command's") \
     X(APPLIED_APART, "the applied index is stored apart from what it tells of") \
     X(BOOT_ID_IGNORED, "the state is believed after the machine went down") \
     X(STATE_KEPT_BEHIND, "a state without a note of its boot is believed") \
     X(STATE_AHEAD_OF_LOG, "a state is adopted before the log holds what it has") \
+    X(CHUNK_UNCHECKED, "a chunk of a file is believed unchecked") \
     X(META_UNCHECKED, "the record that sums up the state is believed unchecked") \
     X(LOG_FSYNC_SKIPPED, "the log is not flushed") \
+    X(FLUSH_FAILURE_FORGOTTEN, "a flush that fails is tried again") \
+    X(LOG_CHAIN_UNCHECKED, "records of the log need not follow each other") \
+    X(LOG_BODY_UNCHECKED, "a record of the log is believed by its head") \
     X(TAIL_UNCUT, "appending goes on behind a torn tail") \
     X(RENAME_NOT_SYNCED, "a rename is not followed by an fsync of its folder") \
     X(LOG_CUT_EARLY, "the log is cut before its snapshot is durable") \

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "base/text.h"
 #include "node/node_core.h"
 #include "node/status.h"
@@ -67,7 +68,8 @@ void begin_turn(struct node *n)
 {
     struct swim_bootstrap b;
 
-    if (n->keep.is_busy || n->keep.is_disk_full)
+    if ((n->keep.is_busy || n->keep.is_disk_full) &&
+        !px_mutant(FOUNDED_UNPROMISED))
         return; /* what we have decided is not durable yet: then again */
     b = look(n);
     note_wait(n, &b);

@@ -166,7 +166,7 @@ static bool may_vote(const struct raft *r, const struct raft_msg *m)
 {
     if (r->fault.is_faulty && !px_mutant(FAULTY_VOTES))
         return false; /* a vote stands for what was acknowledged (fault.c) */
-    if (m->vote.is_transfer)
+    if (m->vote.is_transfer && !px_mutant(STICKY_IN_TRANSFER))
         return true;
     if (r->now < r->quiet_until)
         return false;

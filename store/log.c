@@ -353,7 +353,7 @@ int store_log_write(struct store_log *log, const struct raft_hard_state *hard,
 
 int store_log_sync(struct store_log *log)
 {
-    if (log->failed == 0)
+    if (log->failed == 0 || px_mutant(FLUSH_FAILURE_FORGOTTEN))
         log->failed = flush(log);
     return log->failed;
 }

@@ -57,12 +57,12 @@ targets() {
     for name in session apply apply_write apply_rename orphan room check view \
         state_open apply_fail apply_model segment log log_disk recover \
         log_repair log_repair_crash log_crash log_head log_config damage disk identity \
-        members change \
+        state_verify members change \
         snapshot snapshot_damage; do
         tests+=("tests/unit/store/test_$name")
     done
-    for name in snapshots transfer_in transfer_out storage hashes quarantine changes \
-        replica; do
+    for name in begin disk quota snapshots transfer_in transfer_out storage hashes \
+        quarantine changes replica founding; do
         tests+=("tests/unit/node/test_node_$name")
     done
     tests+=(tests/unit/raft/test_raft_random)

@@ -79,6 +79,11 @@ void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
 }
 
 /* Not asked for here. */
+void begin_on_loss_noted(struct node *n)
+{
+    (void)n;
+}
+
 void begin_on_log_mended(struct node *n)
 {
     (void)n;

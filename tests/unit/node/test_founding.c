@@ -203,9 +203,19 @@ void replica_on_recovered(struct replica *r)
     (void)r;
 }
 
-void disk_recovered(void *ctx)
+void replica_on_loss_noted(struct replica *r)
 {
-    (void)ctx;
+    (void)r;
+}
+
+void disk_note_loss(struct node *n)
+{
+    (void)n;
+}
+
+void disk_recovered(struct node *n)
+{
+    (void)n;
 }
 
 void gossip_on_kept(struct node *n)
