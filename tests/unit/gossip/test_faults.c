@@ -56,6 +56,56 @@ static void a_machine_that_stutters_kills_nobody(void **s)
     }
 }
 
+/* What Lifeguard was measured by (its section V): the first @slow are stopped
+ * for seconds, run for a moment, and are stopped again. @unit: an interval or so
+ * of the timing. */
+static void stop_again_and_again(struct world *w, size_t slow, px_ns unit,
+                                 unsigned units)
+{
+    const px_ns end = w->now + units * unit;
+
+    while (w->now < end) {
+        for (size_t i = 0; i < slow; i++) {
+            if (w->nodes[i].paused_until <= w->now)
+                world_pause(w, i,
+                            unit / 2 + px_rand_below(&w->rand, 32 * unit));
+        }
+        world_run(w, unit / 8 + px_rand_below(&w->rand, unit));
+    }
+}
+
+/* They may be taken for dead. The others are not, by anybody: not even by them,
+ * who hear nothing for seconds, and then everything at once. */
+static void a_minority_that_stutters_takes_nobody_healthy_for_dead(void **s)
+{
+    uint64_t accused = 0;
+
+    (void)s;
+    for (uint64_t seed = 1; seed <= 9; seed++) {
+        const bool is_large = seed == 9;
+        const size_t nodes = is_large ? 40 : 5;
+        const size_t slow = is_large ? 10 : 2;
+        const bool is_lan = seed % 2 != 0;
+        struct world_options o =
+            is_lan ? world_lan(nodes, seed) : world_wan(nodes, seed);
+        struct world w;
+
+        o.unchecked = true; /* looking at each member each time is slow */
+        world_open_whole(&w, &o);
+        stop_again_and_again(&w, slow, is_lan ? SECOND : 10 * SECOND,
+                             is_large ? 40 : 200);
+        for (size_t i = 0; i < nodes; i++) {
+            if (i < slow)
+                accused += w.nodes[i].died;
+            else
+                assert_int_equal(w.nodes[i].died, 0);
+        }
+        await_whole(&w, 600 * SECOND); /* one may be stopped for half of it */
+        world_close(&w);
+    }
+    assert_true(accused > 0); /* they were stopped for long enough */
+}
+
 /* ---- Going and coming ---- */
 
 static void who_leaves_has_left_and_is_never_dead(void **s)
@@ -308,6 +358,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         unit(who_was_paused_accuses_nobody_to_death),
         unit(a_machine_that_stutters_kills_nobody),
+        unit(a_minority_that_stutters_takes_nobody_healthy_for_dead),
         unit(who_leaves_has_left_and_is_never_dead),
         unit(who_comes_back_elsewhere_is_reached_there_within_seconds),
         unit(all_addresses_may_change_one_at_a_time),
