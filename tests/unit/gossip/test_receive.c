@@ -233,6 +233,34 @@ static void an_earlier_run_is_over_unless_its_sender_is_dead(void **s)
     assert_false(is_fresh(&m, 1, 1));
 }
 
+/* What it costs that such a one can be heard: copies of two runs of a member
+ * that is dead, in turn, are answered; but they bring nothing back. */
+static void copies_of_a_dead_members_runs_bring_nothing_back(void **s)
+{
+    uint8_t data[SWIM_PACKET_BYTES_MAX];
+    struct swim_head h = head();
+    struct swim_news news = rig_news("a", 1, SWIM_ALIVE);
+    struct rig g;
+
+    (void)s;
+    rig_open_among(&g, 3);
+    rig_hear(&g, "a", 1, SWIM_LEFT);
+    assert_int_equal(rig_state(&g, "a"), SWIM_LEFT);
+    for (unsigned i = 0; i < 6; i++) {
+        struct swim_writer w;
+
+        h.run = 1 + i % 2;
+        swim_write_head(&w, &h, data, sizeof data);
+        assert_true(swim_write_news(&w, &news));
+        rig_clear(&g);
+        rig_bytes(&g, data, swim_write_end(&w), false);
+        assert_int_equal(rig_count(&g, SWIM_ACK), 1);
+        assert_int_equal(rig_state(&g, "a"), SWIM_LEFT);
+        assert_int_equal(g.out.event_count, 0);
+    }
+    rig_close(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +274,7 @@ int main(void)
         unit(each_number_is_fresh_once),
         unit(what_is_far_behind_counts_as_seen),
         unit(an_earlier_run_is_over_unless_its_sender_is_dead),
+        unit(copies_of_a_dead_members_runs_bring_nothing_back),
     };
 
     return cmocka_run_group_tests_name("gossip/receive", tests, NULL, NULL);
