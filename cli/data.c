@@ -27,10 +27,19 @@ int data_open_disks(struct data *d, char why[DATA_WHY_BYTES])
     return rc < 0 ? data_say(why, snapshot, rc) : 0;
 }
 
+static void take_initial(const struct store_identity *identity,
+                         struct raft_config *out)
+{
+    out->count = identity->voter_count;
+    for (size_t i = 0; i < out->count; i++)
+        out->members[i] =
+            (struct raft_member){config_id_of(identity->voters[i]), RAFT_VOTER};
+}
+
 int data_open(struct data *d, char why[DATA_WHY_BYTES])
 {
     char boot_id[STORE_BOOT_ID_BYTES_MAX + 1] = "";
-    const struct storage_options options = {
+    struct storage_options options = {
         .term_disk = store_folder_disk(d->folder),
         .log_disk = d->log_disk,
         .snapshot_disk = d->snapshot_disk,
@@ -45,6 +54,7 @@ int data_open(struct data *d, char why[DATA_WHY_BYTES])
 
     if (rc < 0)
         return data_say(why, "can't read " STORE_BOOT_ID_FILE, rc);
+    take_initial(&d->identity, &options.initial);
     d->id = options.id;
     return storage_open(&d->storage, &options, why, DATA_WHY_BYTES);
 }

@@ -86,6 +86,7 @@ static int open_storage(struct node *n, char *why, size_t why_size)
     };
     int rc = store_boot_id(boot_id);
 
+    bootstrap_config(&n->identity, &options.initial);
     if (rc < 0) {
         open_why(why, why_size, "can't read " STORE_BOOT_ID_FILE, rc);
         return rc;

@@ -31,8 +31,11 @@ static int find_snapshot(struct storage *s, char *why, size_t why_size)
     int rc = store_snapshot_find(s->options.snapshot_disk, s->options.cluster,
                                  &s->snapshot, why, why_size);
 
-    if (why[0] != '\0' && (rc == 0 || rc == -ENOENT))
+    s->is_base_applied = false;
+    if (why[0] != '\0' && (rc == 0 || rc == -ENOENT)) {
         px_note(PX_NOTE_WARN, "snapshot: passed over: %s", why);
+        s->is_snapshot_lost = true;
+    }
     if (rc == -ENOENT)
         s->snapshot = (struct store_snapshot_info){0};
     return rc == -ENOENT ? 0 : rc;
@@ -65,6 +68,7 @@ static int open_state(struct storage *s, char *why, size_t why_size)
     if (rc < 0)
         return rc;
     s->is_rebuilt = origin == STORE_STATE_DISTRUSTED;
+    s->is_state_whole = origin == STORE_STATE_KEPT && s->divergence.index == 0;
     if (s->is_rebuilt)
         px_note(PX_NOTE_WARN, "store: state is rebuilt: %s", why);
     return origin != STORE_STATE_KEPT && has_snapshot(s)
@@ -72,15 +76,99 @@ static int open_state(struct storage *s, char *why, size_t why_size)
                : 0;
 }
 
-/* A state whose position a damaged log does not hold may have applied what is
- * lost, or what others have cut: nothing in the log goes on from there. */
-static int doubt_state(struct storage *s, char *why, size_t why_size)
+/* Makes a snapshot of the state, for what is lost beside it. -EAGAIN: who the
+ * members are is not known. */
+static int stand_in(struct storage *s, char *why, size_t why_size)
+{
+    const struct store_snapshot_save_options options = {
+        .disk = s->options.snapshot_disk,
+        .stamp = s->options.cluster,
+        .config = has_snapshot(s) ? s->snapshot.config : s->options.initial,
+    };
+    int rc = store_snapshot_save(s->state, &options, &s->snapshot);
+
+    if (rc == -ENOSPC && storage_make_room(s))
+        rc = store_snapshot_save(s->state, &options, &s->snapshot);
+    if (rc < 0)
+        return storage_say(why, why_size, "a snapshot can't be made", rc);
+    s->is_snapshot_lost = false;
+    px_note(PX_NOTE_WARN,
+            "store: the state stands in for what is damaged: applied=%llu/%llu",
+            (unsigned long long)s->snapshot.pos.term,
+            (unsigned long long)s->snapshot.pos.index);
+    return 0;
+}
+
+/* The log may begin behind a snapshot that is lost, but at or before what the
+ * state has applied. */
+static int mend_snapshot(struct storage *s, char *why, size_t why_size)
+{
+    raft_index applied = store_state_applied(s->state).index;
+    int rc = 0;
+
+    if (!s->is_snapshot_lost || !s->is_state_whole ||
+        applied <= s->snapshot.pos.index)
+        return 0;
+    rc = stand_in(s, why, why_size);
+    s->is_base_applied = rc == 0;
+    return rc == -EAGAIN ? 0 : rc;
+}
+
+/* Log and state are about to make way for the snapshot: is all of it there? */
+static int check_snapshot(struct storage *s, char *why, size_t why_size)
+{
+    char name[STORE_SNAPSHOT_NAME_BYTES];
+    struct store_snapshot_info ignored;
+    int rc;
+
+    if (!s->is_state_whole ||
+        store_state_applied(s->state).index >= s->snapshot.pos.index)
+        return 0;
+    store_snapshot_name(s->snapshot.pos.index, name);
+    rc = store_snapshot_verify(s->options.snapshot_disk, name,
+                               s->options.cluster, &ignored, why, why_size);
+    s->is_snapshot_bad = rc == -PX_ECORRUPT;
+    return rc;
+}
+
+static int open_log(struct storage *s, char *why, size_t why_size)
+{
+    struct progress progress;
+    const struct store_log_options options = {
+        .disk = s->options.log_disk,
+        .term_disk = s->options.term_disk,
+        .is_begun = s->options.is_begun,
+        .is_repaired = true,
+        .dir = s->options.log_dir,
+        .stamp = s->options.cluster ^ s->options.id * LOG_STAMP_MIX,
+        .base = s->snapshot.pos,
+        .is_base_applied = s->is_base_applied,
+        .segment_bytes = s->options.segment_bytes,
+        .applied = store_state_applied(s->state).index,
+        .progress = progress_begin(&progress, "reads the log"),
+    };
+    int rc = store_log_open(&options, &s->log, why, why_size);
+
+    if (rc < 0)
+        return rc;
+    store_log_info(s->log, &s->found);
+    if (s->found.fault != NULL)
+        px_note(PX_NOTE_WARN,
+                "log: faulty: %s: entries up to %llu are left, the others are "
+                "asked for the rest",
+                s->found.fault, (unsigned long long)s->found.last);
+    if (s->found.torn_bytes > 0)
+        px_note(PX_NOTE_WARN, "log: torn tail cut: bytes=%llu last=%llu",
+                (unsigned long long)s->found.torn_bytes,
+                (unsigned long long)s->found.last);
+    return 0;
+}
+
+/* The state can't be used, although the log needs it. */
+static int give_up_state(struct storage *s, char *why, size_t why_size)
 {
     struct raft_pos applied = store_state_applied(s->state);
 
-    if (s->found.fault == NULL || store_log_info_holds(&s->found, applied) ||
-        applied.index < s->found.base.index)
-        return 0;
     px_note(PX_NOTE_WARN,
             "store: state is rebuilt: the log has lost what it rests on: "
             "applied=%llu/%llu",
@@ -90,6 +178,27 @@ static int doubt_state(struct storage *s, char *why, size_t why_size)
     if (has_snapshot(s))
         return rebuild(s, why, why_size);
     return storage_open_empty(s, why, why_size);
+}
+
+/* What a damaged log does not hold any more, or what it holds otherwise, the
+ * state has applied, so it is committed: the log begins anew behind that. It is
+ * noted as faulty by now. */
+static int mend_log(struct storage *s, char *why, size_t why_size)
+{
+    struct raft_pos applied = store_state_applied(s->state);
+    int rc;
+
+    if (s->found.fault == NULL || store_log_info_holds(&s->found, applied) ||
+        applied.index < s->found.base.index)
+        return 0;
+    rc = s->is_state_whole ? stand_in(s, why, why_size) : -EAGAIN;
+    if (rc == -EAGAIN)
+        return give_up_state(s, why, why_size);
+    if (rc < 0)
+        return rc;
+    store_log_close(s->log);
+    s->log = NULL;
+    return open_log(s, why, why_size);
 }
 
 /* The log begins behind what the state has: a snapshot was received and was
@@ -122,38 +231,6 @@ static int check_applied(const struct storage *s, char *why, size_t why_size)
     return -PX_ECORRUPT;
 }
 
-static int open_log(struct storage *s, char *why, size_t why_size)
-{
-    struct progress progress;
-    const struct store_log_options options = {
-        .disk = s->options.log_disk,
-        .term_disk = s->options.term_disk,
-        .is_begun = s->options.is_begun,
-        .is_repaired = true,
-        .dir = s->options.log_dir,
-        .stamp = s->options.cluster ^ s->options.id * LOG_STAMP_MIX,
-        .base = s->snapshot.pos,
-        .segment_bytes = s->options.segment_bytes,
-        .applied = store_state_applied(s->state).index,
-        .progress = progress_begin(&progress, "reads the log"),
-    };
-    int rc = store_log_open(&options, &s->log, why, why_size);
-
-    if (rc < 0)
-        return rc;
-    store_log_info(s->log, &s->found);
-    if (s->found.fault != NULL)
-        px_note(PX_NOTE_WARN,
-                "log: faulty: %s: entries up to %llu are left, the others are "
-                "asked for the rest",
-                s->found.fault, (unsigned long long)s->found.last);
-    if (s->found.torn_bytes > 0)
-        px_note(PX_NOTE_WARN, "log: torn tail cut: bytes=%llu last=%llu",
-                (unsigned long long)s->found.torn_bytes,
-                (unsigned long long)s->found.last);
-    return 0;
-}
-
 static int copy_options(struct storage *s, const struct storage_options *from)
 {
     *s = (struct storage){.options = *from};
@@ -173,9 +250,13 @@ static int open_parts(struct storage *s, char *why, size_t why_size)
     if (rc == 0)
         rc = open_state(s, why, why_size);
     if (rc == 0)
+        rc = mend_snapshot(s, why, why_size);
+    if (rc == 0)
+        rc = check_snapshot(s, why, why_size);
+    if (rc == 0)
         rc = open_log(s, why, why_size);
     if (rc == 0)
-        rc = doubt_state(s, why, why_size);
+        rc = mend_log(s, why, why_size);
     if (rc == 0)
         rc = catch_up_with_log(s, why, why_size);
     return rc < 0 ? rc : check_applied(s, why, why_size);
@@ -209,6 +290,7 @@ static int give_up_snapshot(struct storage *s, char *why, size_t why_size)
 
     px_note(PX_NOTE_WARN, "snapshot: given up: %s", why);
     s->is_snapshot_bad = false;
+    s->is_snapshot_lost = true;
     store_snapshot_name(s->snapshot.pos.index, name);
     rc = d->rename(d, name, BAD_SNAPSHOT);
     if (rc == 0)

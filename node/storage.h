@@ -16,17 +16,27 @@
  * Opening, after any crash:
  *   1  the newest whole snapshot S is found
  *   2  the newest state is opened; where it is not trusted (another
- *      boot) or there is none, it is built from S
+ *      boot) or there is none, it is built from S. A state that ends before S
+ *      is about to make way for it: S is looked through before it does
  *   3  the log is opened, which resets it to S where it does not hold S's
  *      position: it is older than S, or of another history. A state that ends
  *      before the log begins is then built from S
  *   4  the log must hold the state's position
  *
  * A damaged log is cut to what is sound (found.fault says so, at each start
- * until storage_recovered), and a state whose position it does not hold any
- * more is thrown away: S and the log are what counts, and raft gets the rest
- * from the peers. Where S turns out to be damaged, it is put aside, and all
- * begins again at 1.
+ * until storage_recovered), and raft gets the rest from the peers. Where S turns
+ * out to be damaged, it is put aside, and all begins again at 1.
+ *
+ * A state that was looked through is never removed because something beside it
+ * is damaged: what it has applied is committed, and may be the last whole copy.
+ * It stands in for what is lost, by a snapshot S that is made of it:
+ *
+ *   a snapshot is damaged     before 3: the log loses nothing by that
+ *   the log is, and lacks     behind 3, when it is durably known to be faulty:
+ *   what the state rests on   the log begins anew behind S
+ *
+ * Only a state without any configuration, of a node that has not got far enough
+ * to know of its own, is thrown away, and one that is marked as wrong.
  *
  * Thread: open, adopt and close belong to the loop; storage_do runs on any
  * thread while the loop goes on: one save or load at a time, and one piece. */
@@ -48,7 +58,8 @@ struct storage_options {
     const char *boot_id;
     uint64_t cluster;
     raft_id id;
-    uint64_t segment_bytes; /* of the log; 0: its default */
+    struct raft_config initial; /* the voters first of all; none: not known */
+    uint64_t segment_bytes;     /* of the log; 0: its default */
     bool distrust_state;
     bool is_begun; /* there was a log once */
 };
@@ -58,10 +69,13 @@ struct storage {
     struct store_state *state;
     unsigned generation; /* the number of its folder */
     struct store_log *log;
-    struct store_log_info found;          /* what the log held at open */
-    struct store_snapshot_info snapshot;  /* the newest at open; pos {0, 0} */
-    bool is_rebuilt;                      /* the state was not trusted */
-    bool is_snapshot_bad;                 /* no state can be built from it */
+    struct store_log_info found;         /* what the log held at open */
+    struct store_snapshot_info snapshot; /* the newest at open; pos {0, 0} */
+    bool is_rebuilt;                     /* the state was not trusted */
+    bool is_state_whole;                 /* it was looked through, at open */
+    bool is_snapshot_bad;                /* no state can be built from it */
+    bool is_snapshot_lost; /* there was a newer one than what is found */
+    bool is_base_applied;  /* the newest was made of the state, at open */
     struct replica_divergence divergence; /* as the state is marked */
 
     /* Built from a snapshot, and not adopted yet. */

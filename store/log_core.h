@@ -107,6 +107,7 @@ struct store_log {
     raft_index applied;           /* durable once, by what the state says */
     struct raft_pos snapshot;     /* the newest durable one, at open */
     struct store_disk *term_disk; /* NULL: term and vote are in the log alone */
+    bool is_base_applied;         /* by the log, not installed */
     bool is_begun;
     struct store_progress progress; /* of the open */
     struct store_log_info found;

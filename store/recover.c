@@ -492,9 +492,10 @@ static int settle(struct recovery *r, uint64_t garbage_end, bool is_rewritten)
 static int check_applied(const struct recovery *r)
 {
     const struct store_log *log = r->log;
+    bool is_installed =
+        log->snapshot.index >= log->applied && !log->is_base_applied;
 
-    if (log->index.last >= log->applied ||
-        log->snapshot.index >= log->applied || log->is_faulty)
+    if (log->index.last >= log->applied || is_installed || log->is_faulty)
         return 0; /* faulty: known, and noted */
     return store_say(r->why, -PX_ECORRUPT,
                      "%s: the log ends with entry %" PRIu64
@@ -514,8 +515,15 @@ static int check_snapshot(struct recovery *r)
         return 0;
     if (x->base.index == log->snapshot.index)
         return say_lost(r, x->base);
-    if (log->hard.term >= log->snapshot.term || log->is_faulty)
-        return 0; /* faulty: the term is known otherwise */
+    if (log->is_faulty)
+        return 0; /* the term is known otherwise */
+    if (log->is_base_applied)
+        return store_say(r->why, -EINVAL,
+                         "%s: the log does not follow on entry %" PRIu64
+                         " of term %" PRIu64 ", which the state has applied",
+                         log->dir, log->snapshot.index, log->snapshot.term);
+    if (log->hard.term >= log->snapshot.term)
+        return 0;
     return store_say(r->why, -PX_ECORRUPT,
                      "%s: the log knows of term %" PRIu64
                      ", but the newest snapshot is of term %" PRIu64

@@ -305,6 +305,70 @@ static void damage_early(struct campaign *k, int nodes, int damaged)
         cluster_restart(k->cluster, i);
 }
 
+/* In its head, which is looked at first: it is none any more. */
+static void damage_snapshots(struct campaign *k)
+{
+    wanted = ".snap";
+    path_count = 0;
+    assert_return_code(
+        nftw(cluster_data(k->cluster, 0), add_path, 16, FTW_PHYS), errno);
+    assert_true(path_count > 0);
+    for (size_t i = 0; i < path_count; i++)
+        flip_bit(k, paths[i], 100);
+}
+
+/* Until the log begins behind a snapshot: what is covered goes with a write. */
+static void write_until_cut(struct cluster *c)
+{
+    uint64_t deadline = now_ms() + HEAL_MS_MAX;
+    int mount = cluster_open_mount(c, 0);
+    char path[512];
+
+    assert_return_code(mount, -mount);
+    (void)snprintf(path, sizeof path, "%s/log/0000000001.log",
+                   cluster_data(c, 0));
+    while (access(path, F_OK) == 0) {
+        int fd = openat(mount, "small", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+        assert_return_code(fd, errno);
+        assert_int_equal(write(fd, "x", 1), 1);
+        assert_return_code(close(fd), errno);
+        assert_true(now_ms() < deadline);
+        pause_ms(20);
+    }
+    (void)close(mount);
+}
+
+/* Its log goes back no further than the snapshot; its state does. */
+static void a_node_alone_needs_no_snapshot_beside_its_state(void **state)
+{
+    struct tree before = {0}, after = {0};
+    struct campaign k = {0};
+    int mount;
+
+    (void)state;
+    k.cluster = cluster_start(
+        &(struct cluster_options){.nodes = 1, .snapshot_mib = 16});
+    fill(k.cluster);
+    write_until_cut(k.cluster);
+    mount = cluster_open_mount(k.cluster, 0);
+    assert_return_code(mount, -mount);
+    assert_int_equal(tree_digest(mount, &before), 0);
+    (void)close(mount);
+    cluster_kill_all(k.cluster);
+    damage_snapshots(&k);
+    cluster_restart(k.cluster, 0);
+    cluster_wait_ready(k.cluster, 0);
+    mount = cluster_open_mount(k.cluster, 0);
+    assert_return_code(mount, -mount);
+    assert_int_equal(tree_digest(mount, &after), 0);
+    (void)close(mount);
+    assert_int_equal(after.entries, before.entries);
+    assert_true(after.digest == before.digest);
+    assert_int_equal(times_faulty(k.cluster, 0), 0);
+    cluster_stop(k.cluster);
+}
+
 static void wait_for_words(struct cluster *c, int i, const char *words)
 {
     uint64_t deadline = now_ms() + HEAL_MS_MAX;
@@ -355,6 +419,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_changed_byte_is_healed_and_never_shown,
                                   cluster_teardown),
+        cmocka_unit_test_teardown(
+            a_node_alone_needs_no_snapshot_beside_its_state, cluster_teardown),
         cmocka_unit_test_teardown(a_node_alone_waits_and_says_why,
                                   cluster_teardown),
         cmocka_unit_test_teardown(

@@ -401,12 +401,12 @@ static void make(const struct cluster *c, int node, const char *to)
 static char texts[NODES][4][GUARD_PATH_MAX + 32];
 static const char *settings[NODES][8];
 
-static struct cluster *start(void)
+static struct cluster *start(int nodes)
 {
-    struct cluster_options options = {.nodes = NODES};
+    struct cluster_options options = {.nodes = nodes};
 
     memset(settings, 0, sizeof settings);
-    for (int i = 0; i < NODES; i++)
+    for (int i = 0; i < nodes; i++)
         options.settings[i] = settings[i];
     return cluster_start(&options);
 }
@@ -449,7 +449,7 @@ static void old_name_is_refused(struct cluster *c, int node, unsigned port)
 
 static void one_node_that_is_left_goes_on_alone(void **state)
 {
-    struct cluster *c = start();
+    struct cluster *c = start(NODES);
     char to[GUARD_PATH_MAX + 8], other[GUARD_PATH_MAX + 8];
     unsigned in_log[WRITERS] = {0};
     unsigned port = free_gossip_port();
@@ -489,10 +489,59 @@ static void one_node_that_is_left_goes_on_alone(void **state)
     (void)munmap(w, sizeof *w);
 }
 
+/* ---- A node alone ---- */
+
+/* Changes a bit of its log's second record. */
+static void damage_log(const struct cluster *c)
+{
+    const off_t early = 4096 + 100;
+    char path[GUARD_PATH_MAX + 32];
+    uint8_t byte;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/log/0000000001.log",
+                   cluster_data(c, 0));
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_return_code(fd, errno);
+    assert_int_equal(pread(fd, &byte, 1, early), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, early), 1);
+    (void)close(fd);
+}
+
+/* Nobody can repair its log; but what it had applied is all there. */
+static void a_node_alone_with_a_damaged_log_loses_nothing(void **state)
+{
+    const struct writers nobody = {.report = {0}};
+    const unsigned nothing[WRITERS] = {0};
+    struct cluster *c = start(1);
+    char to[GUARD_PATH_MAX + 8];
+    struct process_result r;
+
+    (void)state;
+    (void)snprintf(to, sizeof to, "%s/new", cluster_dir(c));
+    write_calmly(c);
+    cluster_kill_all(c);
+    damage_log(c);
+    recover(cluster_data(c, 0), to, &r);
+    if (r.status != 0)
+        fail_msg("status %d: %s", r.status, r.err);
+    assert_non_null(strstr(r.out, "WARNING: this node's log is damaged"));
+    tell_gossip(0, free_gossip_port());
+    (void)snprintf(texts[0][1], sizeof texts[0][0], "DATA_DIR=%s", to);
+    settings[0][2] = texts[0][1];
+    cluster_restart(c, 0);
+    cluster_wait_ready(c, 0);
+    check_files(c, 0, &nobody, nothing);
+    cluster_stop(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(one_node_that_is_left_goes_on_alone,
+                                  cluster_teardown),
+        cmocka_unit_test_teardown(a_node_alone_with_a_damaged_log_loses_nothing,
                                   cluster_teardown),
     };
 

@@ -92,6 +92,14 @@ static void count_storage(struct server *s)
         world_trace(s->world, s, "log faulty: %s", st->found.fault);
 }
 
+/* Who joins later doesn't know it. */
+static void initial_config(const struct server *s, struct raft_config *out)
+{
+    out->count = s->number < s->world->voter_count ? s->world->voter_count : 0;
+    for (size_t i = 0; i < out->count; i++)
+        out->members[i] = (struct raft_member){i + 1, RAFT_VOTER};
+}
+
 static int open_storage(struct server *s, char *why, size_t why_size)
 {
     char boot_id[BOOT_ID_BYTES];
@@ -110,6 +118,7 @@ static int open_storage(struct server *s, char *why, size_t why_size)
     int rc;
 
     name_boot(s, boot_id);
+    initial_config(s, &options.initial);
     rc = storage_open(&s->storage, &options, why, why_size);
     if (rc < 0)
         return rc;
@@ -153,9 +162,7 @@ static int open_replica(struct server *s, bool is_new)
 
     raft->id = s->number + 1;
     raft->seed = px_djb2(s->name, strlen(s->name)) ^ s->identity.incarnation;
-    raft->config.count = s->number < w->voter_count ? w->voter_count : 0;
-    for (size_t i = 0; i < raft->config.count; i++)
-        raft->config.members[i] = (struct raft_member){i + 1, RAFT_VOTER};
+    initial_config(s, &raft->config);
     raft->election = w->election;
     raft->heartbeat = w->heartbeat;
     raft->promise = s->identity.promise;
