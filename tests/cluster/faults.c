@@ -1,5 +1,5 @@
-/* Each kind of fault, and the end of all. strace is the slow disk; nftables in
- * the hosts are the cuts. */
+/* Each kind of fault, and the end of all. strace is the slow disk, and a foreign
+ * file the full one; nftables in the hosts are the cuts. */
 #include "tests/cluster/faults.h"
 
 #include <errno.h>
@@ -13,10 +13,18 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/filler.h"
 #include "tests/lib/process.h"
+#include "tests/lib/worker.h"
 
 #define TRACER_MS_MAX 5000
 #define BEHIND_ANSWERS 50
+#define DISKS 2 /* the first nodes have one of their own: a minority */
+#define DISK_MIB 1024
+#define BULK_MIB "24" /* more than a segment of the log */
+#define BULK_MS_MAX 120000
+#define FULL_MS_MAX 60000
+#define LOOK_MS 20
 
 static int draw(struct faults *f, int bound)
 {
@@ -181,13 +189,16 @@ static void kill_all(struct faults *f)
     each_of(f, (1 << FAULTS_NODES) - 1, kill_node);
 }
 
+/* Of files, and of folders. */
+#define FLUSHES "fdatasync,fsync"
+
 /* strace comes between a node and its disk, until it is told to let go. */
 static void meddle(struct faults *f, int i, const char *inject)
 {
     char pid[16];
     const char *const argv[] = {
-        "strace",          "-qq", "-f",   "-o", "/dev/null", "-e",
-        "trace=fdatasync", "-e",  inject, "-p", pid,         NULL};
+        "strace",         "-qq", "-f",   "-o", "/dev/null", "-e",
+        "trace=" FLUSHES, "-e",  inject, "-p", pid,         NULL};
 
     (void)snprintf(pid, sizeof pid, "%d", (int)cluster_pid(f->cluster, i));
     faults_tell(f, "disk of node-%d: %s", i, inject);
@@ -216,19 +227,21 @@ static void slow_disk(struct faults *f)
 
     if (f->is_down[i] || f->tracer > 0)
         return;
-    (void)snprintf(inject, sizeof inject, "inject=fdatasync:delay_enter=%d",
+    (void)snprintf(inject, sizeof inject, "inject=" FLUSHES ":delay_enter=%d",
                    10000 + draw(f, 190000));
     meddle(f, i, inject);
 }
 
-/* Only while all the others work: else there may be nothing to flush. */
+/* Only while all the others work: else there may be nothing to flush, or no
+ * majority to go on. */
 static bool is_calm(const struct faults *f)
 {
     static const struct netns_cuts whole;
     bool is_calm = memcmp(&f->cuts, &whole, sizeof whole) == 0;
 
     for (int i = 0; i < FAULTS_NODES; i++)
-        is_calm = is_calm && !f->is_down[i] && !f->is_paused[i];
+        is_calm =
+            is_calm && !f->is_down[i] && !f->is_paused[i] && !f->is_full[i];
     return is_calm;
 }
 
@@ -248,11 +261,51 @@ static void fail_disk(struct faults *f)
         return;
     workload_down(f->workload, i);
     f->is_down[i] = true;
-    meddle(f, i, "inject=fdatasync:error=EIO");
+    meddle(f, i, "inject=" FLUSHES ":error=EIO");
     status = cluster_wait_end(f->cluster, i);
     faults_tell(f, "node-%d ended with %d", i, status);
     assert_int_equal(status, 1);
     let_go(f);
+}
+
+/* More than a segment of the log, through node @i. What fails because nobody leads
+ * is done again. */
+static void write_bulk(struct faults *f, int i)
+{
+    run_ok(BULK_MS_MAX, "sh", "-c",
+           "until dd if=/dev/urandom of=$0/bulk bs=1M count=" BULK_MIB
+           " 2>/dev/null; do sleep 0.1; done",
+           cluster_mount(f->cluster, i), NULL);
+}
+
+/* Until node @i has met it. */
+static void wait_full(struct faults *f, int i)
+{
+    uint64_t end = now_ms() + FULL_MS_MAX;
+    char text[8192];
+
+    do {
+        if (now_ms() > end)
+            fail_msg("node-%d does not say that its disk is full", i);
+        pause_ms(LOOK_MS);
+    } while (cluster_get(f->cluster, i, "/health", text, sizeof text) != 503 ||
+             strstr(text, "disk full: ") == NULL);
+    faults_tell(f, "node-%d has no room", i);
+}
+
+/* Those that have room go on while a node has none; it has to say so, and to go
+ * on by itself when there is some. */
+static void fill_disk(struct faults *f)
+{
+    int i = f->leader < DISKS ? f->leader : draw(f, DISKS);
+
+    if (!is_calm(f))
+        return;
+    faults_tell(f, "disk of node-%d: filled", i);
+    f->is_full[i] = true;
+    filler_fill(cluster_data(f->cluster, i));
+    write_bulk(f, (i + 1 + draw(f, FAULTS_NODES - 1)) % FAULTS_NODES);
+    wait_full(f, i);
 }
 
 /* One is cut off while the others work and put a snapshot in the place of their
@@ -284,7 +337,7 @@ static const struct {
     {"pause-all", pause_all},       {"kill-leader", kill_leader},
     {"kill-some", kill_some},       {"kill-all", kill_all},
     {"slow-disk", slow_disk},       {"fail-disk", fail_disk},
-    {"fall-behind", fall_behind},
+    {"fall-behind", fall_behind},   {"fill-disk", fill_disk},
 };
 
 const char *faults_name(int kind)
@@ -292,15 +345,37 @@ const char *faults_name(int kind)
     return kinds[kind].name;
 }
 
-bool faults_is_possible(int kind)
+static bool can_run(const char *command)
 {
-    const char *const argv[] = {"strace", "-o", "/dev/null", "true", NULL};
+    const char *const argv[] = {"sh", "-c", command, NULL};
     struct process_result r;
 
-    if (kinds[kind].begin != slow_disk && kinds[kind].begin != fail_disk)
-        return true;
     process_run(&(struct process_options){.argv = argv}, TRACER_MS_MAX, &r);
     return r.status == 0;
+}
+
+const char *faults_lacks(int kind)
+{
+    void (*begin)(struct faults *) = kinds[kind].begin;
+
+    if ((begin == slow_disk || begin == fail_disk) &&
+        !can_run("strace -o /dev/null true"))
+        return "strace";
+    if (begin == fill_disk && !can_run("mkfs.ext4 -V && losetup -f"))
+        return "mkfs.ext4 and loop devices";
+    return NULL;
+}
+
+void faults_prepare(struct faults *f, int kind)
+{
+    if (kinds[kind].begin != fill_disk)
+        return;
+    for (int i = 0; i < DISKS; i++) {
+        cluster_kill(f->cluster, i);
+        cluster_move_data(f->cluster, i, DISK_MIB);
+        cluster_restart(f->cluster, i);
+    }
+    cluster_wait_all_ready(f->cluster);
 }
 
 void faults_begin(struct faults *f, int kind)
@@ -327,8 +402,20 @@ static void end_pauses(struct faults *f)
     }
 }
 
+static void make_room(struct faults *f)
+{
+    for (int i = 0; i < FAULTS_NODES; i++) {
+        if (f->is_full[i])
+            filler_make_room(cluster_data(f->cluster, i));
+        f->is_full[i] = false;
+    }
+}
+
+/* One that is started without room may end at once: a supervisor would start it
+ * again, and again. */
 static void restart_all(struct faults *f)
 {
+    make_room(f);
     for (int i = 0; i < FAULTS_NODES; i++) {
         if (f->is_down[i])
             cluster_restart(f->cluster, i);
@@ -338,7 +425,7 @@ static void restart_all(struct faults *f)
 void faults_end_one(struct faults *f, int group)
 {
     static void (*const ends[FAULTS_ENDS])(struct faults * f) = {
-        let_go, end_cuts, end_pauses, restart_all};
+        let_go, end_cuts, end_pauses, make_room, restart_all};
 
     ends[group](f);
 }

@@ -1,6 +1,7 @@
 /* What the nemesis does to five hosts: kinds of faults that may pile up, each
  * on its own or on top of others, and the end of them all.
  *
+ *   faults_prepare ─▶ work begins
  *   faults_begin ... faults_begin ─▶ faults_end_one, each of FAULTS_ENDS
  *                                 ─▶ faults_wait_ready
  *
@@ -18,8 +19,8 @@
 #include "tests/lib/workload.h"
 
 #define FAULTS_NODES 5
-#define FAULTS_KINDS 15
-#define FAULTS_ENDS 4
+#define FAULTS_KINDS 16
+#define FAULTS_ENDS 5
 
 struct faults {
     /* The caller's. */
@@ -33,17 +34,20 @@ struct faults {
     struct netns_cuts cuts;
     bool is_down[FAULTS_NODES];
     bool is_paused[FAULTS_NODES];
-    pid_t tracer; /* 0: none */
+    bool is_full[FAULTS_NODES]; /* its disk */
+    pid_t tracer;               /* 0: none */
     unsigned counts[FAULTS_KINDS];
 };
 
 /* "cut-leader" */
 const char *faults_name(int kind);
-/* False: strace can't be used here, and this kind needs it. */
-bool faults_is_possible(int kind);
+/* What this kind needs and can't be had here; NULL: nothing. */
+const char *faults_lacks(int kind);
+/* Before the work begins, with all nodes ready: what @kind needs of them. */
+void faults_prepare(struct faults *f, int kind);
 void faults_begin(struct faults *f, int kind);
 
-/* The faults of one group, cuts, pauses, kills or slow disks, end. What was
+/* The faults of one group, cuts, pauses, kills, slow or full disks, end. What was
  * killed is started again. */
 void faults_end_one(struct faults *f, int group);
 /* Waits until all nodes are ready, and tells the workload of those that had

@@ -2,7 +2,6 @@
  * nothing that was acknowledged is lost, and the node goes on by itself when
  * there is room. */
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,6 +14,7 @@
 #include <cmocka.h>
 
 #include "tests/lib/cluster.h"
+#include "tests/lib/filler.h"
 #include "tests/lib/load.h"
 #include "tests/lib/process.h"
 #include "tests/lib/worker.h"
@@ -43,36 +43,6 @@ static int teardown(void **state)
 }
 
 /* ---- The disk ---- */
-
-static const char *foreign_path(const struct cluster *c, int i)
-{
-    static char path[GUARD_PATH_MAX + 16];
-
-    (void)snprintf(path, sizeof path, "%s/foreign", cluster_data(c, i));
-    return path;
-}
-
-/* A file that is none of ours takes all the room that there is. */
-static void fill(const struct cluster *c, int i)
-{
-    int fd = open(foreign_path(c, i), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    off_t end = 0;
-
-    assert_return_code(fd, errno);
-    for (off_t size = 256 << 20; size >= 4096;) {
-        if (posix_fallocate(fd, end, size) == 0)
-            end += size;
-        else
-            size /= 2;
-    }
-    (void)close(fd);
-    assert_true(end > 0);
-}
-
-static void make_room(const struct cluster *c, int i)
-{
-    assert_return_code(unlink(foreign_path(c, i)), errno);
-}
 
 /* strace holds up every flush of the node for as long as it is there. */
 static void hang(const struct cluster *c, int i)
@@ -219,7 +189,7 @@ static void a_followers_full_disk_holds_up_nobody_else(void **state)
     make_lead(c, 1);
     l = start_load(c);
     load_down(l, full);
-    fill(c, full);
+    filler_fill(cluster_data(c, full));
     write_bulk(c, 1);
     wait_health(c, full, "disk full: ");
     check_mount_says(c, full, "disk full: ");
@@ -227,7 +197,7 @@ static void a_followers_full_disk_holds_up_nobody_else(void **state)
     load_check_so_far(l);
     leader = cluster_leader(c);
     assert_int_not_equal(leader, full);
-    make_room(c, full);
+    filler_make_room(cluster_data(c, full));
     check_goes_on(c, l, full);
     compare_bulk(c, full, leader);
     run_ok(RUN_MS_MAX, "grep", "-q", "disk: has room again",
@@ -245,14 +215,14 @@ static void a_leaders_full_disk_makes_it_give_way(void **state)
     make_lead(c, full);
     l = start_load(c);
     load_down(l, full);
-    fill(c, full);
+    filler_fill(cluster_data(c, full));
     write_bulk(c, 1);
     wait_health(c, full, "disk full: ");
     check_mount_says(c, full, "disk full: ");
     assert_int_not_equal(cluster_leader(c), full);
     load_wait_writes(l, 500);
     load_check_so_far(l);
-    make_room(c, full);
+    filler_make_room(cluster_data(c, full));
     check_goes_on(c, l, full);
     compare_bulk(c, full, 1);
     cluster_stop(c);

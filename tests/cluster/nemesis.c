@@ -1,6 +1,7 @@
 /* Five hosts, clients on all their mounts, and everything that can happen to
  * hosts happening: partitions of every shape, one way and both, nodes that
- * stop and go on, that are killed, all at once too, and disks that are slow or fail.
+ * stop and go on, that are killed, all at once too, and disks that are slow, full
+ * or fail.
  *
  * Each kind once, in random order, then again; each for a while, half of them
  * with a second one on top; then all is healed, and work must go on. In the end
@@ -53,6 +54,8 @@ struct nemesis {
     struct workload *workload;
     struct cluster *cluster;
     char kept[KEPT_PATH_MAX];
+    int kinds[FAULTS_KINDS];
+    int kind_count;
     bool has_passed;
 };
 
@@ -101,56 +104,54 @@ static void begin_fault(struct nemesis *n, int kind)
     hold(n, HOLD_MS_MIN + draw(n, HOLD_MS_MAX - HOLD_MS_MIN));
 }
 
-static void one_round(struct nemesis *n, int kind, const int *kinds, int count)
+static void one_round(struct nemesis *n, int kind)
 {
     n->faults.leader = cluster_leader(n->cluster);
     faults_tell(&n->faults, "round: node-%d leads", n->faults.leader);
     begin_fault(n, kind);
     if (draw(n, 2) == 0)
-        begin_fault(n, kinds[draw(n, count)]);
+        begin_fault(n, n->kinds[draw(n, n->kind_count)]);
     heal(n);
     hold(n, draw(n, CALM_MS_MAX));
 }
 
-static int choose_kinds(int kinds[FAULTS_KINDS])
+static void choose_kinds(struct nemesis *n)
 {
     const char *wanted = getenv("NEMESIS_FAULTS");
-    int count = 0;
 
     for (int kind = 0; kind < FAULTS_KINDS; kind++) {
+        const char *lacks = faults_lacks(kind);
+
         if (wanted != NULL && strstr(faults_name(kind), wanted) == NULL)
             continue;
-        if (faults_is_possible(kind))
-            kinds[count++] = kind;
+        if (lacks == NULL)
+            n->kinds[n->kind_count++] = kind;
         else
-            print_message("             skipped: %s, for want of strace\n",
-                          faults_name(kind));
+            print_message("             skipped: %s, for want of %s\n",
+                          faults_name(kind), lacks);
     }
-    assert_true(count > 0);
-    return count;
+    assert_true(n->kind_count > 0);
 }
 
-static void shuffle(struct nemesis *n, int *kinds, int count)
+static void shuffle(struct nemesis *n)
 {
-    for (int i = count - 1; i > 0; i--) {
+    for (int i = n->kind_count - 1; i > 0; i--) {
         int j = draw(n, i + 1);
-        int kind = kinds[i];
+        int kind = n->kinds[i];
 
-        kinds[i] = kinds[j];
-        kinds[j] = kind;
+        n->kinds[i] = n->kinds[j];
+        n->kinds[j] = kind;
     }
 }
 
 static void rounds(struct nemesis *n, unsigned seconds)
 {
     uint64_t end = now_ms() + seconds * UINT64_C(1000);
-    int kinds[FAULTS_KINDS];
-    int count = choose_kinds(kinds);
 
-    for (int i = 0; i < count || now_ms() < end; i++) {
-        if (i % count == 0)
-            shuffle(n, kinds, count);
-        one_round(n, kinds[i % count], kinds, count);
+    for (int i = 0; i < n->kind_count || now_ms() < end; i++) {
+        if (i % n->kind_count == 0)
+            shuffle(n);
+        one_round(n, n->kinds[i % n->kind_count]);
     }
 }
 
@@ -272,11 +273,13 @@ static void begin_work(struct nemesis *n, unsigned seconds, unsigned seed)
         options.mounts[i] = cluster_mount(n->cluster, i);
     history_path(n, path, sizeof path);
     options.history = path;
-    n->workload = workload_start(&options);
     n->faults.cluster = n->cluster;
-    n->faults.workload = n->workload;
     n->faults.hosts = hosts;
     n->faults.rand = &n->rand;
+    for (int i = 0; i < n->kind_count; i++)
+        faults_prepare(&n->faults, n->kinds[i]);
+    n->workload = workload_start(&options);
+    n->faults.workload = n->workload;
 }
 
 static void whatever_happens_the_history_is_linearizable(void **state)
@@ -292,6 +295,7 @@ static void whatever_happens_the_history_is_linearizable(void **state)
     print_message("             NEMESIS_SEED=%u\n", seed);
     keep_begin(n);
     live = n;
+    choose_kinds(n);
     begin_work(n, seconds, seed);
     rounds(n, seconds);
     workload_stop(n->workload);
