@@ -104,6 +104,15 @@ void check_on_send(struct server *s, const struct raft_msg *msg)
                    s->name, msg->append_reply.match);
 }
 
+static void count_silence(struct server *s)
+{
+    struct record *r = record_of(s);
+    bool is_silent = raft_is_silent(raft_of(s));
+
+    s->world->counts[COUNT_LEADERS_SILENT] += is_silent && !r->was_silent;
+    r->was_silent = is_silent;
+}
+
 void check_server(struct server *s)
 {
     struct record *rec = record_of(s);
@@ -115,6 +124,7 @@ void check_server(struct server *s)
     check_members(s);
     check_committed(s);
     check_leader(s);
+    count_silence(s);
     if (replica_is_quarantined(s->replica))
         world_fail(s->world, "%s believes that its state is wrong", s->name);
 }

@@ -22,6 +22,7 @@
  *                      that its own differs
  *
  *   check_disk.c   what is on the disks      check_lead.c   who may lead
+ *   check_loss.c   what a flush that lied has lost
  *   check_members.c  who the members are
  *   check.c        what is committed, applied and read */
 #ifndef TESTS_SIM_CHECK_H
@@ -37,6 +38,14 @@ void check_free(struct check *c);
 /* What a start finds on the disk, in s->storage. */
 void check_on_open(struct server *s);
 void check_on_send(struct server *s, const struct raft_msg *msg);
+/* A flush that lied has cost it what was durable: check_loss.c. */
+void check_on_lost_flush(struct server *s);
+/* False: a vote of one that does not know of its loss, and that nobody can have
+ * told. */
+bool check_may_send(struct server *s, const struct raft_msg *msg);
+bool check_has_unseen_loss(const struct server *s);
+/* Is the entry at @pos durable on it? */
+bool check_holds(const struct server *s, struct raft_pos pos);
 /* The log has been emptied, and begins behind @pos. */
 void check_on_reset(struct server *s, struct raft_pos pos);
 /* @write is tried: from now on some of it may be there. It was written; all that

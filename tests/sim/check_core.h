@@ -30,14 +30,23 @@ struct image {
     struct raft_hard_state hard;
 };
 
+/* What a flush that lied has cost, until it is known: check_loss.c. */
+struct loss {
+    struct raft_pos end; /* the log ended here; index 0: nothing is unknown */
+    raft_term term;      /* of the server then */
+    bool is_fresh;       /* it has not been looked at since */
+};
+
 /* What a server has on its disk: for sure, and perhaps. */
 struct record {
     struct image durable;
     struct image written;
-    raft_index kept;      /* both hold the same up to here */
-    raft_index snapshot;  /* a durable one covers all up to here */
-    raft_index damaged;   /* entries up to here were durable, and are lost: who
+    raft_index kept;     /* both hold the same up to here */
+    raft_index snapshot; /* a durable one covers all up to here */
+    raft_index damaged;  /* entries up to here were durable, and are lost: who
                             was told of them may count them */
+    struct loss loss;
+    bool was_silent;      /* a leader, for its disk, when last looked at */
     raft_index commit;    /* looked at up to here */
     struct raft_pos seen; /* its configurations were, up to here */
     uint64_t looks;
@@ -92,6 +101,12 @@ static inline struct record *record_of(const struct server *s)
 /* ---- check_disk.c ---- */
 
 bool check_is_durable(const struct record *r, raft_index index, raft_term term);
+
+/* ---- check_loss.c ---- */
+
+/* A start has found its log: what is missing of it? Before r->durable is what
+ * was found. */
+void check_loss_on_open(struct server *s);
 
 /* ---- check_members.c ---- */
 

@@ -153,7 +153,7 @@ static void check_kept(const struct server *s)
     if (s->storage.snapshot.pos.index < r->snapshot && !s->has_flips)
         world_fail(s->world, "%s: its disk has lost snapshot %" PRIu64, s->name,
                    r->snapshot);
-    if (info->last < r->kept && info->fault == NULL &&
+    if (info->last < r->kept && info->fault == NULL && !r->loss.is_fresh &&
         !is_reset(r, &s->storage))
         world_fail(s->world,
                    "%s: its disk has lost entries: %" PRIu64 " of %" PRIu64,
@@ -175,7 +175,7 @@ static void check_entries(const struct server *s)
     const struct record *r = record_of(s);
     const struct store_log_info *info = &s->storage.found;
     /* What is left of a damaged log is one that it was once. */
-    raft_index kept = info->fault == NULL ? r->kept : 0;
+    raft_index kept = info->fault == NULL && !r->loss.is_fresh ? r->kept : 0;
     size_t run = 0;
 
     for (raft_index i = info->first; i <= info->last; i++) {
@@ -199,8 +199,10 @@ static void note_found(struct server *s)
     const struct store_log_info *info = &s->storage.found;
     size_t run = 0;
 
-    if (info->fault != NULL && r->durable.last > r->damaged)
+    if ((info->fault != NULL || r->loss.is_fresh) &&
+        r->durable.last > r->damaged)
         r->damaged = r->durable.last;
+    check_loss_on_open(s);
     image_set(&r->written, info->base.index, info->base.term);
     for (raft_index i = info->first; i <= info->last; i++) {
         while (run + 1 < info->run_count && info->runs[run + 1].first <= i)
@@ -243,6 +245,11 @@ void check_on_saved(struct server *s, const struct store_snapshot_info *info)
 
     if (info->pos.index > r->snapshot)
         r->snapshot = info->pos.index;
+}
+
+bool check_holds(const struct server *s, struct raft_pos pos)
+{
+    return image_term(&record_of(s)->durable, pos.index) == pos.term;
 }
 
 bool check_is_durable(const struct record *r, raft_index index, raft_term term)

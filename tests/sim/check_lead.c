@@ -83,6 +83,8 @@ void check_vote_sent(struct server *s, const struct raft_msg *msg)
     struct check *c = s->world->check;
 
     s->world->counts[COUNT_TIMEOUT_NOWS] += msg->type == RAFT_MSG_TIMEOUT_NOW;
+    s->world->counts[COUNT_LEADERS_GAVE_WAY] +=
+        msg->type == RAFT_MSG_TIMEOUT_NOW && raft_of(s)->has_made_way;
     if (msg->type == RAFT_MSG_PRE_VOTE_REPLY && msg->vote_reply.is_granted) {
         check_sound(s, msg);
         check_election(c, msg->term)->pre_votes[msg->to - 1] |=

@@ -37,6 +37,13 @@
     X(READ_ERRORS, "failed reads")                                 \
     X(SYNC_ERRORS, "failed syncs")                                 \
     X(BIT_FLIPS, "flipped bits")                                   \
+    X(FLUSHES_LOST, "flushes of the log that lied")                \
+    X(LOSSES, "  and cost what was durable")                       \
+    X(LOSSES_FOUND, "    found by the start")                      \
+    X(LOSSES_NOTICED, "    noticed while running")                 \
+    X(LOSSES_STRUCK, "      and struck again just then")           \
+    X(LOSSES_HEALED, "    made good unnoticed")                    \
+    X(VOTES_WITHHELD, "    votes meanwhile, held back")            \
     X(DISK_FULL, "writes on a full disk")                          \
     X(LOG_WAITS, "  the log waited for room")                      \
     X(DISK_SLOW, "slow spells of a disk")                          \
@@ -105,6 +112,8 @@
     X(FETCHES, "entries read from the log for a peer")             \
     X(HAND_OVERS, "leaders that were told to hand over")           \
     X(TIMEOUT_NOWS, "  and did")                                   \
+    X(LEADERS_SILENT, "leaders that fell silent for their disk")   \
+    X(LEADERS_GAVE_WAY, "  and handed over for it")                \
     X(ELECTIONS, "elections won")                                  \
     X(TERMS, "terms")                                              \
     X(LOG_CUTS, "logs cut by a leader")                            \

@@ -19,7 +19,9 @@ struct sim_disk {
     struct sim_disk_faults faults;
     struct px_rand *rand;
     uint64_t *counts;
-    struct disk_file *files; /* all: named now, durably, or open */
+    struct disk_file *files;   /* all: named now, durably, or open */
+    struct disk_file *flushed; /* the last that was synced; NULL: it is gone */
+    bool remembers;
     struct handle {
         struct disk_file *file; /* NULL: free */
         bool is_uncached;
@@ -73,6 +75,8 @@ static void free_unused(struct sim_disk *d)
             continue;
         }
         *at = f->next;
+        if (d->flushed == f)
+            d->flushed = NULL;
         disk_file_free(f);
     }
 }
@@ -132,6 +136,7 @@ static struct disk_file *create(struct sim_disk *d, const char *name)
     struct disk_file *f = disk_file_new();
 
     f->next = d->files;
+    f->remembers = d->remembers;
     d->files = f;
     add_change(d, "", name, f);
     return f;
@@ -300,6 +305,7 @@ static int disk_sync(struct store_disk *door, int file)
         disk_file_sync_badly(f, d->rand);
     else
         disk_file_sync(f);
+    d->flushed = rc < 0 ? NULL : f;
     return rc;
 }
 
@@ -419,6 +425,32 @@ bool sim_disk_flip(struct sim_disk *d)
     if (!disk_file_flip(f, d->rand))
         return false;
     d->counts[COUNT_BIT_FLIPS]++;
+    return true;
+}
+
+void sim_disk_remember(struct sim_disk *d)
+{
+    d->remembers = true;
+}
+
+/* Notes are flushed, too, as files of their own. */
+static bool is_segment(struct sim_disk *d, const struct disk_file *f)
+{
+    for (size_t i = 0; i < d->durable.count; i++) {
+        const char *dot = strchr(d->durable.list[i].name, '.');
+
+        if (d->durable.list[i].file == f)
+            return dot != NULL && strcmp(dot, ".log") == 0;
+    }
+    return false;
+}
+
+bool sim_disk_lose_flush(struct sim_disk *d)
+{
+    if (d->flushed == NULL || !is_segment(d, d->flushed) ||
+        !disk_file_unsync(d->flushed, d->rand))
+        return false;
+    d->counts[COUNT_FLUSHES_LOST]++;
     return true;
 }
 

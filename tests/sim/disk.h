@@ -13,6 +13,8 @@
  *   a crash in a call      the call does a part of its work; from then on the
  *                          disk is gone until the next start
  *   a flipped bit          in what was durable for some time
+ *   a flush that lied      the last sync of the log said that it was done, and
+ *                          the crash of the machine shows that it was not
  */
 #ifndef TESTS_SIM_DISK_H
 #define TESTS_SIM_DISK_H
@@ -45,6 +47,11 @@ void sim_disk_start(struct sim_disk *d);
 void sim_disk_crash(struct sim_disk *d, bool is_machine);
 /* A bit changes in one of its files: disk_file.h. */
 bool sim_disk_flip(struct sim_disk *d);
+/* From now on the next may be called. After a crash of the machine: what the
+ * last sync of the log made durable is lost, all or in part. False: that was of
+ * another file. */
+void sim_disk_remember(struct sim_disk *d);
+bool sim_disk_lose_flush(struct sim_disk *d);
 /* Bytes or names have been written and not synced. */
 bool sim_disk_is_dirty(const struct sim_disk *d);
 size_t sim_disk_file_count(const struct sim_disk *d);

@@ -32,6 +32,7 @@ void disk_file_free(struct disk_file *f)
     free(f->durable);
     free(f->states);
     free(f->writes);
+    free(f->before);
     free(f);
 }
 
@@ -136,6 +137,21 @@ void disk_file_resize(struct disk_file *f, uint64_t size)
     f->size = size;
 }
 
+static void remember(struct disk_file *f, size_t sector)
+{
+    struct disk_before *b;
+
+    if (f->before_count == f->before_capacity) {
+        f->before_capacity =
+            f->before_capacity == 0 ? 16 : 2 * f->before_capacity;
+        f->before = realloc(f->before, f->before_capacity * sizeof *b);
+        px_assert(f->before != NULL);
+    }
+    b = &f->before[f->before_count++];
+    b->sector = sector;
+    memcpy(b->bytes, f->durable + sector * SECTOR_BYTES, SECTOR_BYTES);
+}
+
 void disk_file_sync(struct disk_file *f)
 {
     bool is_clean = true;
@@ -143,12 +159,15 @@ void disk_file_sync(struct disk_file *f)
     if (f->dirty_end > f->dirty_begin) {
         f->synced[1] = f->synced[0];
         f->synced[0] = f->write_count;
+        f->before_count = 0;
     }
 
     for (size_t i = f->dirty_begin; i < f->dirty_end; i++) {
         is_clean &= f->states[i] != SECTOR_LIE;
         if (f->states[i] != SECTOR_DIRTY)
             continue; /* a lie stays one */
+        if (f->remembers)
+            remember(f, i);
         copy_sector(f->durable, f->cache, i);
         f->states[i] = SECTOR_CLEAN;
     }
@@ -195,6 +214,26 @@ bool disk_file_flip(struct disk_file *f, struct px_rand *rand)
         return true;
     }
     return false;
+}
+
+/* ---- A flush that lied ---- */
+
+bool disk_file_unsync(struct disk_file *f, struct px_rand *rand)
+{
+    bool is_whole = px_rand_below(rand, 2) == 0;
+    size_t count = f->before_count;
+
+    px_assert(f->dirty_begin == f->dirty_end);
+    for (size_t i = 0; i < count; i++) {
+        const struct disk_before *b = &f->before[i];
+
+        if (!is_whole && px_rand_below(rand, 2) == 0)
+            continue;
+        memcpy(f->durable + b->sector * SECTOR_BYTES, b->bytes, SECTOR_BYTES);
+        copy_sector(f->cache, f->durable, b->sector);
+    }
+    f->before_count = 0;
+    return count > 0;
 }
 
 /* ---- Crashes ---- */

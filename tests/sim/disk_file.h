@@ -26,6 +26,15 @@ struct disk_file {
         synced[2]; /* write_count at the last sync, and at the one before */
     size_t dirty_begin; /* sectors; all that are not clean lie in here */
     size_t dirty_end;
+    bool remembers;             /* what the last sync has replaced */
+    struct disk_before *before; /* by sector, ascending */
+    size_t before_count;
+    size_t before_capacity;
+};
+
+struct disk_before {
+    size_t sector;
+    uint8_t bytes[SECTOR_BYTES];
 };
 
 struct disk_file *disk_file_new(void);
@@ -44,6 +53,9 @@ void disk_file_sync_badly(struct disk_file *f, struct px_rand *rand);
  * last one made durable can't be told from a torn write. False: there is no
  * such byte. */
 bool disk_file_flip(struct disk_file *f, struct px_rand *rand);
+/* What the last sync made durable is not there, or only some of its sectors;
+ * nothing is dirty. False: nothing is remembered of one. */
+bool disk_file_unsync(struct disk_file *f, struct px_rand *rand);
 /* The machine has crashed: some of what is dirty is kept. */
 void disk_file_lose(struct disk_file *f, struct px_rand *rand,
                     uint64_t *counts);

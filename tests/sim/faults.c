@@ -17,6 +17,7 @@ enum kind {
     KIND_WRITE_ERROR,
     KIND_SYNC_ERROR,
     KIND_BIT_FLIP,
+    KIND_LOST_FLUSH,
     KIND_FULL_DISK,
     KIND_SLOW_DISK,
     KIND_PAUSE,
@@ -234,6 +235,9 @@ static void strike(struct world *w, enum kind kind)
     case KIND_BIT_FLIP:
         flip(w, s);
         break;
+    case KIND_LOST_FLUSH:
+        faults_lose_flush(w);
+        break;
     case KIND_FULL_DISK:
         fill_disk(w, s);
         break;
@@ -360,6 +364,11 @@ void faults_heal_core(struct world *w, const bool core[])
         else
             break_for_ever(w, i, core);
     }
+}
+
+bool faults_are_calm(const struct world *w)
+{
+    return w->faults->is_calm;
 }
 
 /* ---- Life ---- */

@@ -16,6 +16,9 @@ void faults_free(struct faults *f);
 void faults_begin(struct world *w);
 /* One of them: it ends, and starts again after a while. */
 void faults_end(struct world *w, struct server *s, enum server_end how);
+/* A server has just noticed what a flush that lied has cost: its log ended at
+ * @pos. */
+void faults_on_noticed(struct server *s, struct raft_pos pos);
 /* One side does not reach the other, for a while; each is whole. */
 void faults_cut_off(struct world *w, const bool side[]);
 /* Everything works again, and nothing new goes wrong. */

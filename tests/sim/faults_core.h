@@ -24,6 +24,14 @@ static inline px_ns faults_a_while(struct world *w)
     return world_draw(w, 1, tenths[at] * w->election / 10);
 }
 
+/* Has everything healed? */
+bool faults_are_calm(const struct world *w);
+
+/* ---- faults_flush.c ---- */
+
+/* Some server's last flush of its log was none. */
+void faults_lose_flush(struct world *w);
+
 /* ---- faults_net.c ---- */
 
 enum faults_shape {

@@ -193,6 +193,15 @@ static void crash_disks(struct server *s, bool is_machine)
     }
 }
 
+static void lose_flush(struct server *s)
+{
+    if (!sim_disk_lose_flush(s->disks[SERVER_LOG]))
+        return;
+    world_trace(s->world, s, "its last flush of the log lied");
+    s->has_flips = true;
+    check_on_lost_flush(s);
+}
+
 /* ---- Pauses ---- */
 
 void server_on_call(struct server *s)
@@ -389,6 +398,9 @@ void server_end(struct server *s, enum server_end how)
     if (is_machine)
         reboot(s);
     crash_disks(s, is_machine);
+    if (s->loses_flush && is_machine)
+        lose_flush(s);
+    s->loses_flush = false;
     s->life++;
     s->stopped_until = 0;
     s->lag = 0;
@@ -412,6 +424,8 @@ struct server *server_new(struct world *w, size_t number)
     px_assert(mkdir(s->dir, 0700) == 0);
     for (int i = 0; i < SERVER_DISKS; i++)
         s->disks[i] = sim_disk_new(&w->rand, w->counts);
+    if (w->is_flaky[number])
+        sim_disk_remember(s->disks[SERVER_LOG]);
     s->boot = 1;
     s->clock.local_at = px_rand_below(&w->rand, 1000 * PX_NS_PER_S);
     if (world_chance(w, 50)) /* often the worst that is allowed */

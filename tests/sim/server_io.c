@@ -53,6 +53,8 @@ static int io_send(void *ctx, const struct raft_msg *msg)
     if (s->is_ending)
         return -ENOTCONN;
     server_on_call(s);
+    if (!check_may_send(s, msg))
+        return 0; /* as if it were lost on its way */
     check_on_send(s, msg);
     return wire_send_raft(s, msg);
 }
