@@ -208,6 +208,20 @@ void check_on_apply(struct server *s, const struct replica_apply *job)
     check_hash(s);
 }
 
+static void check_view(const struct server *s)
+{
+    if (store_view_check(s->view) != 0)
+        world_fail(s->world, "%s: its state contradicts itself", s->name);
+}
+
+void check_state(struct server *s)
+{
+    s->world->counts[COUNT_STATES_WALKED]++;
+    px_assert(store_view_begin(s->view) == 0);
+    check_view(s);
+    store_view_end(s->view);
+}
+
 void check_states(struct world *w)
 {
     const struct server *first = NULL;
@@ -221,8 +235,7 @@ void check_states(struct world *w)
             continue;
 
         px_assert(store_view_begin(s->view) == 0);
-        if (store_view_check(s->view) != 0)
-            world_fail(w, "%s: its state contradicts itself", s->name);
+        check_view(s);
         px_assert(store_view_hash(s->view, &hash) == 0);
         world_trace(w, s, "state at %" PRIu64 ": %016" PRIx64,
                     store_view_index(s->view), hash);

@@ -57,6 +57,8 @@ void check_on_apply(struct server *s, const struct replica_apply *job);
 void check_on_saved(struct server *s, const struct store_snapshot_info *info);
 /* The state is that of a snapshot. */
 void check_on_adopt(struct server *s);
+/* Its state, as s->view shows it, is sound in itself: walks all of it. */
+void check_state(struct server *s);
 /* After each turn. */
 void check_server(struct server *s);
 /* A read that is asked for now must show this index at least. */

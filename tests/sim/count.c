@@ -44,8 +44,8 @@ size_t counts_print_missing(const uint64_t counts[COUNT_COUNT], FILE *out)
     size_t missing = 0;
 
     for (size_t i = 0; i < COUNT_COUNT; i++) {
-        if (counts[i] > 0)
-            continue;
+        if (counts[i] > 0 || i == COUNT_TOO_FEW_VOTES)
+            continue; /* of these runs less is asked: none is as well */
         missing++;
         (void)fprintf(out, "never reached: %s, %s\n", names[i],
                       without_indent(texts[i]));

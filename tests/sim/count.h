@@ -37,6 +37,9 @@
     X(READ_ERRORS, "failed reads")                                 \
     X(SYNC_ERRORS, "failed syncs")                                 \
     X(BIT_FLIPS, "flipped bits")                                   \
+    X(HOME_FLIPS, "flipped bits in identity or term")              \
+    X(HOME_MENDED, "  made good by the start")                     \
+    X(HOME_RESTORED, "  the start refused, and the file restored") \
     X(FLUSHES_LOST, "flushes of the log that lied")                \
     X(LOSSES, "  and cost what was durable")                       \
     X(LOSSES_FOUND, "    found by the start")                      \
@@ -101,6 +104,7 @@
     X(GOSSIP_AGREE_MAX, "slowest agreement, in percent of bound")  \
     /* states */                                                   \
     X(STARTS, "starts")                                            \
+    X(STATES_WALKED, "  states walked, then and when adopted")     \
     X(STATE_KEPT, "  with the state kept")                         \
     X(STATE_REBUILT, "  with the state distrusted")                \
     X(STATE_FROM_SNAPSHOT, "    from a snapshot")                  \

@@ -22,6 +22,11 @@ struct sim_disk {
     struct disk_file *files;   /* all: named now, durably, or open */
     struct disk_file *flushed; /* the last that was synced; NULL: it is gone */
     bool remembers;
+    struct {
+        struct disk_file *file; /* NULL: there is none, or it is gone */
+        uint64_t at;
+        uint8_t bit;
+    } flipped;
     struct handle {
         struct disk_file *file; /* NULL: free */
         bool is_uncached;
@@ -77,6 +82,8 @@ static void free_unused(struct sim_disk *d)
         *at = f->next;
         if (d->flushed == f)
             d->flushed = NULL;
+        if (d->flipped.file == f)
+            d->flipped.file = NULL;
         disk_file_free(f);
     }
 }
@@ -425,6 +432,26 @@ bool sim_disk_flip(struct sim_disk *d)
     if (!disk_file_flip(f, d->rand))
         return false;
     d->counts[COUNT_BIT_FLIPS]++;
+    return true;
+}
+
+bool sim_disk_flip_file(struct sim_disk *d, const char *name)
+{
+    struct disk_file **at = names_find(&d->durable, name);
+
+    if (at == NULL ||
+        !disk_file_flip_any(*at, d->rand, &d->flipped.at, &d->flipped.bit))
+        return false;
+    d->flipped.file = *at;
+    return true;
+}
+
+bool sim_disk_restore(struct sim_disk *d)
+{
+    if (d->flipped.file == NULL)
+        return false;
+    disk_file_flip_at(d->flipped.file, d->flipped.at, d->flipped.bit);
+    d->flipped.file = NULL;
     return true;
 }
 

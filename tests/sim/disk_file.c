@@ -197,6 +197,12 @@ static bool is_old(const struct disk_file *f, size_t sector)
            f->writes[sector] <= f->synced[1];
 }
 
+void disk_file_flip_at(struct disk_file *f, uint64_t at, uint8_t bit)
+{
+    f->durable[at] ^= bit;
+    f->cache[at] = f->durable[at];
+}
+
 bool disk_file_flip(struct disk_file *f, struct px_rand *rand)
 {
     size_t count = (size_t)(f->size / SECTOR_BYTES);
@@ -209,11 +215,23 @@ bool disk_file_flip(struct disk_file *f, struct px_rand *rand)
         if (!is_old(f, sector))
             continue;
         at += (size_t)px_rand_below(rand, SECTOR_BYTES);
-        f->durable[at] ^= (uint8_t)(1u << px_rand_below(rand, 8));
-        f->cache[at] = f->durable[at];
+        disk_file_flip_at(f, at, (uint8_t)(1u << px_rand_below(rand, 8)));
         return true;
     }
     return false;
+}
+
+bool disk_file_flip_any(struct disk_file *f, struct px_rand *rand, uint64_t *at,
+                        uint8_t *bit)
+{
+    if (f->size == 0)
+        return false;
+    *at = px_rand_below(rand, f->size);
+    *bit = (uint8_t)(1u << px_rand_below(rand, 8));
+    if (f->states[*at / SECTOR_BYTES] != SECTOR_CLEAN)
+        return false;
+    disk_file_flip_at(f, *at, *bit);
+    return true;
 }
 
 /* ---- A flush that lied ---- */

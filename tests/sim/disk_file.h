@@ -53,6 +53,11 @@ void disk_file_sync_badly(struct disk_file *f, struct px_rand *rand);
  * last one made durable can't be told from a torn write. False: there is no
  * such byte. */
 bool disk_file_flip(struct disk_file *f, struct px_rand *rand);
+/* Likewise in any byte that is not dirty; at @at. */
+bool disk_file_flip_any(struct disk_file *f, struct px_rand *rand, uint64_t *at,
+                        uint8_t *bit);
+/* It changes back. */
+void disk_file_flip_at(struct disk_file *f, uint64_t at, uint8_t bit);
 /* What the last sync made durable is not there, or only some of its sectors;
  * nothing is dirty. False: nothing is remembered of one. */
 bool disk_file_unsync(struct disk_file *f, struct px_rand *rand);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "tests/sim/check.h"
 #include "tests/sim/faults_core.h"
 #include "tests/sim/wire.h"
 
@@ -17,6 +18,7 @@ enum kind {
     KIND_WRITE_ERROR,
     KIND_SYNC_ERROR,
     KIND_BIT_FLIP,
+    KIND_HOME_FLIP,
     KIND_LOST_FLUSH,
     KIND_FULL_DISK,
     KIND_SLOW_DISK,
@@ -184,6 +186,23 @@ static void flip(struct world *w, struct server *s)
         faults_end(w, s, SERVER_PROCESS_CRASHED);
 }
 
+/* It is noticed at the next start, if the file is not written anew before. With
+ * a loss that nobody knows of, "term" may be all that is left of a vote. */
+static void flip_home(struct world *w, struct server *s)
+{
+    const char *name = world_chance(w, 50) ? "identity" : "term";
+
+    if (!w->is_flaky[s->number] || s->is_gone || s->has_home_flip ||
+        check_has_unseen_loss(s) ||
+        !sim_disk_flip_file(s->disks[SERVER_HOME], name))
+        return;
+    w->counts[COUNT_HOME_FLIPS]++;
+    s->has_home_flip = true;
+    world_trace(w, s, "has a bit flipped in its %s", name);
+    if (world_chance(w, 50))
+        faults_end(w, s, SERVER_PROCESS_CRASHED);
+}
+
 static void fill_disk(struct world *w, struct server *s)
 {
     world_trace(w, s, "has a full disk");
@@ -234,6 +253,9 @@ static void strike(struct world *w, enum kind kind)
         break;
     case KIND_BIT_FLIP:
         flip(w, s);
+        break;
+    case KIND_HOME_FLIP:
+        flip_home(w, s);
         break;
     case KIND_LOST_FLUSH:
         faults_lose_flush(w);

@@ -34,7 +34,7 @@ static void end_shortly(struct world *w, struct server *s, enum server_end how)
 
 static bool may_lose(const struct world *w, const struct server *s)
 {
-    return w->is_flaky[s->number] && server_is_up(s) &&
+    return w->is_flaky[s->number] && server_is_up(s) && !s->has_home_flip &&
            !check_has_unseen_loss(s);
 }
 

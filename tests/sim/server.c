@@ -165,7 +165,7 @@ bool server_has_failed_disk(const struct server *s)
         if (sim_disk_faults(s->disks[i])->has_failed)
             return true;
     }
-    return server_has_crashed(s) || s->has_flips;
+    return server_has_crashed(s) || s->has_flips || s->has_home_flip;
 }
 
 void server_set_full(struct server *s, bool is_full)
@@ -253,6 +253,16 @@ void server_after(struct server *s)
 
 /* ---- Starting ---- */
 
+/* A person puts the file back that the start has complained about. */
+static void restore_home(struct server *s)
+{
+    if (!sim_disk_restore(s->disks[SERVER_HOME]))
+        return;
+    s->world->counts[COUNT_HOME_RESTORED]++;
+    s->has_home_flip = false;
+    world_trace(s->world, s, "its identity and term are restored");
+}
+
 void server_start(struct server *s)
 {
     struct world *w = s->world;
@@ -276,6 +286,8 @@ void server_start(struct server *s)
     rc = server_open(s, why, sizeof why);
     s->is_log_unsealed = rc < 0;
     if (rc == 0) {
+        w->counts[COUNT_HOME_MENDED] += s->has_home_flip;
+        s->has_home_flip = false; /* both are written anew */
         world_trace(w, s, "up, incarnation %" PRIu64, s->identity.incarnation);
         gossip_on_start(s);
         wire_on_start(s);
@@ -286,6 +298,8 @@ void server_start(struct server *s)
         world_fail(w, "%s does not start: %s: %s", s->name, why,
                    px_strerror(rc));
     world_trace(w, s, "does not start: %s: %s", why, px_strerror(rc));
+    if (s->has_home_flip && !server_has_crashed(s))
+        restore_home(s);
     w->counts[COUNT_CRASH_IN_START] += server_has_crashed(s);
     if (server_has_crashed(s))
         server_note_dirty(s);

@@ -51,6 +51,7 @@ struct server {
     uint64_t life;        /* counts starts and ends: events know theirs */
     uint64_t boot;        /* of the machine */
     bool has_flips;       /* some of what was durable is damaged */
+    bool has_home_flip;   /* in "identity" or "term", since the last start */
     bool loses_flush;     /* in the crash to come */
     bool is_log_unsealed; /* its last start was interrupted: damage to its last
                              batch can't be told from a torn write */

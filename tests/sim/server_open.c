@@ -126,7 +126,10 @@ static int open_storage(struct server *s, char *why, size_t why_size)
         world_fail(s->world, "%s: faulty: %s", s->name, s->storage.found.fault);
     count_storage(s);
     check_on_open(s);
-    return store_view_new(s->storage.state, &s->view);
+    rc = store_view_new(s->storage.state, &s->view);
+    if (rc == 0)
+        check_state(s);
+    return rc;
 }
 
 /* What later starts have to know of this one: node/node.c. */

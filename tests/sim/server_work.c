@@ -263,5 +263,6 @@ struct store_view *server_adopt(void *ctx)
                 store_state_applied(s->storage.state).index);
     count_install(s);
     check_on_adopt(s);
+    check_state(s);
     return s->view;
 }

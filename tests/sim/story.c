@@ -64,7 +64,8 @@ static void must_recover(struct world *w, const bool core[])
 /* Who has lost entries does not vote, nor who has yet to be given the log. */
 static bool has_vote(const struct server *s)
 {
-    return !s->is_gone && !s->has_flips && s->identity.is_begun;
+    return !s->is_gone && !s->has_flips && !s->has_home_flip &&
+           s->identity.is_begun;
 }
 
 /* No more than it takes. False: there may be none yet, where the cluster has
