@@ -12,8 +12,9 @@
  * after a while, and the leader goes on from there. Who offers the same
  * snapshot later, after a silence or as another leader (replicas write the same
  * bytes at the same index), goes on where the last one ended; any other offer
- * begins anew. What can't be stored, or is damaged, is forgotten, and no other
- * is begun for a while.
+ * begins anew, and so does that of one that had come whole: it was loaded in vain,
+ * or the state made of it was found to be wrong later. What can't be stored, or is
+ * damaged, is forgotten, and no other is begun for a while.
  *
  * The log may bring meanwhile what the snapshot would, from a leader that has
  * more of it: then it is no news, and dropped.
@@ -92,6 +93,12 @@ static void stop(struct replica *r)
 
 /* ---- Offers ---- */
 
+/* Then nothing of it is still to come; and the file may be gone. */
+static bool is_complete(const struct transfer_in *t)
+{
+    return t->stored == t->info.bytes;
+}
+
 static void begin(struct replica *r, const struct net_snapshot *s)
 {
     struct transfer_in *t = &r->in;
@@ -99,7 +106,7 @@ static void begin(struct replica *r, const struct net_snapshot *s)
     px_assert(!t->is_storing);
     drop_ahead(t);
     t->from = s->from;
-    if (!is_same(t, s)) {
+    if (!is_same(t, s) || is_complete(t)) {
         t->info =
             (struct store_snapshot_info){.pos = s->pos, .bytes = s->bytes};
         t->stored = 0;
@@ -244,11 +251,11 @@ void transfer_in_on_stored(struct replica *r,
         return;
     }
     t->stored += job->data.size;
-    if (t->stored < t->info.bytes) {
-        store_next(r);
-    } else {
+    if (is_complete(t)) {
         t->info = job->info;
         start_load(r);
+    } else {
+        store_next(r);
     }
     say_where(r);
 }

@@ -497,6 +497,34 @@ static void a_load_that_fails_is_no_matter_where_it_is_no_news(void **state)
     assert_false(is_installing(s));
 }
 
+/* The log brings what the snapshot would, and then the state is found wrong
+ * before it: all of it is here, but it may have gone since, for a newer one. */
+static void one_that_was_loaded_in_vain_is_taken_anew(void **state)
+{
+    const struct replica_divergence wrong = {2, 1, 2};
+    const struct raft_pos held = {TERM, 3};
+    struct solo *s = *state;
+
+    solo_hear(s, 2, NET_SNAPSHOT_OFFER, held, 1000, 0, 0);
+    solo_hear(s, 2, NET_SNAPSHOT_PIECE, held, 1000, 0, 1000);
+    solo_job_done(s, 0);
+    solo_append(s, 2, TERM, (struct raft_pos){0, 0}, 4, 4);
+    solo_sync(s);
+    solo_job_done(s, 0); /* the load */
+    solo_job_done(s, 0); /* CLEAN */
+    assert_int_equal(s->adopted, 0);
+    quarantine_begin(s->r, &wrong);
+    solo_job_done(s, 0); /* MARK */
+    solo_hear(s, 2, NET_SNAPSHOT_OFFER, held, 1000, 0, 0);
+    said(s, NET_SNAPSHOT_WANT, 2, 0);
+    solo_hear(s, 2, NET_SNAPSHOT_PIECE, held, 1000, 0, 1000);
+    solo_job_done(s, 0);
+    solo_job_done(s, 0); /* the load */
+    assert_int_equal(s->adopted, 1);
+    assert_int_equal(s->r->applied, held.index + 1); /* by the log */
+    assert_false(replica_is_quarantined(s->r));
+}
+
 /* ---- Failures ---- */
 
 static void a_damaged_snapshot_is_refused_and_taken_anew_later(void **state)
@@ -607,6 +635,7 @@ int main(void)
         TEST(what_the_log_brings_meanwhile_is_no_news),
         TEST(a_state_that_was_loaded_in_vain_is_not_adopted),
         TEST(a_load_that_fails_is_no_matter_where_it_is_no_news),
+        TEST(one_that_was_loaded_in_vain_is_taken_anew),
         TEST(a_damaged_snapshot_is_refused_and_taken_anew_later),
         TEST(a_piece_that_finds_no_room_ends_it_for_a_while),
         TEST(a_snapshot_that_can_not_be_loaded_stops_the_node),
