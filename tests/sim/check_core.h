@@ -35,6 +35,7 @@ struct loss {
     struct raft_pos end; /* the log ended here; index 0: nothing is unknown */
     raft_term term;      /* of the server then */
     bool is_fresh;       /* it has not been looked at since */
+    unsigned told;       /* heartbeats that said so, and it goes on as before */
 };
 
 /* What a server has on its disk: for sure, and perhaps. */

@@ -26,6 +26,8 @@
 #include "tests/sim/check_core.h"
 #include "tests/sim/faults.h"
 
+#define TOLD_MAX 30u
+
 void check_on_lost_flush(struct server *s)
 {
     struct record *r = record_of(s);
@@ -115,12 +117,49 @@ static void see(struct server *s)
     l->end.index = 0;
 }
 
+/* Does who leads it believe that it holds what it does not? */
+static bool is_counted_on(const struct server *s)
+{
+    const struct world *w = s->world;
+    const struct raft *r = raft_of(s);
+    const struct server *l = r->leader != 0 ? w->servers[r->leader - 1] : NULL;
+    const struct raft *of = l != NULL && server_is_up(l) ? raft_of(l) : NULL;
+
+    if (of == NULL || of->role != RAFT_LEADER || of->hard.term != r->hard.term)
+        return false;
+    for (size_t i = 0; i < of->config.count; i++) {
+        raft_index match = of->peers[i].match;
+
+        if (of->peers[i].id == r->id)
+            return match >= of->log.base.index && match > r->log.base.index &&
+                   !raft_log_holds(&r->log,
+                                   (struct raft_pos){
+                                       raft_log_term(&of->log, match), match});
+    }
+    return false;
+}
+
+/* It answers a heartbeat. Some were sent before the leader heard that it holds
+ * so much. */
+static void count_told(struct server *s)
+{
+    struct loss *l = &record_of(s)->loss;
+
+    l->told = is_counted_on(s) ? l->told + 1 : 0;
+    if (l->told > TOLD_MAX)
+        world_fail(s->world,
+                   "%s does not notice that it lacks %" PRIu64 "/%" PRIu64,
+                   s->name, l->end.term, l->end.index);
+}
+
 bool check_may_send(struct server *s, const struct raft_msg *msg)
 {
     if (record_of(s)->loss.end.index == 0 || !check_has_unseen_loss(s))
         return true;
     if (msg->type == RAFT_MSG_LOST)
         see(s);
+    if (msg->type == RAFT_MSG_HEARTBEAT_REPLY && !raft_of(s)->fault.is_faulty)
+        count_told(s);
     if (!is_vote(msg))
         return true;
     s->world->counts[COUNT_VOTES_WITHHELD]++;

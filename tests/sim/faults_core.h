@@ -46,6 +46,7 @@ void faults_cut(struct world *w, enum faults_shape shape);
 void faults_slow_link(struct world *w);
 /* Other odds for each message of raft. */
 void faults_roughen(struct world *w);
+void faults_heal_cuts(struct world *w);
 void faults_heal_network(struct world *w);
 
 #endif

@@ -9,7 +9,7 @@
  *   the leader and this one commit apart from others, who lack it then
  *     ─▶ it crashes, and has lost it ─▶ it starts, soon, and notices
  *     ─▶ it crashes again, before it has been given it again; and those who
- *        hold it are cut off from those who don't, and from it */
+ *        hold it end, or are cut off from those who don't, and from it */
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -38,14 +38,30 @@ static bool may_lose(const struct world *w, const struct server *s)
            !check_has_unseen_loss(s);
 }
 
-/* Who holds what it has lost is cut off from all others, and from it. */
+/* Until those who are left can have elected one of them. */
+static void end_for_long(struct world *w, struct server *s)
+{
+    if (!server_is_up(s))
+        return;
+    server_end(s, SERVER_PROCESS_CRASHED);
+    server_start_later(s, 4 * w->election + faults_a_while(w));
+}
+
+/* Who holds what it has lost ends, or is cut off from all others, and it. */
 static void strike_again(struct world *w, struct server *s, struct raft_pos pos)
 {
     bool side[SERVERS_MAX] = {false};
+    bool are_cut = world_chance(w, 30);
 
-    for (size_t i = 0; i < w->server_count; i++)
+    for (size_t i = 0; i < w->server_count; i++) {
         side[i] = i != s->number && check_holds(w->servers[i], pos);
-    faults_cut_off(w, side);
+        if (side[i] && !are_cut)
+            end_for_long(w, w->servers[i]);
+    }
+    if (are_cut)
+        faults_cut_off(w, side);
+    else
+        faults_heal_cuts(w);
     end_shortly(w, s,
                 world_chance(w, 50) ? SERVER_PROCESS_CRASHED
                                     : SERVER_MACHINE_CRASHED);

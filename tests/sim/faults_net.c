@@ -6,7 +6,7 @@
 #include "tests/sim/faults_core.h"
 #include "tests/sim/wire.h"
 
-static void heal_cuts(struct world *w)
+void faults_heal_cuts(struct world *w)
 {
     for (size_t i = 0; i < w->server_count; i++) {
         for (size_t k = 0; k < w->server_count; k++)
@@ -17,7 +17,7 @@ static void heal_cuts(struct world *w)
 static void run_heal_cuts(struct world *w, struct event *e)
 {
     free(e);
-    heal_cuts(w);
+    faults_heal_cuts(w);
 }
 
 static void heal_cuts_later(struct world *w)
@@ -64,7 +64,7 @@ static void partition(struct world *w)
 
 void faults_cut_off(struct world *w, const bool side[])
 {
-    heal_cuts(w);
+    faults_heal_cuts(w);
     cut_sides(w, side);
     heal_cuts_later(w);
 }
@@ -122,7 +122,7 @@ void faults_roughen(struct world *w)
 void faults_cut(struct world *w, enum faults_shape shape)
 {
     if (world_chance(w, 70))
-        heal_cuts(w); /* shapes that lie over each other are rarer */
+        faults_heal_cuts(w); /* shapes that lie over each other are rarer */
     switch (shape) {
     case FAULTS_ISOLATION:
         isolate(w, faults_any_server(w));
@@ -142,7 +142,7 @@ void faults_cut(struct world *w, enum faults_shape shape)
 
 void faults_heal_network(struct world *w)
 {
-    heal_cuts(w);
+    faults_heal_cuts(w);
     wire_set_roughness(w, (struct wire_roughness){0});
     for (size_t i = 0; i < w->server_count; i++) {
         for (size_t k = 0; k < w->server_count; k++)
