@@ -78,7 +78,7 @@ void begin_turn(struct node *n)
     case BOOTSTRAP_STAY:
         return;
     case BOOTSTRAP_PROMISE:
-        bootstrap_promise(&b, node_draw(), &n->identity);
+        bootstrap_promise(&b, &n->identity);
         keep_identity(n);
         return;
     case BOOTSTRAP_ENTER:

@@ -81,15 +81,11 @@ int bootstrap_start(const struct config *config, bool is_new, uint64_t drawn,
 
 /* ---- While it waits ---- */
 
-/* 0: that of one alone, which is not drawn yet. */
 static uint64_t cluster_of(const struct swim_bootstrap *b,
                            const struct store_identity *identity)
 {
+    px_assert(b->count >= 2); /* BOOTSTRAP_EXPECT is */
     px_assert(b->count <= RAFT_MEMBERS_MAX);
-    if (b->count == 1)
-        return is_promise(identity) && identity->voter_count == 1
-                   ? identity->cluster
-                   : 0;
     return config_cluster_id(identity->cluster_name, b->ids, b->count);
 }
 
@@ -133,10 +129,10 @@ uint64_t bootstrap_view(const struct swim_bootstrap *b,
     return b->view;
 }
 
-void bootstrap_promise(const struct swim_bootstrap *b, uint64_t drawn,
+void bootstrap_promise(const struct swim_bootstrap *b,
                        struct store_identity *identity)
 {
-    identity->cluster = b->count > 1 ? cluster_of(b, identity) : drawn;
+    identity->cluster = cluster_of(b, identity);
     identity->voter_count = 0;
     for (size_t i = 0; i < b->count; i++)
         set_voter(identity, b->ids[i]);

@@ -69,7 +69,7 @@ enum bootstrap_step bootstrap_next(const struct swim_bootstrap *b,
 /* What may be announced as about.view. */
 uint64_t bootstrap_view(const struct swim_bootstrap *b,
                         const struct store_identity *identity);
-void bootstrap_promise(const struct swim_bootstrap *b, uint64_t drawn,
+void bootstrap_promise(const struct swim_bootstrap *b,
                        struct store_identity *identity);
 void bootstrap_enter(uint64_t cluster, struct store_identity *identity);
 

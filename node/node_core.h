@@ -150,8 +150,6 @@ struct node {
 };
 
 px_ns node_now(void);
-/* At random; never 0. */
-uint64_t node_draw(void);
 /* The process can't go on. */
 void node_fail(struct node *n, const char *why, int rc);
 /* The same for what is no error of a call: @why is all that there is to say. */

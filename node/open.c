@@ -24,7 +24,8 @@
 #define SEGMENT_BYTES_MIN ((uint64_t)PX_BATCH_BYTES_MAX + PX_MIB)
 #define SEGMENT_BYTES_MAX (64u * PX_MIB)
 
-uint64_t node_draw(void)
+/* Never 0. */
+static uint64_t draw(void)
 {
     uint64_t drawn = 0;
 
@@ -157,7 +158,7 @@ static int open_folder(struct node *n, enum bootstrap_start *start_out,
     else
         n->identity.gossip_reserve =
             next_incarnation(n->identity.gossip_reserve);
-    rc = bootstrap_start(c, is_new, node_draw(), &n->identity, start_out, why,
+    rc = bootstrap_start(c, is_new, draw(), &n->identity, start_out, why,
                          why_size);
     if (rc < 0 || (*start_out == BOOTSTRAP_WAIT && is_new) ||
         *start_out == BOOTSTRAP_RUN)
@@ -175,7 +176,7 @@ static int open_replica(struct node *n, bool is_first_boot)
     struct replica_options options = {
         .node = c->node,
         .incarnation = n->identity.incarnation,
-        .start = node_draw(),
+        .start = draw(),
         .request_timeout = c->request_timeout,
         .quota_bytes = c->quota_bytes,
         .view = n->view,

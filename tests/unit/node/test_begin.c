@@ -61,11 +61,6 @@ px_ns node_now(void)
     return 1;
 }
 
-uint64_t node_draw(void)
-{
-    return 1;
-}
-
 int node_begin(struct node *n, char *why, size_t why_size)
 {
     (void)n;

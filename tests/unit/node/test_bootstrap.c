@@ -70,23 +70,12 @@ static void a_node_that_is_told_of_nobody_is_a_cluster_of_one(void **state)
 /* Its disk may have been emptied, and others may have joined it before. */
 static void a_cluster_of_one_is_another_each_time_it_begins(void **state)
 {
-    struct swim_bootstrap b = {.verdict = SWIM_BOOTSTRAP_FORM,
-                               .view = 7,
-                               .expect = 1,
-                               .count = 1,
-                               .ids = {"a"}};
     struct config c = PEERS("a");
     struct store_identity id = draft();
 
     (void)state;
     (void)starts(&c, true, &id);
     assert_int_equal(id.cluster, DRAWN);
-    id = draft();
-    assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_PROMISE);
-    bootstrap_promise(&b, DRAWN, &id);
-    assert_int_equal(id.cluster, DRAWN);
-    assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_FOUND);
-    assert_int_equal(bootstrap_view(&b, &id), 7);
 }
 
 static void
@@ -203,7 +192,7 @@ static void a_view_is_announced_once_it_is_promised(void **state)
     (void)state;
     assert_int_equal(bootstrap_view(&b, &id), 0);
     assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_PROMISE);
-    bootstrap_promise(&b, DRAWN, &id);
+    bootstrap_promise(&b, &id);
     assert_int_equal(bootstrap_view(&b, &id), 7);
     assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_STAY);
     b.ids[2] = "d"; /* other candidates: another promise */
@@ -221,7 +210,7 @@ static void a_cluster_is_founded_on_what_was_promised(void **state)
 
     (void)state;
     assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_PROMISE);
-    bootstrap_promise(&b, DRAWN, &id);
+    bootstrap_promise(&b, &id);
     assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_FOUND);
     assert_true(id.cluster == same.cluster);
     assert_int_equal(id.voter_count, 3);
@@ -236,7 +225,7 @@ static void a_promise_is_waited_on_after_a_restart(void **state)
     struct store_identity id = draft();
 
     (void)state;
-    bootstrap_promise(&b, DRAWN, &id);
+    bootstrap_promise(&b, &id);
     assert_int_equal(starts(&c, false, &id), BOOTSTRAP_WAIT);
     assert_int_equal(starts(&peers, false, &id), BOOTSTRAP_RUN);
     id.is_begun = true; /* founded */
@@ -250,7 +239,7 @@ static void a_cluster_of_the_promised_id_is_ours(void **state)
     struct store_identity id = draft();
 
     (void)state;
-    bootstrap_promise(&b, DRAWN, &id);
+    bootstrap_promise(&b, &id);
     b = (struct swim_bootstrap){.verdict = SWIM_BOOTSTRAP_JOIN,
                                 .cluster = id.cluster};
     assert_int_equal(bootstrap_next(&b, &id), BOOTSTRAP_FOUND);

@@ -80,11 +80,6 @@ px_ns node_now(void)
     return world.now;
 }
 
-uint64_t node_draw(void)
-{
-    return 1; /* for a cluster of one: none is founded here */
-}
-
 size_t gossip_members(const struct node *n,
                       const struct swim_member_info **list_out)
 {
