@@ -14,6 +14,9 @@
 
 #define LOG_STAMP_MIX UINT64_C(0x9e3779b97f4a7c15)
 #define BAD_SNAPSHOT "damaged.bad"
+#define STANDING "standing" /* the index of a snapshot that stands in */
+#define STANDING_NEW "standing.new"
+#define STANDING_BYTES 32
 
 int storage_say(char *why, size_t why_size, const char *what, int rc)
 {
@@ -26,19 +29,61 @@ static bool has_snapshot(const struct storage *s)
     return s->snapshot.pos.index > 0;
 }
 
+/* ---- A snapshot that stands in ---- */
+
+/* Of an ordinary snapshot that the log does not hold, the start believes that it
+ * was installed, and the log begins anew behind it. Of this one it must not, in
+ * whatever start: so it is noted before the snapshot is made, until the log is
+ * known to be sound, or noted as faulty. */
+static int note_standing(struct storage *s)
+{
+    char text[STANDING_BYTES];
+    int size =
+        snprintf(text, sizeof text, "%llu\n",
+                 (unsigned long long)store_state_applied(s->state).index);
+
+    return store_disk_replace(s->options.snapshot_disk, STANDING, STANDING_NEW,
+                              text, (size_t)size);
+}
+
+static int load_standing(struct storage *s)
+{
+    char text[STANDING_BYTES] = "";
+    ssize_t size = store_disk_load(s->options.snapshot_disk, STANDING, text,
+                                   sizeof text - 1);
+
+    s->is_base_applied = size > 0 && s->snapshot.pos.index > 0 &&
+                         strtoull(text, NULL, 10) == s->snapshot.pos.index;
+    return size >= 0 || size == -ENOENT ? 0 : (int)size;
+}
+
+static int forget_standing(struct storage *s)
+{
+    struct store_disk *d = s->options.snapshot_disk;
+    int rc = d->remove(d, STANDING);
+
+    if (rc == 0)
+        rc = d->sync_dir(d);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* ---- At the start ---- */
+
 static int find_snapshot(struct storage *s, char *why, size_t why_size)
 {
     int rc = store_snapshot_find(s->options.snapshot_disk, s->options.cluster,
                                  &s->snapshot, why, why_size);
 
-    s->is_base_applied = false;
     if (why[0] != '\0' && (rc == 0 || rc == -ENOENT)) {
         px_note(PX_NOTE_WARN, "snapshot: passed over: %s", why);
         s->is_snapshot_lost = true;
     }
     if (rc == -ENOENT)
         s->snapshot = (struct store_snapshot_info){0};
-    return rc == -ENOENT ? 0 : rc;
+    if (rc < 0 && rc != -ENOENT)
+        return rc;
+    rc = load_standing(s);
+    return rc < 0 ? storage_say(why, why_size, STANDING, rc) : 0;
 }
 
 static int rebuild(struct storage *s, char *why, size_t why_size)
@@ -109,6 +154,9 @@ static int mend_snapshot(struct storage *s, char *why, size_t why_size)
     if (!s->is_snapshot_lost || !s->is_state_whole ||
         applied <= s->snapshot.pos.index)
         return 0;
+    rc = note_standing(s);
+    if (rc < 0)
+        return storage_say(why, why_size, STANDING, rc);
     rc = stand_in(s, why, why_size);
     s->is_base_applied = rc == 0;
     return rc == -EAGAIN ? 0 : rc;
@@ -315,6 +363,8 @@ int storage_open(struct storage *s, const struct storage_options *options,
         if (rc == 0)
             rc = open_parts(s, why, why_size);
     }
+    if (rc == 0 && (rc = forget_standing(s)) < 0)
+        (void)storage_say(why, why_size, STANDING, rc);
     if (rc < 0)
         goto fail;
     (void)storage_clean(s, s->snapshot.pos.index); /* has noted why, if not */

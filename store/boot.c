@@ -36,6 +36,8 @@ static const char *word_of(const struct store_boot *note)
         return "damaged";
     if (note->is_closing)
         return "closing";
+    if (note->is_looking)
+        return "looking";
     return note->is_clean ? "clean" : "dirty";
 }
 
@@ -91,6 +93,7 @@ static int note_parse(const char *text, struct store_boot *note_out)
     note.is_clean = strcmp(word, "clean") == 0;
     note.is_damaged = strcmp(word, "damaged") == 0;
     note.is_closing = strcmp(word, "closing") == 0;
+    note.is_looking = strcmp(word, "looking") == 0;
     /* Whatever sscanf is lenient about, a note of ours is not. */
     (void)note_print(&note, again, sizeof again); /* it fits: ids are bounded */
     if (strcmp(text, again) != 0)

@@ -13,6 +13,10 @@
  * records were met that are not what was written, or that could not be written:
  * it is to be built anew.
  *
+ * "looking" is said while all of it is read at a start: LMDB may crash on a
+ * damaged file. It is believed as "dirty" is, once; the next start that finds it
+ * says "damaged" while it looks, for somebody may have ended the first.
+ *
  * "closing" is said before that sync. Where it fails, the kernel takes what it
  * could not write for written: the page cache shows what the disk does not
  * hold, until it needs the room, and no later sync says so. Nor may there be
@@ -37,7 +41,8 @@ struct store_boot {
     uint32_t format; /* only read: what is written is STORE_STATE_FORMAT */
     bool is_clean;
     bool is_damaged;
-    bool is_closing; /* one of the three at most; none: dirty */
+    bool is_closing;
+    bool is_looking; /* one of the four at most; none: dirty */
     char id[STORE_BOOT_ID_BYTES_MAX + 1];
 };
 

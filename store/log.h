@@ -67,9 +67,8 @@ struct store_log_options {
                              to it: an installation was interrupted */
     bool is_base_applied; /* base is @applied, of a snapshot that was just made
                              of the state: nothing was installed, and a log that
-                             does not reach it has lost entries (-PX_ECORRUPT);
-                             one that has another entry there is none of this
-                             state (-EINVAL) */
+                             does not reach it, or has another entry there, has
+                             lost entries (-PX_ECORRUPT) */
     struct store_disk *term_disk; /* where term and vote are kept a second time,
                                      in a file "term": the caller's, open until
                                      the log is closed. NULL: nowhere */

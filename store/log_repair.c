@@ -97,20 +97,6 @@ static int note_fault(struct store_log *log, const char *sentence)
     return note(log, log->fault);
 }
 
-/* What open found is not ours to change any more: others may be reading it. */
-int store_log_note_loss(struct store_log *log, raft_index index)
-{
-    char sentence[LOG_FAULT_BYTES];
-
-    if (log->failed < 0)
-        return log->failed;
-    (void)snprintf(sentence, sizeof sentence,
-                   "%s: entry %" PRIu64 " was acknowledged, and is missing "
-                   "without a trace: the disk has lost a write",
-                   log->dir, index); /* a shorter one will do */
-    return note(log, sentence);
-}
-
 /* ---- What is kept of it ---- */
 
 static void bad_name(uint32_t sequence, char name[SEGMENT_BAD_BYTES])
@@ -337,6 +323,22 @@ int log_recover_or_repair(struct store_log *log, bool is_repaired,
             return rc;
         log_forget(log);
     }
+}
+
+/* What open found is not ours to change any more: others may be reading it. */
+int store_log_note_loss(struct store_log *log, raft_index index)
+{
+    char sentence[LOG_FAULT_BYTES];
+
+    if (log->failed < 0)
+        return log->failed;
+    if (!log->is_faulty)
+        remove_bad(log, false); /* of the last time */
+    (void)snprintf(sentence, sizeof sentence,
+                   "%s: entry %" PRIu64 " was acknowledged, and is missing "
+                   "without a trace: the disk has lost a write",
+                   log->dir, index); /* a shorter one will do */
+    return note(log, sentence);
 }
 
 int store_log_recovered(struct store_log *log)

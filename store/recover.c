@@ -518,7 +518,7 @@ static int check_snapshot(struct recovery *r)
     if (log->is_faulty)
         return 0; /* the term is known otherwise */
     if (log->is_base_applied)
-        return store_say(r->why, -EINVAL,
+        return store_say(r->why, -PX_ECORRUPT,
                          "%s: the log does not follow on entry %" PRIu64
                          " of term %" PRIu64 ", which the state has applied",
                          log->dir, log->snapshot.index, log->snapshot.term);

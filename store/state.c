@@ -285,6 +285,14 @@ static int note_boot(const struct store_state *s, struct store_boot note)
     return store_boot_write(s->disk, &note);
 }
 
+/* LMDB may crash on a damaged file: the next start but one then knows why. The
+ * next tries again, for this one may just have been told to end. */
+static int note_look(const struct store_state *s, bool looks, bool has_looked)
+{
+    return note_boot(s, (struct store_boot){.is_looking = looks && !has_looked,
+                                            .is_damaged = looks && has_looked});
+}
+
 int store_state_open(const struct store_state_options *options,
                      struct store_state **state_out,
                      enum store_state_origin *origin_out, char *why,
@@ -293,8 +301,6 @@ int store_state_open(const struct store_state_options *options,
     struct store_state *s = state_new(options);
     enum store_state_origin origin = STORE_STATE_NEW;
     struct store_boot before = {0};
-    /* LMDB may crash on a damaged file: the next start then knows why. */
-    const bool is_doubted = options->verify;
     int rc;
 
     if (why_size > 0)
@@ -305,10 +311,10 @@ int store_state_open(const struct store_state_options *options,
     if (rc == 0)
         rc = judge(s, options, &before, &origin, why, why_size);
     if (rc == 0)
-        rc = note_boot(s, (struct store_boot){.is_damaged = is_doubted});
+        rc = note_look(s, options->verify, before.is_looking);
     if (rc == 0)
         rc = open_or_rebuild(s, options, &origin, why, why_size);
-    if (rc == 0 && is_doubted)
+    if (rc == 0 && options->verify)
         rc = note_boot(s, (struct store_boot){.is_clean = false});
     /* A newer program's database was only looked at: its note stays. */
     if (rc == -PX_EFORMAT && before.id[0] != '\0')

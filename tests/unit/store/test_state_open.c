@@ -162,6 +162,21 @@ static void a_damaged_note_is_not_believed(void **state)
     }
 }
 
+/* Somebody may just have been impatient; LMDB crashes there again. */
+static void a_start_that_ended_while_it_looked_is_forgiven(void **state)
+{
+    struct fixture *fx = *state;
+
+    (void)do_create(fx, ROOT, "f");
+    fixture_close(fx);
+    overwrite(fx, "boot", "phalanx-state 4 looking boot-1\n");
+    fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
+    assert_true(lookup(fx, ROOT, "f") > 0);
+    fixture_close(fx);
+    overwrite(fx, "boot", "phalanx-state 4 looking boot-1\n");
+    fixture_reopen(fx, "boot-2", false, STORE_STATE_DISTRUSTED);
+}
+
 static void an_older_format_is_rebuilt_and_said(void **state)
 {
     struct fixture *fx = *state;
@@ -525,6 +540,7 @@ int main(void)
         T(an_abandoned_state_is_not_noted_as_clean),
         T(distrust_on_request_empties_a_clean_state),
         T(a_damaged_note_is_not_believed),
+        T(a_start_that_ended_while_it_looked_is_forgiven),
         T(an_older_format_is_rebuilt_and_said),
         T(a_database_without_a_note_is_not_believed),
         T(a_database_that_is_none_is_rebuilt_and_said),
