@@ -2,7 +2,6 @@
  * we are. */
 #include "tests/unit/gossip/unit.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -78,11 +77,11 @@ static void where_no_port_is_free_the_start_says_so(void **s)
     rc = swim_udp_open(&o, &udp, why, sizeof why);
     assert_int_equal(rc, -EADDRINUSE);
     assert_null(udp);
-    assert_non_null(strstr(why, "127.0.0.1"));
+    assert_non_null(strstr(why, udp_ip()));
     o.bind_addr = "nowhere";
     assert_int_equal(swim_udp_open(&o, &udp, why, sizeof why), -EINVAL);
     assert_non_null(strstr(why, "nowhere"));
-    o.bind_addr = "127.0.0.1";
+    o.bind_addr = udp_ip();
     o.swim.id = "";
     o.bind_port = 0;
     assert_int_equal(swim_udp_open(&o, &udp, why, sizeof why), -EINVAL);
@@ -318,13 +317,6 @@ static void what_is_said_later_reaches_the_others(void **s)
 
 /* ---- Strangers ---- */
 
-static struct sockaddr_in address_of(uint16_t port)
-{
-    return (struct sockaddr_in){.sin_family = AF_INET,
-                                .sin_port = htons(port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
-
 static bool are_four_malformed(struct udp_world *w)
 {
     return udp_status(w, 0).counters.malformed == 4;
@@ -343,7 +335,7 @@ static void datagrams_of_any_bytes_are_counted_and_change_nothing(void **s)
     (void)s;
     udp_world_open(&w);
     o = udp_options_of(&w, 0);
-    to = address_of(udp_open_node(&w, &o));
+    to = udp_address_of(udp_open_node(&w, &o));
     fd = socket(AF_INET, SOCK_DGRAM, 0);
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(sendto(fd, bytes, sizes[i], 0,
@@ -406,7 +398,7 @@ static void tell_news(int fd, const struct swim_addr *to,
     const struct swim_head head = {.type = SWIM_NEWS,
                                    .run = 1,
                                    .number = 1,
-                                   .label = "udp",
+                                   .label = udp_label(),
                                    .from = "z",
                                    .to = "a",
                                    .target = ""};

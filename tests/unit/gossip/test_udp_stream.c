@@ -1,23 +1,15 @@
 /* gossip/udp_stream.c: connections of strangers, and what is made of them. */
 #include "tests/unit/gossip/unit.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tests/unit/gossip/udp_world.h"
 
-static struct sockaddr_in address_of(uint16_t port)
-{
-    return (struct sockaddr_in){.sin_family = AF_INET,
-                                .sin_port = htons(port),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
-
 static int tcp_to(uint16_t port)
 {
-    const struct sockaddr_in to = address_of(port);
+    const struct sockaddr_in to = udp_address_of(port);
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
 
     assert_true(fd >= 0);
@@ -114,7 +106,7 @@ static size_t sound_question(uint8_t bytes[SWIM_PACKET_BYTES_MAX])
                                    .run = 1,
                                    .number = 1,
                                    .seq = 1,
-                                   .label = "udp",
+                                   .label = udp_label(),
                                    .from = "z",
                                    .to = "",
                                    .target = ""};
@@ -212,7 +204,7 @@ static void a_whole_question_is_answered_and_counted_once(void **s)
 /* Who is asked, and ends in the midst of its answer. */
 static void an_answer_that_is_cut_short_is_counted(void **s)
 {
-    struct sockaddr_in at = address_of(0);
+    struct sockaddr_in at = udp_address_of(0);
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     socklen_t size = sizeof at;
     uint8_t bytes[SWIM_PACKET_BYTES_MAX];

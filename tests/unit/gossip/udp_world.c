@@ -1,7 +1,10 @@
 #include "tests/unit/gossip/udp_world.h"
 
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/unit/gossip/unit.h"
 
@@ -94,6 +97,38 @@ void udp_world_close(struct udp_world *w)
     assert_int_equal(uv_loop_close(&w->loop), 0);
 }
 
+const char *udp_label(void)
+{
+    static char label[16];
+
+    (void)snprintf(label, sizeof label, "udp-%d", (int)getpid());
+    return label;
+}
+
+/* From 127.128.0.0 on: below it, others are at 127.0.0.1 and its neighbours. */
+static struct in_addr own_ip(void)
+{
+    const uint32_t net = UINT32_C(127) << 24 | UINT32_C(128) << 16;
+    const uint32_t pid = (uint32_t)getpid(); /* below 2^22: Linux's largest */
+
+    return (struct in_addr){.s_addr = htonl(net + pid)};
+}
+
+const char *udp_ip(void)
+{
+    static char text[INET_ADDRSTRLEN];
+    const struct in_addr ip = own_ip();
+
+    assert_non_null(inet_ntop(AF_INET, &ip, text, sizeof text));
+    return text;
+}
+
+struct sockaddr_in udp_address_of(uint16_t port)
+{
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = own_ip()};
+}
+
 struct swim_udp_options udp_options_of(struct udp_world *w, uint16_t port)
 {
     struct udp_node *n = &w->nodes[w->count];
@@ -103,10 +138,10 @@ struct swim_udp_options udp_options_of(struct udp_world *w, uint16_t port)
     ids[w->count][0] = (char)('a' + w->count);
     return (struct swim_udp_options){
         .loop = &w->loop,
-        .bind_addr = "127.0.0.1",
+        .bind_addr = udp_ip(),
         .bind_port = port,
         .swim = {.id = ids[w->count],
-                 .label = "udp",
+                 .label = udp_label(),
                  .about = {.peer = "host:9000"},
                  .settings = swim_settings_of_tick(20 * PX_NS_PER_MS),
                  .seed = w->count + 1,
