@@ -5,7 +5,9 @@
  *
  * What goes wrong closes it, too, and so does the time: nobody is kept waiting
  * for long, and no one can hold what a member has. What came till then and is no
- * packet, for its head or because it ends too early, is the core's to count. */
+ * packet, for its head or because it ends too early, is the core's to count. Not
+ * so without memory, or when all are closed, or when a step dials and the oldest
+ * that was dialled makes way: the core can't be told in the midst of a step (U1). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +67,7 @@ void swim_streams_expire(struct swim_udp *u)
     }
 }
 
-/* The oldest of its kind makes way. */
+/* The oldest of its kind makes way. Who dials is in a step: U1. */
 static void make_room(struct swim_udp *u, bool is_dialled)
 {
     if ((is_dialled ? u->out_count : u->in_count) < SWIM_STREAMS_MAX)
@@ -73,10 +75,13 @@ static void make_room(struct swim_udp *u, bool is_dialled)
     px_list_for_each (it, &u->streams) {
         struct swim_stream *t = px_list_entry(it, struct swim_stream, link);
 
-        if (t->is_dialled == is_dialled) {
+        if (t->is_dialled != is_dialled)
+            continue;
+        if (is_dialled)
             stream_close(t);
-            return; /* the walk ends: it was removed */
-        }
+        else
+            stream_fail(t);
+        return; /* the walk ends: it was removed */
     }
 }
 

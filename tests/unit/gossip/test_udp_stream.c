@@ -235,23 +235,24 @@ static void an_answer_that_is_cut_short_is_counted(void **s)
     udp_world_close(&w);
 }
 
+/* And what it had sent is counted. */
 static void of_too_many_connections_the_oldest_makes_way(void **s)
 {
     int fds[SWIM_STREAMS_MAX];
-    struct swim_udp_options o;
     struct udp_world w;
     uint16_t port;
 
     (void)s;
-    udp_world_open(&w);
-    o = udp_options_of(&w, 0);
-    o.stream_timeout = 3600 * PX_NS_PER_S;
-    port = udp_open_node(&w, &o);
+    port = open_patient(&w);
     stranger = tcp_to(port);
+    awaited = 1;
+    assert_int_equal(send(stranger, "\xf2", awaited, 0), awaited);
+    udp_run_until(&w, is_read);
     for (unsigned i = 0; i < SWIM_STREAMS_MAX; i++)
         fds[i] = tcp_to(port);
     udp_run_until(&w, is_closed_by_node);
     assert_int_equal(w.nodes[0].udp->in_count, SWIM_STREAMS_MAX);
+    one_is_malformed(&w, awaited);
     for (unsigned i = 0; i < SWIM_STREAMS_MAX; i++)
         assert_int_equal(close(fds[i]), 0);
     assert_int_equal(close(stranger), 0);
