@@ -128,7 +128,7 @@ void swim_streams_expire(struct swim_udp *u);
 /* ---- udp_seeds.c ---- */
 
 /* What @found says of @seed, in place of what was known: the addresses that a
- * socket of ours can go to, and a note if there is no room for all. */
+ * socket of ours can go to, and a note if there is no room for all any more. */
 void swim_seed_take(struct swim_udp *u, struct swim_seed_name *seed,
                     const struct addrinfo *found);
 /* The first address of each name, then the second ...; then where others were

@@ -104,7 +104,7 @@ void swim_seed_take(struct swim_udp *u, struct swim_seed_name *seed,
         else
             seed->left_count++;
     }
-    if (seed->left_count != left_before) /* names are looked up again */
+    if (seed->left_count > 0 && left_before == 0) /* not at each lookup */
         px_note(PX_NOTE_WARN,
                 "gossip: a seed has more addresses than are asked: "
                 "name=%s asked=%zu left=%zu",

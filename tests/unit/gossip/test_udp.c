@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/lib/noted.h"
 #include "tests/unit/gossip/udp_world.h"
 
 static bool is_whole(struct udp_world *w)
@@ -204,6 +205,40 @@ static void of_a_name_is_asked_what_the_socket_can_go_to(void **s)
     swim_seed_take(&u, seed, found_of(SWIM_SEEDS_MAX, 3));
     assert_int_equal(seed->addr_count, SWIM_SEEDS_MAX);
     assert_int_equal(seed->left_count, 3);
+}
+
+struct next_lookup {
+    struct swim_udp *u;
+    size_t count;
+};
+
+static int look_up(void *ctx)
+{
+    const struct next_lookup *next = ctx;
+
+    swim_seed_take(next->u, &next->u->seeds[0], found_of(next->count, 0));
+    return 0;
+}
+
+/* A name's records come and go. */
+static void that_a_name_has_too_many_is_noted_when_it_begins(void **s)
+{
+    static const struct {
+        size_t count;
+        unsigned noted;
+    } lookups[] = {{SWIM_SEEDS_MAX, 0},     {SWIM_SEEDS_MAX + 8, 1},
+                   {SWIM_SEEDS_MAX + 7, 0}, {SWIM_SEEDS_MAX + 8, 0},
+                   {SWIM_SEEDS_MAX, 0},     {SWIM_SEEDS_MAX + 1, 1}};
+    static struct swim_udp u;
+
+    (void)s;
+    u.family = AF_INET6;
+    for (size_t i = 0; i < sizeof lookups / sizeof *lookups; i++) {
+        struct next_lookup next = {&u, lookups[i].count};
+
+        (void)noted_while(look_up, &next); /* 0 */
+        assert_int_equal(noted_count("more addresses"), lookups[i].noted);
+    }
 }
 
 /* However many one of them has. */
@@ -569,6 +604,7 @@ int main(void)
         unit(who_is_elsewhere_is_found_where_it_was),
         unit(more_than_can_be_known_is_refused),
         unit(of_a_name_is_asked_what_the_socket_can_go_to),
+        unit(that_a_name_has_too_many_is_noted_when_it_begins),
         unit(each_name_has_its_share_of_those_that_are_asked),
         unit(a_close_while_names_are_looked_up_waits_for_that),
         unit(who_leaves_is_told_when_others_know),
