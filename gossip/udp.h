@@ -20,9 +20,9 @@
  * loopback, which is said on this machine alone: nothing is sent to another before.
  *
  * Seeds' names are looked up in libuv's pool, one after another, to all AAAA and
- * A records that the sockets can go to, up to SWIM_SEEDS_MAX in all, of which each
- * name has its share; again while we are alone, and while nobody is where they
- * led.
+ * A records that the sockets can go to, up to SWIM_SEEDS_MAX in all, less those
+ * known, of which each name has its share; again while we are alone, and while
+ * nobody is where they led.
  *
  * Datagrams that the kernel has no room for are lost, as on any network.
  * Connections are bounded in number and time; the oldest makes way.

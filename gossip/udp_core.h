@@ -21,6 +21,8 @@
 #define SEED_HOST_BYTES_MAX 255u
 /* Of one name: as many as of all, in which names take turns. */
 #define SEED_ADDRS_MAX SWIM_SEEDS_MAX
+static_assert(2 * SWIM_KNOWN_MAX <= SWIM_SEEDS_MAX,
+              "half of those that are asked are the names'");
 
 /* A connection: one packet there, one back, the end. */
 struct swim_stream {
@@ -132,7 +134,8 @@ void swim_streams_expire(struct swim_udp *u);
 void swim_seed_take(struct swim_udp *u, struct swim_seed_name *seed,
                     const struct addrinfo *found);
 /* The first address of each name, then the second ...; then where others were
- * once, as long as there is room. Returns how many. */
+ * once, for which there is always room: names may lead to where nobody is any
+ * more. Returns how many. */
 size_t swim_seeds_collect(const struct swim_udp *u,
                           struct swim_addr list[SWIM_SEEDS_MAX]);
 /* What is known without a lookup. */

@@ -21,10 +21,11 @@ static void add(struct swim_addr list[SWIM_SEEDS_MAX], size_t *count,
 size_t swim_seeds_collect(const struct swim_udp *u,
                           struct swim_addr list[SWIM_SEEDS_MAX])
 {
+    const size_t seeds_max = SWIM_SEEDS_MAX - u->known_count;
     size_t count = 0;
 
     for (size_t n = 0; n < SEED_ADDRS_MAX; n++) {
-        for (size_t i = 0; i < u->seed_count; i++)
+        for (size_t i = 0; i < u->seed_count && count < seeds_max; i++)
             add(list, &count, u->seeds[i].addrs + n,
                 n < u->seeds[i].addr_count);
     }
@@ -106,8 +107,8 @@ void swim_seed_take(struct swim_udp *u, struct swim_seed_name *seed,
     }
     if (seed->left_count > 0 && left_before == 0) /* not at each lookup */
         px_note(PX_NOTE_WARN,
-                "gossip: a seed has more addresses than are asked: "
-                "name=%s asked=%zu left=%zu",
+                "gossip: a seed has more addresses than can be kept: "
+                "name=%s kept=%zu left=%zu",
                 seed->host, seed->addr_count, seed->left_count);
 }
 

@@ -269,6 +269,33 @@ static void each_name_has_its_share_of_those_that_are_asked(void **s)
     assert_int_equal(list[4].port, 4);
 }
 
+/* All the names may lead to where nobody is any more. */
+static void where_others_were_is_asked_however_many_seeds_there_are(void **s)
+{
+    struct swim_addr list[SWIM_SEEDS_MAX];
+    static struct swim_udp u;
+
+    (void)s;
+    u.family = AF_INET6;
+    u.seed_count = 2;
+    for (size_t i = 0; i < 2; i++) {
+        u.seeds[i].port = 1;
+        swim_seed_take(&u, &u.seeds[i], found_of(SWIM_SEEDS_MAX, 0));
+    }
+    for (size_t known = 0; known <= SWIM_KNOWN_MAX; known++) {
+        const size_t seeds = SWIM_SEEDS_MAX - known;
+
+        u.known_count = known;
+        for (size_t i = 0; i < known; i++)
+            u.known[i].port = (uint16_t)(2 + i);
+        assert_int_equal(swim_seeds_collect(&u, list), SWIM_SEEDS_MAX);
+        for (size_t i = 0; i < seeds; i++)
+            assert_int_equal(list[i].port, 1);
+        for (size_t i = 0; i < known; i++)
+            assert_int_equal(list[seeds + i].port, 2 + i);
+    }
+}
+
 static void a_close_while_names_are_looked_up_waits_for_that(void **s)
 {
     const struct swim_seed seed = {.host = "no-such-host.invalid", .port = 1};
@@ -606,6 +633,7 @@ int main(void)
         unit(of_a_name_is_asked_what_the_socket_can_go_to),
         unit(that_a_name_has_too_many_is_noted_when_it_begins),
         unit(each_name_has_its_share_of_those_that_are_asked),
+        unit(where_others_were_is_asked_however_many_seeds_there_are),
         unit(a_close_while_names_are_looked_up_waits_for_that),
         unit(who_leaves_is_told_when_others_know),
         unit(what_is_said_later_reaches_the_others),
