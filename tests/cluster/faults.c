@@ -21,9 +21,9 @@
 #define BEHIND_ANSWERS 50
 #define DISKS 2 /* the first nodes have one of their own: a minority */
 #define DISK_MIB 1024
-#define BULK_MIB "24" /* more than a segment of the log */
-#define BULK_MS_MAX 120000
-#define FULL_MS_MAX 60000
+#define BULK_MIB "24"      /* more than a segment of the log */
+#define FULL_MS_MAX 180000 /* until a node meets it, all writes included */
+#define REFILL_MS 1000
 #define LOOK_MS 20
 
 static int draw(struct faults *f, int bound)
@@ -268,28 +268,45 @@ static void fail_disk(struct faults *f)
     let_go(f);
 }
 
-/* More than a segment of the log, through node @i. What fails because nobody leads
- * is done again. */
-static void write_bulk(struct faults *f, int i)
+/* More than a segment of the log, through node @i, at most @ms. What fails because
+ * nobody leads is done again. */
+static void write_bulk(struct faults *f, int i, unsigned ms)
 {
-    run_ok(BULK_MS_MAX, "sh", "-c",
+    run_ok(ms, "sh", "-c",
            "until dd if=/dev/urandom of=$0/bulk bs=1M count=" BULK_MIB
            " 2>/dev/null; do sleep 0.1; done",
            cluster_mount(f->cluster, i), NULL);
 }
 
-/* Until node @i has met it. */
-static void wait_full(struct faults *f, int i)
+/* Does node @i, within @ms? */
+static bool says_full(struct faults *f, int i, unsigned ms)
 {
-    uint64_t end = now_ms() + FULL_MS_MAX;
+    uint64_t end = now_ms() + ms;
     char text[8192];
 
     do {
-        if (now_ms() > end)
-            fail_msg("node-%d does not say that its disk is full", i);
+        if (cluster_get(f->cluster, i, "/health", text, sizeof text) == 503 &&
+            strstr(text, "disk full: ") != NULL)
+            return true;
         pause_ms(LOOK_MS);
-    } while (cluster_get(f->cluster, i, "/health", text, sizeof text) != 503 ||
-             strstr(text, "disk full: ") == NULL);
+    } while (now_ms() < end);
+    return false;
+}
+
+/* Until node @i has met it. Room may come back after it was filled: the log's head
+ * is cut, or an old snapshot goes. So that is filled, too, and more is written. */
+static void fill_until_full(struct faults *f, int i, int writer)
+{
+    uint64_t end = now_ms() + FULL_MS_MAX;
+
+    do {
+        uint64_t now = now_ms();
+
+        if (now >= end)
+            fail_msg("node-%d does not say that its disk is full", i);
+        filler_fill(cluster_data(f->cluster, i));
+        write_bulk(f, writer, (unsigned)(end - now));
+    } while (!says_full(f, i, REFILL_MS));
     faults_tell(f, "node-%d has no room", i);
 }
 
@@ -303,9 +320,7 @@ static void fill_disk(struct faults *f)
         return;
     faults_tell(f, "disk of node-%d: filled", i);
     f->is_full[i] = true;
-    filler_fill(cluster_data(f->cluster, i));
-    write_bulk(f, (i + 1 + draw(f, FAULTS_NODES - 1)) % FAULTS_NODES);
-    wait_full(f, i);
+    fill_until_full(f, i, (i + 1 + draw(f, FAULTS_NODES - 1)) % FAULTS_NODES);
 }
 
 /* One is cut off while the others work and put a snapshot in the place of their

@@ -3,7 +3,8 @@
 #ifndef TESTS_LIB_FILLER_H
 #define TESTS_LIB_FILLER_H
 
-/* A file in @dir that is none of ours takes all the room that there is. */
+/* A file in @dir that is none of ours takes all the room that there is. Again:
+ * what has come back since, too. */
 void filler_fill(const char *dir);
 /* It goes. */
 void filler_make_room(const char *dir);
