@@ -381,6 +381,11 @@ const char *faults_lacks(int kind)
     return NULL;
 }
 
+unsigned faults_seconds_more(int kind)
+{
+    return kinds[kind].begin == fill_disk ? FULL_MS_MAX / 1000 : 0;
+}
+
 void faults_prepare(struct faults *f, int kind)
 {
     if (kinds[kind].begin != fill_disk)

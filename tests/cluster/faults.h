@@ -43,6 +43,9 @@ struct faults {
 const char *faults_name(int kind);
 /* What this kind needs and can't be had here; NULL: nothing. */
 const char *faults_lacks(int kind);
+/* By how much its begin may last longer than that of others: it waits until the
+ * fault has had its effect. */
+unsigned faults_seconds_more(int kind);
 /* Before the work begins, with all nodes ready: what @kind needs of them. */
 void faults_prepare(struct faults *f, int kind);
 void faults_begin(struct faults *f, int kind);

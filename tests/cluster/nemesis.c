@@ -255,6 +255,16 @@ static int teardown(void **state)
     return cluster_teardown(state);
 }
 
+/* After which the guard ends all: far more than it takes. */
+static unsigned seconds_max(const struct nemesis *n, unsigned seconds)
+{
+    unsigned max = 4 * seconds + 240;
+
+    for (int i = 0; i < n->kind_count; i++)
+        max += faults_seconds_more(n->kinds[i]);
+    return max;
+}
+
 static void begin_work(struct nemesis *n, unsigned seconds, unsigned seed)
 {
     struct workload_options options = {.mount_count = NODES,
@@ -267,7 +277,7 @@ static void begin_work(struct nemesis *n, unsigned seconds, unsigned seed)
     n->cluster = cluster_start(
         &(struct cluster_options){.nodes = NODES,
                                   .request_timeout_ms = TIMEOUT_MS,
-                                  .seconds_max = 4 * seconds + 240,
+                                  .seconds_max = seconds_max(n, seconds),
                                   .hosts = hosts});
     for (int i = 0; i < NODES; i++)
         options.mounts[i] = cluster_mount(n->cluster, i);
