@@ -376,7 +376,7 @@ const char *faults_lacks(int kind)
     if ((begin == slow_disk || begin == fail_disk) &&
         !can_run("strace -o /dev/null true"))
         return "strace";
-    if (begin == fill_disk && !can_run("mkfs.ext4 -V && losetup -f"))
+    if (begin == fill_disk && !cluster_can_move_data())
         return "mkfs.ext4 and loop devices";
     return NULL;
 }

@@ -276,6 +276,25 @@ static void end_node(struct cluster *c, int i, int sig, int expected)
                  status, expected, sig);
 }
 
+/* /dev/loop-control is there where the devices are not: only a mount tells. */
+bool cluster_can_move_data(void)
+{
+    const char *const argv[] = {
+        "sh", "-c",
+        "d=$(mktemp -d) || exit 1\n"
+        "truncate -s 8M $d/image && mkdir $d/on &&\n"
+        "mkfs.ext4 -q $d/image && mount -o loop $d/image $d/on &&\n"
+        "umount $d/on\n"
+        "rc=$?\n"
+        "rm -f $d/image; rmdir $d/on $d\n"
+        "exit $rc",
+        NULL};
+    struct process_result r;
+
+    process_run(&(struct process_options){.argv = argv}, STOP_MS_MAX, &r);
+    return r.status == 0;
+}
+
 void cluster_move_data(struct cluster *c, int i, unsigned mib)
 {
     struct node *n = &c->nodes[i];

@@ -81,6 +81,8 @@ void cluster_restart_with(struct cluster *c, int i, const char *flag);
 /* Of a node that is down: its data goes to a disk of its own, of @mib, an ext4
  * in a file, which is taken off and removed with the cluster. Once for each. */
 void cluster_move_data(struct cluster *c, int i, unsigned mib);
+/* Is there mkfs.ext4, and can a file be mounted here? Tries it. */
+bool cluster_can_move_data(void);
 /* Sends @sig to its process. */
 void cluster_signal(struct cluster *c, int i, int sig);
 
