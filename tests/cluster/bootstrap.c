@@ -7,6 +7,7 @@
  * BOOTSTRAP_ROUNDS: how often, each in an order of its own, 3. SEED: which
  * orders. BOOTSTRAP_ELECTIONS: how many election timeouts (of 240 ms) it may
  * take from the last start until all serve; 0, the default: it is printed. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -40,6 +41,7 @@
 #define ROUNDS_MAX 1000u
 #define READY_MS_MAX 60000
 #define LOOK_MS 5
+#define ANSWER_MS_MAX 1000
 #define SETTINGS 6
 #define SETTING_BYTES 256
 #define GOSSIP_PORT 7946
@@ -269,6 +271,44 @@ static void add_record(const struct names *n, const char *address)
     write_file(n->hosts_file, 0644, "%s " NAME "\n", address);
 }
 
+/* Asks for the AAAA records of NAME: is there an answer that has some? */
+static bool answers(int fd)
+{
+    static const char query[] = "px\1\0\0\1\0\0\0\0\0\0" /* one question */
+                                "\5seeds\4test\0"
+                                "\0\34\0\1"; /* AAAA, IN */
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    uint8_t answer[512];
+    ssize_t got;
+
+    if (send(fd, query, sizeof query - 1, 0) < 0)
+        return false; /* the last one has been refused */
+    if (poll(&p, 1, ANSWER_MS_MAX) != 1)
+        return false;
+    got = recv(fd, answer, sizeof answer, 0);
+    return got > (ssize_t)sizeof query - 1 &&
+           (answer[6] != 0 || answer[7] != 0);
+}
+
+static void await_names(void)
+{
+    uint64_t deadline = now_ms() + READY_MS_MAX;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(53)};
+    char address[NETNS_ADDRESS_BYTES];
+    int fd = netns_socket(hosts, 0, SOCK_DGRAM);
+
+    netns_address(NAMES_HOST, address);
+    assert_int_equal(inet_pton(AF_INET, address, &at.sin_addr), 1);
+    assert_return_code(connect(fd, (struct sockaddr *)&at, sizeof at), errno);
+    while (!answers(fd)) {
+        if (now_ms() > deadline)
+            fail_msg("the server of names does not answer");
+        pause_ms(LOOK_MS);
+    }
+    (void)close(fd);
+}
+
+/* It serves when this returns. */
 static void start_names(struct names *n)
 {
     char address[NETNS_ADDRESS_BYTES];
@@ -292,6 +332,7 @@ static void start_names(struct names *n)
     n->pid = process_start(&(struct process_options){
         .argv = argv, .net_fd = netns_fd(hosts, NAMES_HOST)});
     assert_true(n->pid > 0);
+    await_names();
 }
 
 static int end_names(void **state)
