@@ -31,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -146,8 +147,10 @@ static void start_job(const struct options *o, struct shared *sh, struct job *j)
     px_assert(mkdir(j->dir, 0700) == 0);
     pid = fork();
     px_assert(pid >= 0);
-    if (pid == 0)
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* Linux has it */
         work(o, sh, j);
+    }
     j->pid = pid; /* here alone: the child shares it */
 }
 
