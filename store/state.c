@@ -5,6 +5,7 @@
  *   clean           any           KEPT
  *   dirty, ours     any           KEPT: the process died, the cache did not
  *   dirty, another  any           DISTRUSTED: the machine went down
+ *   looking         any           as dirty
  *   closing         there         DISTRUSTED: its sync failed, or was cut short
  *   damaged         there         DISTRUSTED: records had changed on the disk,
  *                                 or could not be written
@@ -15,8 +16,9 @@
  * Distrusted files are removed before anything else happens; the log brings
  * everything back. So does a database that LMDB itself refuses to open, or whose
  * records, looked at one by one where that is asked for, are not what was
- * written. While they are looked at the note says damaged: should LMDB crash on
- * what it finds, the next open does not look again. */
+ * written. While they are looked at the note says looking, or damaged where it
+ * said looking before: should LMDB crash on what it finds twice, nobody looks
+ * again. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -382,21 +382,27 @@ static void run_by_script(struct names *n, const char *resolver_options)
     assert_int_equal(setenv("PHALANX_SERVER", n->script, 1), 0);
 }
 
+static void begin_by_name(struct told *t)
+{
+    need_names();
+    run_by_script(&names, "timeout:1");
+    tell_all(t, NAME);
+    for (int i = 0; i < NODES; i++)
+        tell(t, i, "MOUNT=");
+}
+
 static void by_a_name_with_ipv6_addresses_they_become_one_cluster(void **state)
 {
     struct told t = {.lists = {{NULL}}};
 
     (void)state;
-    need_names();
-    run_by_script(&names, "timeout:1");
-    tell_all(&t, NAME);
+    begin_by_name(&t);
     for (int i = 0; i < NODES; i++) {
         char address[NETNS_ADDRESS_BYTES];
 
         netns_address6(i, address);
         add_record(&names, address);
         tell(&t, i, "GRPC_ADDR=[%s]:%d", address, PEER_PORT);
-        tell(&t, i, "MOUNT=");
     }
     start_names(&names);
     rounds(&t, "a name");
@@ -408,15 +414,12 @@ static void by_a_name_with_addresses_of_both_kinds_they_become_one(void **state)
     struct told t = {.lists = {{NULL}}};
 
     (void)state;
-    need_names();
-    run_by_script(&names, "timeout:1");
-    tell_all(&t, NAME);
+    begin_by_name(&t);
     for (int i = 0; i < NODES; i++) {
         char address[NETNS_ADDRESS_BYTES];
 
         netns_address(i, address);
         add_record(&names, address);
-        tell(&t, i, "MOUNT=");
     }
     for (int i = 0; i < OTHERS; i++) {
         char address[NETNS_ADDRESS_BYTES];

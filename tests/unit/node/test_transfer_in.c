@@ -463,16 +463,21 @@ static void what_the_log_brings_meanwhile_is_no_news(void **state)
     assert_false(is_installing(s));
 }
 
-static void a_state_that_was_loaded_in_vain_is_not_adopted(void **state)
+/* While a snapshot at @held is loaded, the log brings more. */
+static void load_in_vain(struct solo *s, struct raft_pos held)
 {
-    const struct raft_pos held = {TERM, 3};
-    struct solo *s = *state;
-
     solo_hear(s, 2, NET_SNAPSHOT_OFFER, held, 1000, 0, 0);
     solo_hear(s, 2, NET_SNAPSHOT_PIECE, held, 1000, 0, 1000);
     solo_job_done(s, 0);
     solo_append(s, 2, TERM, (struct raft_pos){0, 0}, 4, 4);
     solo_sync(s);
+}
+
+static void a_state_that_was_loaded_in_vain_is_not_adopted(void **state)
+{
+    struct solo *s = *state;
+
+    load_in_vain(s, (struct raft_pos){TERM, 3});
     assert_int_equal(s->r->applied, 4);
     solo_job_done(s, 0); /* the load */
     assert_int_equal(s->adopted, 0);
@@ -505,11 +510,7 @@ static void one_that_was_loaded_in_vain_is_taken_anew(void **state)
     const struct raft_pos held = {TERM, 3};
     struct solo *s = *state;
 
-    solo_hear(s, 2, NET_SNAPSHOT_OFFER, held, 1000, 0, 0);
-    solo_hear(s, 2, NET_SNAPSHOT_PIECE, held, 1000, 0, 1000);
-    solo_job_done(s, 0);
-    solo_append(s, 2, TERM, (struct raft_pos){0, 0}, 4, 4);
-    solo_sync(s);
+    load_in_vain(s, held);
     solo_job_done(s, 0); /* the load */
     solo_job_done(s, 0); /* CLEAN */
     assert_int_equal(s->adopted, 0);

@@ -441,16 +441,25 @@ static void expect_file(struct sample *s, const char *name, uint32_t sequence,
     memdisk_free(before);
 }
 
+/* The second segment is, and repaired to @rest. The disk as it was found. */
+static struct memdisk *damage_second(struct sample *s, const struct model *rest)
+{
+    struct memdisk *found;
+
+    fixture_close(&s->f);
+    sample_flip(s, 2, IN_SECOND);
+    found = memdisk_clone(s->disk);
+    sample_repair(s, rest);
+    return found;
+}
+
 static void what_is_cut_away_is_kept_until_the_log_is_whole(void **state)
 {
     struct sample *s = *state;
     struct model rest = sample_before(s, 2, IN_SECOND);
     struct memdisk *found;
 
-    fixture_close(&s->f);
-    sample_flip(s, 2, IN_SECOND);
-    found = memdisk_clone(s->disk);
-    sample_repair(s, &rest);
+    found = damage_second(s, &rest);
     expect_file(s, "0000000002.log.bad", 2, found);
     expect_file(s, "0000000003.log.bad", 3, found);
     assert_false(memdisk_has(s->disk, "0000000003.log"));
@@ -476,10 +485,7 @@ static void what_was_kept_first_is_not_replaced(void **state)
     struct model rest = sample_before(s, 2, IN_SECOND);
     struct memdisk *found;
 
-    fixture_close(&s->f);
-    sample_flip(s, 2, IN_SECOND);
-    found = memdisk_clone(s->disk);
-    sample_repair(s, &rest);
+    found = damage_second(s, &rest);
     s->f.model = rest;
     fixture_write(&s->f, 5, 3, 12, 900); /* into another third */
     fixture_sync(&s->f);
