@@ -130,7 +130,7 @@ static int put_question(struct asking *a, struct dial *d, const char *address)
 
 static int ask_node(struct asking *a, const char *address)
 {
-    px_ns hello_by = earlier(dial_now() + HELLO_MAX, a->deadline);
+    px_ns hello_by = earlier(px_now() + HELLO_MAX, a->deadline);
     struct dial d;
     int rc;
 
@@ -149,7 +149,7 @@ static int ask_node(struct asking *a, const char *address)
 
 static void pause_before(px_ns deadline)
 {
-    px_ns now = dial_now();
+    px_ns now = px_now();
     px_ns pause = PAUSE_MS * PX_NS_PER_MS;
     struct timespec t = {0};
 
@@ -222,7 +222,7 @@ static int ask_until(struct asking *a)
             is_hopeless(a, rc))
             return rc;
         choose(a, rc, address);
-        if (dial_now() >= a->deadline)
+        if (px_now() >= a->deadline)
             return rc;
     }
 }
@@ -234,7 +234,7 @@ int ask_cluster(const struct ask_options *options,
     struct asking a = {.options = options,
                        .question = question,
                        .reply = reply,
-                       .deadline = dial_now() + options->timeout};
+                       .deadline = px_now() + options->timeout};
 
     px_assert(options->count > 0);
     px_text_init(&a.why, why, ASK_WHY_BYTES);

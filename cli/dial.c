@@ -18,21 +18,13 @@
 /* Of the addresses of a name, one that is silent leaves time for the next. */
 #define CONNECT_MAX (3 * PX_NS_PER_S)
 
-px_ns dial_now(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_BOOTTIME, &t); /* can't fail on Linux >= 2.6.39 */
-    return (px_ns)t.tv_sec * PX_NS_PER_S + (px_ns)t.tv_nsec;
-}
-
 /* 0: @events, or an error that the next call meets. */
 static int wait_until(int fd, short events, px_ns deadline)
 {
     struct pollfd p = {.fd = fd, .events = events};
 
     for (;;) {
-        px_ns now = dial_now();
+        px_ns now = px_now();
         struct timespec left;
         int n;
 
@@ -85,7 +77,7 @@ static int connect_any(const struct addrinfo *list, px_ns deadline)
     int rc = -ENOENT;
 
     for (const struct addrinfo *a = list; a != NULL; a = a->ai_next) {
-        px_ns until = dial_now() + CONNECT_MAX;
+        px_ns until = px_now() + CONNECT_MAX;
 
         rc = connect_one(a, until < deadline ? until : deadline);
         if (rc >= 0)

@@ -11,8 +11,6 @@
 #include "base/time.h"
 #include "net/reader.h"
 
-px_ns dial_now(void);
-
 struct dial {
     int fd; /* -1: none */
     struct net_reader reader;

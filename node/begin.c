@@ -39,7 +39,7 @@ static void note_wait(struct node *n, const struct swim_bootstrap *b)
 {
     char before[sizeof n->waiting.text];
     struct px_text text;
-    px_ns now = node_now();
+    px_ns now = px_now();
 
     memcpy(before, n->waiting.text, sizeof before);
     px_text_init(&text, n->waiting.text, sizeof n->waiting.text);

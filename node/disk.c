@@ -101,7 +101,7 @@ static int cut_head(struct node *n)
 static int flush(struct node *n)
 {
     int rc = store_log_sync(n->storage.log);
-    px_ns took = node_now() - atomic_exchange(&n->flush_begun, 0);
+    px_ns took = px_now() - atomic_exchange(&n->flush_begun, 0);
 
     atomic_fetch_add_explicit(&n->sync_count, 1, memory_order_relaxed);
     if (took > atomic_load_explicit(&n->sync_ns_max, memory_order_relaxed))
@@ -139,7 +139,7 @@ static int do_patiently(struct node *n, struct px_list *job,
         rc = cut_head(n);
         if (rc < 0)
             return rc;
-        atomic_store(&n->flush_begun, node_now());
+        atomic_store(&n->flush_begun, px_now());
     }
     end_wait(n, "log", is_full);
     return rc;
@@ -152,7 +152,7 @@ static int write_all(struct node *n, struct px_list *jobs)
     int rc = 0;
 
     px_list_init(&written);
-    atomic_store(&n->flush_begun, node_now());
+    atomic_store(&n->flush_begun, px_now());
     while (rc == 0 && !px_list_empty(jobs)) {
         rc = do_patiently(n, jobs->next, &written);
         if (rc == 0)
@@ -283,7 +283,7 @@ static void apply_work(void *ctx, struct px_list *jobs)
 static void note_progress(struct node *n, const struct replica_apply *job)
 {
     raft_index index = job->first + job->applied - 1;
-    px_ns now = node_now();
+    px_ns now = px_now();
 
     if (job->from_log && index < job->last &&
         now - n->apply_noted < APPLY_NOTE_INTERVAL)
@@ -309,7 +309,7 @@ static void apply_done(void *ctx, struct px_list *jobs)
 /* False: there is no room, and the thread has to wait for it. */
 static bool apply_here(struct node *n, struct replica_apply *job)
 {
-    px_ns begun = node_now(); /* what it yields, the loop waits too */
+    px_ns begun = px_now(); /* what it yields, the loop waits too */
     px_ns ended;
     int rc;
 
@@ -318,7 +318,7 @@ static bool apply_here(struct node *n, struct replica_apply *job)
     rc = apply_job(n, job, APPLY_HERE_WORK_MAX);
     if (rc == -ENOSPC)
         return false;
-    ended = node_now();
+    ended = px_now();
     n->applied_here++;
     if (ended - begun > APPLY_HERE_NS_MAX || job->applied < job->count)
         n->apply_here_after = ended + APPLY_HERE_PAUSE_FACTOR * (ended - begun);
@@ -332,7 +332,7 @@ void disk_apply(void *ctx, struct replica_apply *job)
     struct px_list jobs;
 
     if (!job->from_log && job->bytes <= APPLY_HERE_BYTES_MAX &&
-        node_now() >= n->apply_here_after && apply_here(n, job))
+        px_now() >= n->apply_here_after && apply_here(n, job))
         return;
     px_assert(n->apply_job == NULL);
     n->apply_job = job;
@@ -509,7 +509,7 @@ bool disk_is_stuck(const struct node *n)
     px_ns begun = atomic_load(&n->flush_begun);
 
     return atomic_load(&n->full_waits) > 0 ||
-           (begun != 0 && node_now() >= begun + patience);
+           (begun != 0 && px_now() >= begun + patience);
 }
 
 void disk_get_counters(const struct node *n, struct disk_counters *out)

@@ -289,7 +289,7 @@ void gossip_second(struct node *n)
 static px_ns now_of(void *ctx)
 {
     (void)ctx; /* there is one clock */
-    return node_now();
+    return px_now();
 }
 
 static void reserved(struct node *n, swim_incarnation incarnation)

@@ -113,7 +113,7 @@ static void add_disk(const struct node *n, struct px_text *text)
     px_ns now;
 
     disk_get_counters(n, &d);
-    now = node_now(); /* after what it is compared with */
+    now = px_now(); /* after what it is compared with */
     if (d.full_waits > 0)
         px_text_add(text, "room: disk full: %llu bytes free at %s",
                     (unsigned long long)free_bytes(n->config.data_dir),

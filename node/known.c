@@ -154,7 +154,7 @@ static void on_failed(struct node *n, int rc)
                 "node: where the other members are can't be kept: %s/peers: %s",
                 n->config.data_dir, px_strerror(rc));
     k->is_failed = true;
-    k->again_at = node_now() + AGAIN;
+    k->again_at = px_now() + AGAIN;
 }
 
 static void done(uv_work_t *work, int status)
@@ -191,7 +191,7 @@ void known_second(struct node *n)
     struct known *k = &n->known;
     struct store_peers next;
 
-    if (n->replica == NULL || k->is_busy || node_now() < k->again_at ||
+    if (n->replica == NULL || k->is_busy || px_now() < k->again_at ||
         !draft(n, &next))
         return;
     if (k->is_kept && is_same(&next, &k->now))

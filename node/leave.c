@@ -34,8 +34,8 @@ void leave_begin(struct node *n)
         uv_stop(&n->loop); /* who asks twice doesn't wait */
         return;
     }
-    n->leave_by = node_now() +
-                  LEAVE_ELECTIONS * n->config.election_ticks * n->config.tick;
+    n->leave_by =
+        px_now() + LEAVE_ELECTIONS * n->config.election_ticks * n->config.tick;
     n->is_handing_over =
         !begin_is_waiting(n) && replica_hand_over(n->replica) == 0;
     if (n->is_handing_over)
@@ -50,7 +50,7 @@ bool leave_is_begun(const struct node *n)
 
 void leave_turn_waiting(struct node *n)
 {
-    if (leave_is_begun(n) && (n->gossip.has_left || node_now() >= n->leave_by))
+    if (leave_is_begun(n) && (n->gossip.has_left || px_now() >= n->leave_by))
         uv_stop(&n->loop);
 }
 
@@ -66,6 +66,6 @@ void leave_turn(struct node *n, const struct raft_status *status)
     if (may_go && n->has_fs_poll)
         (void)uv_poll_stop(&n->fs_poll); /* always succeeds */
     if ((may_go && !replica_has_requests(n->replica)) ||
-        node_now() >= n->leave_by)
+        px_now() >= n->leave_by)
         uv_stop(&n->loop);
 }

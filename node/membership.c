@@ -48,7 +48,7 @@ void membership_get(const struct node *n, struct members *out)
     const struct members_from from = {
         .ctx = (void *)(uintptr_t)n, /* only read */
         .replica = n->replica,
-        .now = node_now(),
+        .now = px_now(),
         .election = election(n),
         .name = find_name,
         .find = find_seen,
@@ -231,7 +231,7 @@ void policy_turn(struct node *n, px_ns now)
 static px_ns admin_now(void *ctx)
 {
     (void)ctx; /* there is one clock */
-    return node_now();
+    return px_now();
 }
 
 static void on_reply(void *ctx, uint64_t token, const struct net_admin_reply *r)

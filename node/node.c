@@ -8,21 +8,12 @@
 #include "node/node.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/assert.h"
 #include "base/err.h"
 #include "node/node_core.h"
 
 #define SECOND_MS 1000
-
-px_ns node_now(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_BOOTTIME, &t); /* can't fail on Linux >= 2.6.39 */
-    return (px_ns)t.tv_sec * PX_NS_PER_S + (px_ns)t.tv_nsec;
-}
 
 void node_fail(struct node *n, const char *why, int rc)
 {
@@ -62,7 +53,7 @@ static void arm_timer(struct node *n)
 
     if (n->timer_at <= deadline)
         return; /* it fires early enough, and is armed anew then */
-    now = node_now();
+    now = px_now();
     if (deadline > now)
         ms = (deadline - now + PX_NS_PER_MS - 1) / PX_NS_PER_MS;
     n->timer_at = deadline;
@@ -145,7 +136,7 @@ static void on_second(uv_timer_t *timer)
         return;
     keep_second(n);
     gossip_second(n);
-    policy_turn(n, node_now());
+    policy_turn(n, px_now());
 }
 
 static void on_signal(uv_signal_t *signal, int number)

@@ -149,7 +149,6 @@ struct node {
     uint64_t applied_by_thread;
 };
 
-px_ns node_now(void);
 /* The process can't go on. */
 void node_fail(struct node *n, const char *why, int rc);
 /* The same for what is no error of a call: @why is all that there is to say. */

@@ -12,7 +12,7 @@
 static px_ns fs_now(void *ctx)
 {
     (void)ctx; /* there is one clock */
-    return node_now();
+    return px_now();
 }
 
 static int fs_try_read(void *ctx)
@@ -118,7 +118,7 @@ struct fs_port port_for_fs(struct node *n)
 static px_ns io_now(void *ctx)
 {
     (void)ctx; /* there is one clock */
-    return node_now();
+    return px_now();
 }
 
 static int64_t io_wall_time(void *ctx)

@@ -5,9 +5,9 @@
 /* What takes no second says nothing. */
 void progress_tell(struct progress *p, uint64_t done, uint64_t all)
 {
-    time_t now = time(NULL);
+    px_ns now = px_now();
 
-    if (now == p->noted)
+    if (now - p->noted < PX_NS_PER_S)
         return;
     p->noted = now;
     px_note(PX_NOTE_INFO, "store: %s: %llu%%", p->what,
@@ -21,6 +21,6 @@ static void on_tell(void *ctx, uint64_t done, uint64_t all)
 
 struct store_progress progress_begin(struct progress *p, const char *what)
 {
-    *p = (struct progress){.what = what, .noted = time(NULL)};
+    *p = (struct progress){.what = what, .noted = px_now()};
     return (struct store_progress){.tell = on_tell, .ctx = p};
 }

@@ -5,13 +5,12 @@
 #ifndef NODE_PROGRESS_H
 #define NODE_PROGRESS_H
 
-#include <time.h>
-
+#include "base/time.h"
 #include "store/progress.h"
 
 struct progress {
     const char *what;
-    time_t noted;
+    px_ns noted; /* when it began, or the last note was written */
 };
 
 /* @what is a constant; @p has to last as long as what is returned. */

@@ -6,7 +6,7 @@
 #   gcc     -Dwerror=true: unit, sim, mount, cluster
 #   asan    AddressSanitizer and UndefinedBehaviorSanitizer: unit, mount, and a
 #           shortened sim and cluster
-#   tsan    ThreadSanitizer: unit
+#   tsan    ThreadSanitizer: those of unit that start threads
 #   clang   the build alone, where clang is installed
 #
 #   --quick        unit and mount tests under gcc only: before a commit
@@ -126,15 +126,16 @@ build() {
 # shellcheck disable=SC2317 # run calls it
 meson_test() {
     meson test -C "$1" --no-rebuild --suite "$2" --num-processes "$(nproc)" \
-        2>"$work/meson.err" | grep --line-buffered -E '^ *[0-9]+/[0-9]+ '
+        ${3:+--no-suite "$3"} 2>"$work/meson.err" |
+        grep --line-buffered -E '^ *[0-9]+/[0-9]+ '
 }
 
-# Suite $2 of tree $1.
+# Suite $2 of tree $1, without those that are in suite $3, too.
 suite() {
     local dir=$builds/test-$1 result p f
     say "testing $2, $1"
     rm -f "$dir"/meson-logs/testlog.json
-    run meson_test "$dir" "$2"
+    run meson_test "$dir" "$2" "${3:-}"
     result=$(python3 "$repo/tests/summary.py" "$dir/meson-logs/testlog.json" "$1") || {
         say "FAILED  no result of $2, $1"
         cat "$work/meson.err"
@@ -210,11 +211,11 @@ export LSAN_OPTIONS=suppressions=$repo/tests/lib/lsan.supp:print_suppressions=0
 
 if build asan -Db_sanitize=address,undefined; then
     small_size
-    for s in unit mount cluster; do suite asan "$s"; done
+    for s in unit mount cluster; do suite asan "$s" show; done
     simulate asan 50
 fi
 if build tsan -Db_sanitize=thread; then
-    suite tsan unit
+    suite tsan unit single
 fi
 if command -v clang >/dev/null; then
     CC=clang build clang -Dwerror=true

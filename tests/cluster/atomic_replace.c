@@ -1,7 +1,7 @@
 /* A value is replaced in one step: whoever reads, on whichever node, sees the
  * one before or the one after, never nothing and never a mixture.
  *
- * READS: how many reads in each test, 50000. */
+ * READS: how many reads in each test, 20000. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -167,7 +167,7 @@ static struct replace *replace_new(struct cluster *c, char paths[2][512],
     (void)snprintf(paths[1], 512, "%s/key", cluster_mount(c, OTHER_NODE));
     r->paths[0] = paths[0];
     r->paths[1] = paths[1];
-    r->reads_each = env_number("READS", 50000) / READERS;
+    r->reads_each = env_number("READS", 20000) / READERS;
     r->is_whole = is_whole;
     return r;
 }
@@ -190,7 +190,7 @@ static void read_enough(struct replace *r)
 static struct cluster *start(void)
 {
     return cluster_start(&(struct cluster_options){
-        .nodes = NODES, .seconds_max = 200 + env_number("READS", 50000) / 200});
+        .nodes = NODES, .seconds_max = 200 + env_number("READS", 20000) / 200});
 }
 
 static void read_while_replaced(int (*replace)(const char *, const char *,

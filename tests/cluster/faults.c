@@ -9,10 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
+#include "base/time.h"
 #include "tests/lib/filler.h"
 #include "tests/lib/process.h"
 #include "tests/lib/worker.h"
@@ -34,11 +34,9 @@ static int draw(struct faults *f, int bound)
 /* The clock is the history's. */
 void faults_tell(struct faults *f, const char *format, ...)
 {
-    struct timespec t = {0};
     va_list args;
 
-    (void)clock_gettime(CLOCK_BOOTTIME, &t); /* can't fail on Linux */
-    (void)fprintf(f->story, "%lld%09ld ", (long long)t.tv_sec, t.tv_nsec);
+    (void)fprintf(f->story, "%llu ", (unsigned long long)px_now());
     va_start(args, format);
     (void)vfprintf(f->story, format, args);
     va_end(args);

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/lib/workload_core.h"
@@ -27,24 +26,16 @@
 #define LIST_BYTES_MAX (TOKEN_BYTES * HISTORY_FILE_TOKENS_MAX)
 #define ID_BITS 0777u
 
-static px_ns clock_now(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_BOOTTIME, &t); /* can't fail on Linux */
-    return (px_ns)t.tv_sec * PX_NS_PER_S + (px_ns)t.tv_nsec;
-}
-
 /* ---- Outcomes ---- */
 
 static void begin(struct attempt *a)
 {
-    a->line.call = clock_now();
+    a->line.call = px_now();
 }
 
 static void end(struct attempt *a, enum history_outcome outcome, int rc)
 {
-    a->line.done = clock_now();
+    a->line.done = px_now();
     a->line.outcome = outcome;
     a->line.result.rc = rc;
 }

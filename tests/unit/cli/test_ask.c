@@ -100,7 +100,7 @@ static void it_ends_at_the_deadline_with_the_last_answer(void **state)
 {
     const struct fake_act act = {.step = FAKE_ANSWER, .reply = &not_now};
     struct fake_node *n = fake_node_start(&act, 1);
-    px_ns begin = dial_now();
+    px_ns begin = px_now();
 
     (void)state;
     ask_at(fake_node_address(n));
@@ -108,7 +108,7 @@ static void it_ends_at_the_deadline_with_the_last_answer(void **state)
     assert_int_equal(ask(&removal), 0);
     assert_int_equal(reply.rc, -EAGAIN);
     assert_string_equal(reply.text, "wait");
-    assert_true(dial_now() - begin >= PX_NS_PER_S);
+    assert_true(px_now() - begin >= PX_NS_PER_S);
     assert_true(fake_node_stop(n, NULL) > 1);
 }
 
@@ -157,7 +157,7 @@ static void the_next_address_is_asked_where_nobody_is(void **state)
 static void nobody_anywhere_fails_at_once(void **state)
 {
     char nobody[64];
-    px_ns begin = dial_now();
+    px_ns begin = px_now();
 
     (void)state;
     fake_nobody(nobody);
@@ -166,7 +166,7 @@ static void nobody_anywhere_fails_at_once(void **state)
     assert_int_equal(ask(&removal), -ECONNREFUSED);
     assert_non_null(strstr(why, nobody));
     assert_non_null(strstr(why, "Connection refused"));
-    assert_true(dial_now() - begin < options.timeout);
+    assert_true(px_now() - begin < options.timeout);
 }
 
 static void a_name_that_nobody_knows_fails(void **state)

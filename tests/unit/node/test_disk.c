@@ -47,7 +47,7 @@ static struct {
 
 /* ---- What the other parts would do ---- */
 
-px_ns node_now(void)
+px_ns px_now(void)
 {
     b.now = b.step > 0 ? b.now + b.step : uv_hrtime();
     return b.now;

@@ -75,7 +75,7 @@ static bool chance(unsigned percent)
 
 /* ---- What the other parts do ---- */
 
-px_ns node_now(void)
+px_ns px_now(void)
 {
     return world.now;
 }

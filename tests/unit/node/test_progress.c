@@ -1,5 +1,6 @@
 /* node/progress.c: what a long start notes. The clock is the test's: at each look
- * a second has gone by, or none. Disks are in memory, LMDB's files are real. */
+ * a second has gone by, or next to nothing. Disks are in memory, LMDB's files
+ * are real. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -30,18 +30,15 @@ static struct {
 } t;
 
 static struct {
-    time_t now;
-    bool is_slow;
+    px_ns now;
+    px_ns step; /* a look takes it */
 } watch;
 
-time_t __wrap_time(time_t *out);
+px_ns __wrap_px_now(void);
 
-time_t __wrap_time(time_t *out)
+px_ns __wrap_px_now(void)
 {
-    watch.now += watch.is_slow;
-    if (out != NULL)
-        *out = watch.now;
-    return watch.now;
+    return watch.now += watch.step;
 }
 
 /* ---- A node's data ---- */
@@ -106,7 +103,7 @@ static void save(struct raft_pos *pos_out)
 static int setup(void **state)
 {
     (void)state;
-    watch.is_slow = false;
+    watch.step = 0;
     t.log = memdisk_new();
     t.snapshots = memdisk_new();
     (void)snprintf(t.state, sizeof t.state, "%s/phalanx-progress-XXXXXX",
@@ -151,7 +148,7 @@ static int load(void *ctx)
 static void a_start_says_each_second_how_far_the_log_is_read(void **state)
 {
     (void)state;
-    watch.is_slow = true;
+    watch.step = PX_NS_PER_S;
     assert_int_equal(noted_while(open_again, NULL), 0);
     /* Four segments; the first has the term, too, and the last what the close
      * has written. */
@@ -166,7 +163,7 @@ static void a_start_says_each_second_how_far_the_log_is_read(void **state)
 static void a_start_says_each_second_how_far_the_state_is_checked(void **state)
 {
     (void)state;
-    watch.is_slow = true;
+    watch.step = PX_NS_PER_S;
     assert_int_equal(noted_while(open_again, NULL), 0);
     assert_true(noted_count("info node=- term=0 store: checks the state: ") >
                 1);
@@ -180,7 +177,7 @@ static void building_a_state_says_each_second_how_far_it_is(void **state)
 
     (void)state;
     save(&pos);
-    watch.is_slow = true;
+    watch.step = PX_NS_PER_S;
     assert_int_equal(noted_while(load, &pos), 0);
     assert_true(noted_count("store: builds the state from a snapshot: ") > 0);
 }
@@ -191,6 +188,8 @@ static void what_takes_no_second_says_nothing(void **state)
 
     (void)state;
     save(&pos);
+    watch.step = PX_NS_PER_MS;
+    watch.now = 7 * PX_NS_PER_S - 2 * watch.step; /* over a full one */
     assert_int_equal(noted_while(open_again, NULL), 0);
     assert_int_equal(noted_count("%"), 0);
     assert_int_equal(noted_while(load, &pos), 0);
