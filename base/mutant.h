@@ -76,6 +76,7 @@
     X(LOSS_UNNOTED, "who lacks what its leader counts on forgets it in a restart") \
     X(FAULT_NOTED_LATE, "a damaged log is cut before it is noted that it was") \
     X(TERM_KEPT_ONCE, "term and vote are in the log alone") \
+    X(REPAIR_TERM_UNASKED, "a repair that was cut short goes on without the term") \
     X(FOUNDED_UNPROMISED, "a cluster is founded before the promise to is durable") \
     X(RETRY_APPLIED_TWICE, "a command that comes twice is applied twice") \
     X(SESSION_REVIVED, "a command of a session that has ended takes effect") \

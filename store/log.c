@@ -469,6 +469,7 @@ static int agree_on_hard(struct store_log *log, struct px_text *why)
                          "in term %llu",
                          log->dir, (unsigned long long)kept.term);
     } else if (log->term_rc < 0) {
+        px_assert(!log->is_faulty); /* else the log is no witness */
         rc = log_term_write(log->term_disk, log->stamp, log->hard);
         log->kept = log->hard;
     } else {

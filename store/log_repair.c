@@ -270,9 +270,10 @@ static int cut(struct store_log *log, const struct log_damage *at)
 
 /* ---- The door ---- */
 
-/* May a node act again that has lost a part of its log? Only with its term and
- * vote, and these were written after all that is left. */
-static int check_term(const struct store_log *log, struct px_text *why)
+/* May a node act again that has lost a part of its log, as @fault says? Only with
+ * its term and vote, and these were written after all that is left. */
+static int check_term(const struct store_log *log, const char *fault,
+                      struct px_text *why)
 {
     char sentence[sizeof log->fault];
 
@@ -280,7 +281,10 @@ static int check_term(const struct store_log *log, struct px_text *why)
         !log_term_is_newer(log->hard, log->kept))
         return 0;
     (void)snprintf(sentence, sizeof sentence, "%s",
-                   why->data); /* a shorter one will do */
+                   fault);    /* a shorter one will do */
+    if (log->term_rc == -EIO) /* another time, perhaps */
+        return store_say(why, -EIO, "%s. And the file \"term\": %s", sentence,
+                         px_strerror(-EIO));
     return store_say(why, -PX_ECORRUPT,
                      "%s. And the file \"term\" is %s, so that nobody can say "
                      "how this node has voted: start with an empty data "
@@ -294,7 +298,7 @@ static int check_term(const struct store_log *log, struct px_text *why)
 static int repair(struct store_log *log, const struct log_damage *at,
                   struct px_text *why)
 {
-    int rc = check_term(log, why);
+    int rc = check_term(log, why->data, why);
 
     if (rc < 0)
         return rc;
@@ -312,9 +316,18 @@ static int repair(struct store_log *log, const struct log_damage *at,
 int log_recover_or_repair(struct store_log *log, bool is_repaired,
                           struct px_text *why)
 {
+    /* A repair that was cut short may have left a sound log that knows of no
+     * vote. */
+    int rc = log->is_faulty && !px_mutant(REPAIR_TERM_UNASKED)
+                 ? check_term(log, log->fault, why)
+                 : 0;
+
+    if (rc < 0)
+        return rc;
     for (int round = 0;; round++) {
         struct log_damage at;
-        int rc = log_recover(log, &at, why);
+
+        rc = log_recover(log, &at, why);
 
         if (rc != -PX_ECORRUPT || !is_repaired || round == ROUNDS_MAX)
             return rc;

@@ -90,8 +90,10 @@ bool check_has_unseen_loss(const struct server *s)
     struct record *r = record_of(s);
     struct loss *l = &r->loss;
 
-    if (l->end.index == 0 || l->is_fresh)
-        return l->end.index != 0;
+    if (l->is_fresh)
+        return true; /* if of no entry, then of a vote */
+    if (l->end.index == 0)
+        return false;
     if (!check_holds(s, l->end) && r->snapshot < l->end.index &&
         !has_later(s, l))
         return true;

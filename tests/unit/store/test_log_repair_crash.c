@@ -118,6 +118,36 @@ static void power_lost_while_repairing_leaves_it_faulty(void **state)
     }
 }
 
+/* The term and the vote are nowhere but in "term", until the repair is done. */
+static bool lose_power_and_term(const struct damage *d, unsigned call)
+{
+    struct px_rand rand;
+    struct sample s;
+    struct model rest;
+    bool is_dark;
+
+    px_rand_init(&rand, call);
+    begin(&s, d, &rest);
+    is_dark = repair_into_the_dark(&s, call, &rand);
+    assert_true(memdisk_flip(s.disk, "term", 33, 1));
+    assert_int_equal(fixture_try_open(&s.f), -PX_ECORRUPT);
+    assert_non_null(strstr(s.f.why, "\"term\" is damaged"));
+    sample_fini(&s);
+    return is_dark;
+}
+
+static void power_and_term_lost_while_repairing_are_the_end(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        unsigned call = 1;
+
+        while (lose_power_and_term(&damages[i], call))
+            call++;
+        assert_true(call > 20);
+    }
+}
+
 /* ---- Its end ---- */
 
 static bool lose_power_when_whole(unsigned call)
@@ -236,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(power_lost_while_repairing_leaves_it_faulty),
+        cmocka_unit_test(power_and_term_lost_while_repairing_are_the_end),
         cmocka_unit_test(power_lost_at_its_end_changes_no_entry),
         cmocka_unit_test(no_vote_is_forgotten_whatever_is_lost),
     };
