@@ -42,6 +42,21 @@ install_packages() {
         -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 "$@"
 }
 
+# Into $output. A machine that has just been started often fetches them itself, and
+# apt-get waits for dpkg's lock, but not for that of the lists.
+fetch_lists() {
+    local i
+    for ((i = 0; i < 60; i++)); do
+        if apt-get update -q >"$output" 2>&1; then
+            if grep -q '^\(Err\|W: Failed to fetch\)' "$output"; then return 1; fi
+            return 0
+        fi
+        grep -q 'Could not get lock' "$output" || return 1
+        sleep 2
+    done
+    return 1
+}
+
 type dpkg-query apt-get >/dev/null 2>&1 ||
     fail "this needs Debian or a relative of it; install by hand: ${build[*]}"
 
@@ -69,8 +84,7 @@ output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 # The lists on disk often do; fetch them only if they don't.
 install_packages "${missing[@]}" >"$output" 2>&1 && exit 0
-if ! apt-get update -q >"$output" 2>&1 ||
-    grep -q '^\(Err\|W: Failed to fetch\)' "$output"; then
+if ! fetch_lists; then
     tail -n 5 "$output" >&2
     fail "the package lists can't be fetched: is there a network, and a" \
         "Debian mirror under /etc/apt?"

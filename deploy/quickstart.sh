@@ -268,12 +268,12 @@ status() {
     done
 }
 
-# Writes 1, 2, 3 ... into files of their own until $2 exists, and notes each
-# that was acknowledged.
+# Writes 1, 2, 3 ... into files of their own until $2 exists, or this script has
+# ended, and notes each that was acknowledged.
 demo_writer() {
     local n
     for ((n = 1; ; n++)); do
-        [ ! -e "$2" ] || return 0
+        if [ -e "$2" ] || ! kill -0 $$ 2>/dev/null; then return 0; fi
         if { echo "$n" >"$1/.quickstart-demo/$n"; } 2>/dev/null; then echo "$n"; fi
     done
 }
@@ -310,7 +310,6 @@ demo() {
     say "while a writer runs on node-${survivors[0]}, kill -9 the leader, node-$first, and node-$second"
     demo_writer "$(mount_of "${survivors[0]}")" "$end" >"$acked" 9>&- &
     writer=$!
-    trap 'kill "$writer" 2>/dev/null || true' EXIT # it would go on for ever
     sleep 1
     kill_node "$first"
     kill_node "$second"
@@ -319,7 +318,6 @@ demo() {
     sleep 2
     touch "$end"
     wait "$writer"
-    trap - EXIT
     local all
     all=$(wc -l <"$acked")
     say "    $before writes acknowledged before, $((all - before)) after; node-$(leader) leads now"

@@ -24,6 +24,7 @@
 #define TICK_MS 20
 #define STOPPED_MS 10000
 #define WATCHED_MS 10000 /* after it: a probe of each, and more */
+#define ACCUSES_MS 2000  /* what it suspects then, it does for being stopped */
 #define KNOWN_MS_MAX 60000
 #define LOOK_MS 20
 #define SLACK_MS 1000 /* of a machine that stalls, and of our own looks */
@@ -102,8 +103,10 @@ static void who_is_killed_is_known_dead_within_the_bound(void **state)
 }
 
 /* Fails the test if anybody but @stopped is held for dead, or @stopped itself
- * so much as suspects somebody. */
-static void check_nobody_is_accused(struct cluster *c, int stopped)
+ * so much as suspects somebody, soon after it goes on: a machine that stands still
+ * makes others suspect each other at any time, and tell it. */
+static void check_nobody_is_accused(struct cluster *c, int stopped,
+                                    bool is_soon)
 {
     for (int at = 0; at < NODES; at++) {
         for (int i = 0; i < NODES; i++) {
@@ -113,7 +116,7 @@ static void check_nobody_is_accused(struct cluster *c, int stopped)
                 continue;
             member_text(c, at, i, "gossip", text);
             if (strcmp(text, "dead") == 0 ||
-                (at == stopped && strcmp(text, "suspect") == 0))
+                (is_soon && at == stopped && strcmp(text, "suspect") == 0))
                 fail_msg("to node-%d, node-%d is %s", at, i, text);
         }
     }
@@ -127,14 +130,16 @@ static void who_was_stopped_accuses_nobody(void **state)
     (void)state;
     for (unsigned i = 0; i < rounds; i++) {
         int stopped = (int)(i % NODES);
-        uint64_t end;
+        uint64_t begin;
 
         cluster_signal(c, stopped, SIGSTOP);
         pause_ms(STOPPED_MS);
         cluster_signal(c, stopped, SIGCONT);
-        end = now_ms() + WATCHED_MS;
-        while (now_ms() < end)
-            check_nobody_is_accused(c, stopped);
+        begin = now_ms();
+        while (now_ms() < begin + WATCHED_MS) {
+            check_nobody_is_accused(c, stopped, now_ms() < begin + ACCUSES_MS);
+            pause_ms(LOOK_MS);
+        }
         (void)wait_others_say(c, stopped, "alive");
     }
     cluster_stop(c);

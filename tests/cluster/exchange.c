@@ -90,7 +90,7 @@ static void run_member(const struct exchange *e, const char *verb, int i)
         used += (size_t)snprintf(addresses + used, sizeof addresses - used,
                                  "%s%s", n > OLD ? "," : "", address);
     }
-    process_run(
+    member_run(
         &(struct process_options){.argv = argv, .net_fd = netns_fd(hosts, OLD)},
         COMMAND_MS_MAX, &r);
     if (r.status != 0)

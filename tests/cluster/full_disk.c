@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 #define SECONDS_MAX 600
 #define RUN_MS_MAX 120000
 #define HEALTH_MS_MAX 60000
+#define HANGS_MS 2000
 #define LOOK_MS 50
 #define LEADER_TRIES 30
 
@@ -87,6 +89,26 @@ static void wait_health(const struct cluster *c, int i, const char *word)
         pause_ms(LOOK_MS);
     } while (cluster_get(c, i, "/health", text, sizeof text) != 503 ||
              strstr(text, word) == NULL);
+}
+
+/* Until a flush of node @i hangs, longer than any that is but slow. */
+static void wait_hanging(const struct cluster *c, int i)
+{
+    const char word[] = "a flush has taken ";
+    uint64_t end = now_ms() + HEALTH_MS_MAX;
+    unsigned long long ms = 0;
+    char text[8192];
+
+    while (ms < HANGS_MS) {
+        const char *at;
+
+        if (now_ms() > end)
+            fail_msg("no flush of node-%d hangs: %s", i, text);
+        pause_ms(LOOK_MS);
+        (void)cluster_get(c, i, "/health", text, sizeof text);
+        at = strstr(text, word);
+        ms = at != NULL ? strtoull(at + strlen(word), NULL, 10) : 0;
+    }
 }
 
 /* And so does its mount, which answers that much. */
@@ -251,7 +273,7 @@ static void a_leader_whose_disk_hangs_is_replaced(void **state)
     (void)state;
     load_down(l, old);
     hang(c, old);
-    wait_health(c, old, "a flush has taken ");
+    wait_hanging(c, old);
     check_mount_says(c, old, "a flush has taken ");
     load_wait_writes(l, 500);
     load_check_so_far(l);

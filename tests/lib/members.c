@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define STATUS_UNKNOWN 3 /* docs/cli.md */
+#define UNKNOWN_MAX 3
+
 void member_text(struct cluster *c, int at, int i, const char *key,
                  char text[MEMBER_TEXT_BYTES])
 {
@@ -12,7 +15,7 @@ void member_text(struct cluster *c, int at, int i, const char *key,
     json_t *member;
     size_t n;
 
-    text[0] = '\0';
+    (void)snprintf(text, MEMBER_TEXT_BYTES, "%s", status != NULL ? "" : "?");
     (void)snprintf(name, sizeof name, "node-%d", i);
     json_array_foreach(json_object_get(status, "members"), n, member)
     {
@@ -23,6 +26,23 @@ void member_text(struct cluster *c, int at, int i, const char *key,
             (void)snprintf(text, MEMBER_TEXT_BYTES, "%s", value);
     }
     json_decref(status);
+}
+
+static bool is_done_already(const struct process_result *r)
+{
+    return r->status == 1 && (strstr(r->err, " already\n") != NULL ||
+                              strstr(r->err, "no member is called ") != NULL);
+}
+
+void member_run(const struct process_options *o, unsigned ms_max,
+                struct process_result *r)
+{
+    process_run(o, ms_max, r);
+    for (int i = 0; i < UNKNOWN_MAX && r->status == STATUS_UNKNOWN; i++) {
+        process_run(o, ms_max, r);
+        if (is_done_already(r))
+            r->status = 0;
+    }
 }
 
 bool member_is(struct cluster *c, int at, int i, const char *key,
