@@ -12,6 +12,11 @@
 #define STAMP UINT64_C(0x1234)
 #define FILE_BYTES (8 * PX_MIB)
 #define TURNS_MAX 4096
+#define AHEAD_MAX 64 /* turns, of what the saver has seen */
+#define SAVES 3
+
+static_assert(SAVES * (FILE_BYTES / PX_MIB + 2) * AHEAD_MAX < TURNS_MAX,
+              "turns are left at the last look of the last save");
 
 static const struct raft_config members = {.count = 1,
                                            .members = {{7, RAFT_VOTER}}};
@@ -22,11 +27,12 @@ struct live {
     uint64_t file;
 
     /* The saver waits between blocks until something was applied since its
-     * last look; so the two do run at the same time, on any machine. */
+     * last look, the applier for the next look when it is far ahead; so the two
+     * do run at the same time, on any machine. */
     pthread_mutex_t lock;
-    pthread_cond_t applied;
+    pthread_cond_t changed;
     uint64_t turns;      /* guarded: entries applied by the other thread */
-    uint64_t turns_seen; /* the saver's */
+    uint64_t turns_seen; /* guarded: by the saver, at its last look */
     bool is_over;        /* guarded */
     pthread_t applier;
     uint64_t hashes[TURNS_MAX + 1]; /* guarded: by turn; 0 is before the first*/
@@ -60,7 +66,7 @@ static int setup(void **state)
     fill(l, 0);
     memory_disk_init(&l->m);
     assert_int_equal(pthread_mutex_init(&l->lock, NULL), 0);
-    assert_int_equal(pthread_cond_init(&l->applied, NULL), 0);
+    assert_int_equal(pthread_cond_init(&l->changed, NULL), 0);
     *state = l;
     return 0;
 }
@@ -73,7 +79,7 @@ static int teardown(void **state)
     fixture_close(&l->fx);
     fixture_remove(&l->fx);
     memory_disk_fini(&l->m);
-    (void)pthread_cond_destroy(&l->applied);
+    (void)pthread_cond_destroy(&l->changed);
     (void)pthread_mutex_destroy(&l->lock);
     free(l);
     return 0;
@@ -108,7 +114,7 @@ static void note_turn(struct live *l, uint64_t turn)
     (void)pthread_mutex_lock(&l->lock);
     l->turns = turn;
     l->hashes[turn] = hash;
-    (void)pthread_cond_signal(&l->applied);
+    (void)pthread_cond_signal(&l->changed);
     (void)pthread_mutex_unlock(&l->lock);
 }
 
@@ -122,12 +128,25 @@ static bool is_over(struct live *l)
     return over;
 }
 
+/* Waits for the saver; false: it has ended. */
+static bool may_apply(struct live *l)
+{
+    bool may;
+
+    (void)pthread_mutex_lock(&l->lock);
+    while (!l->is_over && l->turns - l->turns_seen >= AHEAD_MAX)
+        (void)pthread_cond_wait(&l->changed, &l->lock);
+    may = !l->is_over;
+    (void)pthread_mutex_unlock(&l->lock);
+    return may;
+}
+
 static void *apply_for_ever(void *ctx)
 {
     struct live *l = ctx;
     char text[32];
 
-    for (uint64_t turn = 1; turn <= TURNS_MAX && !is_over(l); turn++) {
+    for (uint64_t turn = 1; turn <= TURNS_MAX && may_apply(l); turn++) {
         struct command c = make_write(
             l->file, turn * 7919 * 64 % FILE_BYTES, text,
             (size_t)snprintf(text, sizeof text, "turn %u", (unsigned)turn), 0);
@@ -138,14 +157,24 @@ static void *apply_for_ever(void *ctx)
     return NULL;
 }
 
+static void end_applier(struct live *l, pthread_t applier)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    l->is_over = true;
+    (void)pthread_cond_signal(&l->changed);
+    (void)pthread_mutex_unlock(&l->lock);
+    assert_int_equal(pthread_join(applier, NULL), 0);
+}
+
 static bool wait_for_a_turn(void *ctx)
 {
     struct live *l = ctx;
 
     (void)pthread_mutex_lock(&l->lock);
     while (l->turns == l->turns_seen && l->turns < TURNS_MAX)
-        (void)pthread_cond_wait(&l->applied, &l->lock);
+        (void)pthread_cond_wait(&l->changed, &l->lock);
     l->turns_seen = l->turns;
+    (void)pthread_cond_signal(&l->changed);
     (void)pthread_mutex_unlock(&l->lock);
     l->looks++;
     return false;
@@ -161,26 +190,26 @@ a_snapshot_is_the_state_at_its_index_while_others_apply(void **state)
                                                         .is_cancelled =
                                                             wait_for_a_turn,
                                                         .ctx = l};
-    struct store_snapshot_info infos[3];
+    struct store_snapshot_info infos[SAVES];
     pthread_t applier;
+    int rc = 0;
 
     l->first = l->fx.last;
     note_turn(l, 0);
     assert_int_equal(pthread_create(&applier, NULL, apply_for_ever, l), 0);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(store_snapshot_save(l->fx.s, &options, &infos[i]), 0);
-    (void)pthread_mutex_lock(&l->lock);
-    l->is_over = true;
-    (void)pthread_mutex_unlock(&l->lock);
-    assert_int_equal(pthread_join(applier, NULL), 0);
-    assert_true(l->looks >= 3 * (FILE_BYTES / PX_MIB - 1));
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < SAVES && rc == 0; i++)
+        rc = store_snapshot_save(l->fx.s, &options, &infos[i]);
+    end_applier(l, applier);
+    assert_int_equal(rc, 0);
+    assert_true(l->turns < TURNS_MAX);
+    assert_true(l->looks >= SAVES * (FILE_BYTES / PX_MIB - 1));
+    for (int i = 0; i < SAVES; i++) {
         assert_in_range(infos[i].pos.index, l->first, l->fx.last);
         assert_int_equal(infos[i].state_hash,
                          l->hashes[infos[i].pos.index - l->first]);
     }
     assert_true(infos[1].pos.index > infos[0].pos.index);
-    assert_loads(l, &infos[2]);
+    assert_loads(l, &infos[SAVES - 1]);
 }
 
 /* ---- Growth ---- */
