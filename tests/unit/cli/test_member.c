@@ -148,7 +148,7 @@ static void exchange(struct run *r, const struct net_admin_reply *reply,
     const struct fake_act act = {.step = FAKE_ANSWER, .reply = reply};
     struct fake_node *n = fake_node_start(&act, 1);
     const char *all[12] = {"member", "--address", fake_node_address(n),
-                           "--timeout", "1"};
+                           "--timeout", "20"};
 
     for (size_t i = 0; words[i] != NULL; i++)
         all[5 + i] = words[i];
