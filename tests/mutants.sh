@@ -55,7 +55,7 @@ targets() {
         tests+=("tests/unit/raft/test_raft_$name")
     done
     for name in session apply apply_write apply_rename orphan room check view \
-        state_open apply_fail apply_model segment log log_disk recover \
+        state_open apply_fail apply_model segment log log_model log_disk recover \
         log_repair log_repair_crash log_crash log_head log_config damage disk identity \
         state_verify members change \
         snapshot snapshot_damage; do
