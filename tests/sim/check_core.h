@@ -33,6 +33,7 @@ struct image {
 /* What a flush that lied has cost, until it is known: check_loss.c. */
 struct loss {
     struct raft_pos end; /* the log ended here; index 0: nothing is unknown */
+    raft_index first;    /* of what is not there any more, once it is known */
     raft_term term;      /* of the server then */
     bool is_fresh;       /* it has not been looked at since */
     unsigned told;       /* heartbeats that said so, and it goes on as before */

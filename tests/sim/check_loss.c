@@ -16,6 +16,8 @@
  *              nor an entry that was committed in a later term: the leader of
  *              that one was elected without its vote, and so held what of it
  *              may have been committed
+ *   harmful    something at the place of what it lost is committed, or who led in
+ *              its term then is still there, and may count on it
  *
  * never arrive. All else goes on: it acknowledges, follows, is told to take over,
  * and its votes count again from the message on that says what it has lost, even
@@ -54,6 +56,19 @@ static bool found_holds(const struct server *s, struct raft_pos pos)
     return term == pos.term;
 }
 
+/* From here on it is not there, or as it was before. */
+static raft_index first_lost(struct server *s)
+{
+    const struct store_log_info *info = &s->storage.found;
+    const struct image *before = &record_of(s)->durable;
+    raft_index i = info->first;
+
+    while (i <= info->last && i <= before->last &&
+           found_holds(s, (struct raft_pos){before->terms[i], i}))
+        i++;
+    return i;
+}
+
 void check_loss_on_open(struct server *s)
 {
     struct loss *l = &record_of(s)->loss;
@@ -68,6 +83,8 @@ void check_loss_on_open(struct server *s)
         return;
     }
     counts[COUNT_LOSSES] += was_fresh;
+    if (was_fresh)
+        l->first = first_lost(s);
     if (s->storage.found.fault == NULL)
         return;
     counts[COUNT_LOSSES_FOUND]++;
@@ -85,6 +102,24 @@ static bool has_later(const struct server *s, const struct loss *l)
            im->terms[i] == c->places[i].committed;
 }
 
+/* Nobody was told that it is committed, and nobody will be: who leads from now on
+ * counts anew. */
+static bool is_harmless(const struct server *s, const struct loss *l)
+{
+    const struct world *w = s->world;
+
+    if (w->check->commit >= l->first)
+        return false;
+    for (size_t i = 0; i < w->server_count; i++) {
+        const struct server *other = w->servers[i];
+
+        if (server_is_up(other) && raft_of(other)->role == RAFT_LEADER &&
+            raft_of(other)->hard.term <= l->term)
+            return false;
+    }
+    return true;
+}
+
 bool check_has_unseen_loss(const struct server *s)
 {
     struct record *r = record_of(s);
@@ -95,7 +130,7 @@ bool check_has_unseen_loss(const struct server *s)
     if (l->end.index == 0)
         return false;
     if (!check_holds(s, l->end) && r->snapshot < l->end.index &&
-        !has_later(s, l))
+        !has_later(s, l) && !is_harmless(s, l))
         return true;
     s->world->counts[COUNT_LOSSES_HEALED]++;
     l->end.index = 0;

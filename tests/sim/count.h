@@ -45,7 +45,7 @@
     X(LOSSES_FOUND, "    found by the start")                      \
     X(LOSSES_NOTICED, "    noticed while running")                 \
     X(LOSSES_STRUCK, "      and struck again just then")           \
-    X(LOSSES_HEALED, "    made good unnoticed")                    \
+    X(LOSSES_HEALED, "    made good unnoticed, or harmless")       \
     X(VOTES_WITHHELD, "    votes meanwhile, held back")            \
     X(DISK_FULL, "writes on a full disk")                          \
     X(LOG_WAITS, "  the log waited for room")                      \
