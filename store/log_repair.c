@@ -280,8 +280,8 @@ static int check_term(const struct store_log *log, const char *fault,
     if (log->term_rc == 0 && log->kept.term >= log->snapshot.term &&
         !log_term_is_newer(log->hard, log->kept))
         return 0;
-    (void)snprintf(sentence, sizeof sentence, "%s",
-                   fault);    /* a shorter one will do */
+    /* A copy, as @fault may be what is written over; a shorter one will do. */
+    (void)snprintf(sentence, sizeof sentence, "%s", fault);
     if (log->term_rc == -EIO) /* another time, perhaps */
         return store_say(why, -EIO, "%s. And the file \"term\": %s", sentence,
                          px_strerror(-EIO));
@@ -328,7 +328,6 @@ int log_recover_or_repair(struct store_log *log, bool is_repaired,
         struct log_damage at;
 
         rc = log_recover(log, &at, why);
-
         if (rc != -PX_ECORRUPT || !is_repaired || round == ROUNDS_MAX)
             return rc;
         rc = repair(log, &at, why);
