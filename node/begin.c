@@ -6,8 +6,7 @@
  *                          │  PROMISE, ENTER: the identity is kept, then again
  *                          └─ FOUND: node_begin, and all goes on as elsewhere
  *
- * Then, for one that PEERS names, or that has joined, the other question: may it
- * vote (bootstrap.h, raft/fault.c)? */
+ * Whether it may vote then is another question: fault.h. */
 #include <stdio.h>
 #include <string.h>
 
@@ -91,83 +90,7 @@ void begin_turn(struct node *n)
     }
 }
 
-/* ---- Once it has a replica ---- */
-
-/* Nobody has anything that we could have promised to keep. */
-void begin_on_peer_hello(struct node *n, raft_id peer, bool is_empty)
-{
-    if (n->identity.is_begun)
-        return;
-    bootstrap_hear(&n->empties, &n->initial, n->config.id, peer, is_empty);
-    if (!bootstrap_is_new(&n->empties, &n->initial) || !n->is_log_empty)
-        return;
-    px_note(PX_NOTE_INFO, "node: the cluster is new: empty_logs=%zu of %zu",
-            n->empties.count + 1, n->initial.count);
-    n->is_cluster_new = true;
-    n->identity.is_begun = true;
-    keep_identity(n);
-}
-
-/* Never for a log that was emptied by damage: that one has something to forget. */
-static void tell_sound(struct node *n)
-{
-    if (!n->is_cluster_new || !n->keep.durable.is_begun)
-        return;
-    px_assert(!n->has_log_note);
-    n->is_cluster_new = false;
-    replica_sound(n->replica);
-}
-
-/* Raft is told once no restart would take it back: neither the log's note nor
- * the identity says otherwise any more. */
-static void tell_recovered(struct node *n)
-{
-    if (!n->is_recovered || n->has_log_note || !n->keep.durable.is_begun)
-        return;
-    n->is_recovered = false;
-    replica_on_recovered(n->replica);
-}
-
-void begin_on_lost(struct node *n, raft_index index)
-{
-    px_note(PX_NOTE_WARN,
-            "log: faulty: the leader counts on entry=%llu, which this disk has "
-            "lost: it is repaired from the other nodes, and until then this "
-            "one does not vote",
-            (unsigned long long)index);
-    n->has_log_note = true;
-    n->lost = index;
-    n->is_noting = true;
-    disk_note_loss(n);
-}
-
-void begin_on_loss_noted(struct node *n)
-{
-    n->is_noting = false;
-    replica_on_loss_noted(n->replica);
-}
-
-void begin_on_recovered(struct node *n)
-{
-    n->is_recovered = true;
-    if (n->has_log_note)
-        disk_recovered(n);
-    if (n->has_log_note && n->identity.is_begun)
-        return; /* that is all that is to be kept */
-    px_note(PX_NOTE_INFO, "node: has what the cluster holds");
-    n->identity.is_begun = true; /* or is already: the cluster was new, but a
-                                    leader's entry came first */
-    keep_identity(n);
-}
-
-void begin_on_log_mended(struct node *n)
-{
-    if (n->is_noting)
-        return; /* something has gone since: the note comes back */
-    n->has_log_note = false;
-    n->lost = 0;
-    tell_recovered(n);
-}
+/* ---- Once it has a cluster ---- */
 
 void begin_on_kept(struct node *n)
 {
@@ -177,9 +100,8 @@ void begin_on_kept(struct node *n)
         node_end(n, "the cluster has removed this node: its id is not used "
                     "again; start it with another NODE_ID and an empty "
                     "DATA_DIR to have it back");
-    } else if (n->replica != NULL) {
-        tell_sound(n);
-        tell_recovered(n);
+    } else {
+        fault_on_kept(&n->fault);
     }
     n->gossip.is_changed = true;
 }

@@ -4,10 +4,11 @@
  * with one flush; while it flushes, the next group gathers. A failed write or
  * flush ends the process: nothing that the page cache then says is believed.
  *
- * A full disk does not: whatever found no room, of the log, of the state or of a
- * state that is built from a snapshot, has had no effect, and is done again
- * every second until there is some. What was written before it is flushed first.
- * The others go on meanwhile, and raft makes way if it leads (raft/disk.c).
+ * A full disk does not: whatever found no room, of the log or of the state, has
+ * had no effect, and is done again every second until there is some. What was
+ * written before it is flushed first. The others go on meanwhile, and raft makes
+ * way if it leads (raft/disk.c). Only a state that is built from a snapshot does
+ * not wait: the process ends, for its start needs no room for the old one.
  *
  * Applying: a small batch that is in memory is applied right here on the loop
  * (about ten microseconds, against two hand-overs of 60-80 each); anything
@@ -68,36 +69,6 @@ static void end_wait(struct node *n, const char *what, bool is_full)
 
 /* ---- The log ---- */
 
-static int write_one(struct node *n, struct replica_write *w)
-{
-    int rc = 0;
-
-    if (w->has_reset)
-        rc = store_log_reset(n->storage.log, w->reset);
-    if (rc < 0)
-        return rc;
-    w->has_reset = false; /* not twice, should what follows find no room */
-    return store_log_write(n->storage.log, w->has_hard ? &w->hard : NULL,
-                           w->entries, w->count);
-}
-
-static int do_job(struct node *n, struct px_list *job)
-{
-    if (job == &n->loss_job)
-        return storage_note_loss(&n->storage, n->lost);
-    if (job == &n->recovered_job)
-        return storage_recovered(&n->storage);
-    return write_one(n, px_list_entry(job, struct replica_write, link));
-}
-
-/* What snapshots cover goes with the next write: there is no hurry. */
-static int cut_head(struct node *n)
-{
-    raft_index index = atomic_exchange(&n->log_cut, 0);
-
-    return index == 0 ? 0 : store_log_cut_head(n->storage.log, index);
-}
-
 static int flush(struct node *n)
 {
     int rc = store_log_sync(n->storage.log);
@@ -123,22 +94,18 @@ static int flush_written(struct node *n, struct px_list *written)
     return rc;
 }
 
-/* A snapshot that is made meanwhile may make room. */
 static int do_patiently(struct node *n, struct px_list *job,
                         struct px_list *written)
 {
     bool is_full = false;
     int rc;
 
-    while ((rc = do_job(n, job)) == -ENOSPC) {
+    while ((rc = log_writer_do(&n->log_writer, job)) == -ENOSPC) {
         rc = flush_written(n, written);
         if (rc < 0)
             return rc;
         if (!wait_for_room(n, &n->log_worker, "log", &is_full))
             return -ECANCELED;
-        rc = cut_head(n);
-        if (rc < 0)
-            return rc;
         atomic_store(&n->flush_begun, px_now());
     }
     end_wait(n, "log", is_full);
@@ -173,7 +140,7 @@ static void log_work(void *ctx, struct px_list *jobs)
         return; /* nothing more is written after a failure */
     rc = write_all(n, jobs);
     if (rc == 0)
-        rc = cut_head(n);
+        rc = log_writer_cut_head(&n->log_writer);
     if (rc < 0)
         atomic_store(&n->log_rc, rc);
 }
@@ -186,10 +153,10 @@ static void log_done(void *ctx, struct px_list *jobs)
     while (!px_list_empty(jobs)) {
         struct px_list *job = px_list_pop_front(jobs);
 
-        if (rc == 0 && job == &n->loss_job)
-            begin_on_loss_noted(n);
-        else if (rc == 0 && job == &n->recovered_job)
-            begin_on_log_mended(n);
+        if (rc == 0 && job == &n->log_writer.loss)
+            fault_on_loss_noted(&n->fault);
+        else if (rc == 0 && job == &n->log_writer.recovered)
+            fault_on_mended(&n->fault);
         else if (rc == 0)
             replica_on_durable(n->replica,
                                px_list_entry(job, struct replica_write, link));
@@ -215,32 +182,21 @@ static void give_one(struct node *n, struct px_list *job)
     worker_give(&n->log_worker, &jobs);
 }
 
-/* Neither comes again before it is done. */
-void disk_note_loss(struct node *n)
+void disk_note_loss(void *ctx, raft_index index)
 {
-    give_one(n, &n->loss_job);
+    struct node *n = ctx;
+
+    give_one(n, log_writer_loss(&n->log_writer, index));
 }
 
-void disk_recovered(struct node *n)
+void disk_forget_loss(void *ctx)
 {
-    give_one(n, &n->recovered_job);
+    struct node *n = ctx;
+
+    give_one(n, log_writer_recovered(&n->log_writer));
 }
 
 /* ---- Applying ---- */
-
-static int read_job(struct node *n, struct replica_apply *job)
-{
-    raft_index left = job->last - job->first + 1;
-    size_t max =
-        left < PX_BATCH_ENTRIES_MAX ? (size_t)left : PX_BATCH_ENTRIES_MAX;
-    int count = store_log_read(n->storage.log, job->first, max,
-                               PX_BATCH_BYTES_MAX, job->entries);
-
-    if (count <= 0)
-        return count < 0 ? count : -ENOENT;
-    job->count = (size_t)count;
-    return 0;
-}
 
 static int apply_job(struct node *n, struct replica_apply *job,
                      uint64_t work_max)
@@ -275,7 +231,9 @@ static void apply_work(void *ctx, struct px_list *jobs)
 
     px_assert(px_list_entry(jobs->next, struct replica_apply, link) == job);
     if (job->from_log)
-        rc = read_job(n, job);
+        rc = storage_read(&n->storage, job->first, job->last, job->entries);
+    if (rc > 0)
+        job->count = (size_t)rc;
     n->apply_rc = rc < 0 ? rc : apply_patiently(n, job);
 }
 
@@ -419,7 +377,7 @@ void disk_cut_log(void *ctx, raft_index index)
 {
     struct node *n = ctx;
 
-    atomic_store(&n->log_cut, index);
+    log_writer_allow_cut(&n->log_writer, index);
 }
 
 /* ---- Old entries ---- */
@@ -434,12 +392,9 @@ struct fetch {
 static void fetch_work(uv_work_t *work)
 {
     struct fetch *f = work->data;
-    raft_index left = f->job->want.last - f->job->want.first + 1;
-    size_t max =
-        left < PX_BATCH_ENTRIES_MAX ? (size_t)left : PX_BATCH_ENTRIES_MAX;
 
-    f->rc = store_log_read(f->node->storage.log, f->job->want.first, max,
-                           PX_BATCH_BYTES_MAX, f->job->entries);
+    f->rc = storage_read(&f->node->storage, f->job->want.first,
+                         f->job->want.last, f->job->entries);
 }
 
 static void fetch_done(uv_work_t *work, int status)

@@ -71,12 +71,13 @@ static void add_beginner(const struct node *n, const struct raft_status *s,
         return;
     }
     add_reached(n, text);
-    if (n->initial.count > 0)
+    if (n->fault.initial.count > 0)
         px_text_add(text,
                     "; it has no data, and votes once a leader has given it "
                     "some, or %zu others have said that they have none: %zu "
                     "did",
-                    bootstrap_empties_needed(&n->initial), n->empties.count);
+                    bootstrap_empties_needed(&n->fault.initial),
+                    n->fault.empties.count);
 }
 
 /* It serves, if there is a leader, but it does not vote: its log has lost
@@ -92,10 +93,10 @@ static void add_fault(const struct node *n, const struct raft_status *s,
     else
         add_reached(n, text);
     add_progress(s, text);
-    if (n->lost != 0)
+    if (n->fault.lost != 0)
         px_text_add(
             text, ". The leader counts on entry %llu, which this disk has lost",
-            (unsigned long long)n->lost);
+            (unsigned long long)n->fault.lost);
     else
         px_text_add(text, ". %s", n->storage.found.fault);
 }
@@ -163,7 +164,7 @@ static struct wait_text waits_for(const struct node *n)
         return wait; /* that is worse, and is said apart */
     if (is_stuck)
         add_disk(n, &text);
-    else if (status.is_faulty && !n->has_log_note)
+    else if (status.is_faulty && !n->fault.has_note)
         add_beginner(n, &status, &text);
     else if (status.is_faulty)
         add_fault(n, &status, &text);

@@ -12,6 +12,8 @@
 #include "net/net.h"
 #include "node/bootstrap.h"
 #include "node/config.h"
+#include "node/fault.h"
+#include "node/log_writer.h"
 #include "node/membership.h"
 #include "node/node.h"
 #include "node/peers.h"
@@ -86,14 +88,7 @@ struct node {
     bool is_closing;
     struct store_identity identity; /* as it is to be; see keep */
     struct keep keep;
-    struct raft_config initial; /* that the cluster began with */
-    struct bootstrap_empties empties;
-    bool
-        is_cluster_new; /* others have proved it; raft waits until it is kept */
-    bool has_log_note;  /* that the log has lost something, durably, unless: */
-    bool is_noting;     /* a loss; raft waits until that is durable */
-    raft_index lost;    /* what went while we ran; 0: nothing */
-    bool is_recovered;  /* raft says so, and waits until it is kept */
+    struct fault fault;
     struct known known;
     struct gossip gossip;
     struct peers peers;
@@ -131,10 +126,8 @@ struct node {
     struct worker apply_worker;
     struct worker snapshot_worker; /* saves and loads */
     struct worker piece_worker;    /* reads and stores pieces */
-    struct px_list loss_job;       /* for the log thread: not a write */
-    struct px_list recovered_job;  /* nor is this */
-    _Atomic raft_index log_cut;    /* the log's head may go up to here */
-    _Atomic int log_rc;            /* the log thread's failure */
+    struct log_writer log_writer;
+    _Atomic int log_rc; /* the log thread's failure */
     _Atomic uint64_t sync_count;
     _Atomic uint64_t sync_ns_max;
     _Atomic uint64_t full_waits; /* see struct disk_counters */
@@ -180,14 +173,9 @@ size_t known_gossip(const struct node *n,
 /* Keeps what has changed. */
 void known_second(struct node *n);
 
-/* begin.c: the first cluster of a node, and when it may vote. */
+/* begin.c: the first cluster of a node. */
 bool begin_is_waiting(const struct node *n);
 void begin_turn(struct node *n);
-void begin_on_peer_hello(struct node *n, raft_id peer, bool is_empty);
-void begin_on_lost(struct node *n, raft_index index);
-void begin_on_loss_noted(struct node *n);
-void begin_on_recovered(struct node *n);
-void begin_on_log_mended(struct node *n);
 void begin_on_kept(struct node *n);
 void begin_on_refused(struct node *n, enum net_refusal reason);
 char *begin_health_json(const struct node *n);
@@ -220,9 +208,8 @@ void disk_fetch(void *ctx, struct replica_fetch *job);
 void disk_snapshot(void *ctx, struct replica_snapshot_job *job);
 uint64_t disk_log_bytes(void *ctx);
 void disk_cut_log(void *ctx, raft_index index);
-/* Notes n->lost in the log. */
-void disk_note_loss(struct node *n);
-void disk_recovered(struct node *n);
+void disk_note_loss(void *ctx, raft_index index);
+void disk_forget_loss(void *ctx);
 /* Something waits for room, or a flush has taken half an election timeout. */
 bool disk_is_stuck(const struct node *n);
 void disk_get_counters(const struct node *n, struct disk_counters *out);

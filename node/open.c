@@ -189,8 +189,8 @@ static int open_replica(struct node *n, bool is_first_boot)
 
     raft->id = c->id;
     raft->seed = px_djb2(c->node, strlen(c->node)) ^ n->identity.incarnation;
-    bootstrap_config(&n->identity, &n->initial);
-    raft->config = n->initial;
+    bootstrap_config(&n->identity, &n->fault.initial);
+    raft->config = n->fault.initial;
     raft->election = c->election_ticks * c->tick;
     raft->heartbeat = c->heartbeat_ticks * c->tick;
     raft->promise = n->identity.promise;
@@ -209,14 +209,17 @@ static int open_data(struct node *n, char *why, size_t why_size)
     bool is_first_boot = !n->identity.has_log;
     int rc = open_storage(n, why, why_size);
 
-    n->has_log_note = rc == 0 && n->storage.found.fault != NULL;
+    n->fault.has_note = rc == 0 && n->storage.found.fault != NULL;
     if (rc == 0)
         rc = note_start(n, why, why_size);
     if (rc == 0)
         rc = store_view_new(n->storage.state, &n->view);
     if (rc == 0)
         rc = disk_start(n);
-    return rc < 0 ? rc : open_replica(n, is_first_boot);
+    if (rc == 0)
+        rc = open_replica(n, is_first_boot);
+    n->fault.replica = n->replica;
+    return rc;
 }
 
 /* A log that was lost by damage is another thing: it has a note. */
@@ -227,7 +230,7 @@ static bool is_blank(const struct node *n)
     if (n->replica == NULL)
         return true;
     replica_get_status(n->replica, &status);
-    return !n->has_log_note &&
+    return !n->fault.has_note &&
            bootstrap_is_blank(&n->identity, status.term,
                               replica_is_log_empty(n->replica));
 }
@@ -383,6 +386,22 @@ static int open_parts(struct node *n, bool is_known, char *why, size_t why_size)
     return rc;
 }
 
+static void keep(void *ctx)
+{
+    keep_identity(ctx);
+}
+
+/* As long as nothing is known of a cluster. */
+static struct fault fault_of(struct node *n)
+{
+    return (struct fault){
+        .io = {n, keep, disk_note_loss, disk_forget_loss},
+        .self = n->config.id,
+        .identity = &n->identity,
+        .durable = &n->keep.durable,
+    };
+}
+
 int node_open(const struct config *config, struct node **node_out, char *why,
               size_t why_size)
 {
@@ -393,8 +412,8 @@ int node_open(const struct config *config, struct node **node_out, char *why,
     if (n == NULL)
         return -ENOMEM;
     n->config = *config;
-    px_list_init(&n->loss_job);
-    px_list_init(&n->recovered_job);
+    log_writer_init(&n->log_writer, &n->storage);
+    n->fault = fault_of(n);
     why[0] = '\0';
     rc = uv_loop_init(&n->loop);
     if (rc < 0)

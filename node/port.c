@@ -197,12 +197,16 @@ static bool io_is_shown(void *ctx, uint64_t inode)
 
 static void io_lost(void *ctx, raft_index index)
 {
-    begin_on_lost(ctx, index);
+    struct node *n = ctx;
+
+    fault_on_lost(&n->fault, index);
 }
 
 static void io_recovered(void *ctx)
 {
-    begin_on_recovered(ctx);
+    struct node *n = ctx;
+
+    fault_on_recovered(&n->fault);
 }
 
 static void io_on_config(void *ctx)
@@ -315,7 +319,9 @@ static void on_refused(void *ctx, raft_id peer, enum net_refusal reason)
 
 static void on_peer_hello(void *ctx, raft_id peer, bool is_empty)
 {
-    begin_on_peer_hello(ctx, peer, is_empty);
+    struct node *n = ctx;
+
+    fault_on_hello(&n->fault, peer, is_empty, n->is_log_empty);
 }
 
 static void on_admin(void *ctx, uint64_t token, const struct net_admin *a)

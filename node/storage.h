@@ -98,6 +98,12 @@ void storage_to_raft(const struct storage *s, struct raft_options *raft);
  * for a snapshot that arrived damaged; noted. */
 int storage_do(struct storage *s, struct replica_snapshot_job *job);
 
+/* Entries from @first to @last from the log, as many as fit a batch: at least
+ * one. Each holds a reference. Returns the count; -errno as store_log_read.
+ * Thread: any. */
+int storage_read(struct storage *s, raft_index first, raft_index last,
+                 struct raft_entry entries[PX_BATCH_ENTRIES_MAX]);
+
 /* Raft says that the log lacks entry @index, which was acknowledged: faulty at
  * the next start, too. Thread: log. Errors: -errno. */
 int storage_note_loss(struct storage *s, raft_index index);

@@ -192,6 +192,16 @@ static int mark(struct storage *s, const struct replica_snapshot_job *job)
     return rc;
 }
 
+int storage_read(struct storage *s, raft_index first, raft_index last,
+                 struct raft_entry entries[PX_BATCH_ENTRIES_MAX])
+{
+    raft_index left = last - first + 1;
+    size_t max =
+        left < PX_BATCH_ENTRIES_MAX ? (size_t)left : PX_BATCH_ENTRIES_MAX;
+
+    return store_log_read(s->log, first, max, PX_BATCH_BYTES_MAX, entries);
+}
+
 int storage_do(struct storage *s, struct replica_snapshot_job *job)
 {
     switch (job->what) {

@@ -4,8 +4,6 @@
 
 #include "tests/sim/check.h"
 #include "tests/sim/members.h"
-#include "tests/sim/server_io.h"
-#include "tests/sim/server_open.h"
 #include "tests/sim/wire.h"
 
 /* ---- Is the cluster new? ---- */
@@ -16,30 +14,17 @@ struct hello_event {
     bool is_empty;
 };
 
-static bool is_new(struct server *s, const struct hello_event *h)
-{
-    struct raft_config first = {.count = s->world->voter_count};
-
-    for (size_t i = 0; i < first.count; i++)
-        first.members[i] = (struct raft_member){i + 1, RAFT_VOTER};
-    bootstrap_hear(&s->empties, &first, s->number + 1, h->peer + 1,
-                   h->is_empty);
-    return bootstrap_is_new(&s->empties, &first);
-}
-
 static void run_hear(struct world *w, struct event *e)
 {
     const struct hello_event *h = (const struct hello_event *)e;
     struct server *s = e->server;
-    bool finds_new = is_new(s, h);
+    bool is_empty = s->is_blank && replica_is_log_empty(s->replica);
+    bool was_begun = s->identity.is_begun;
 
+    fault_on_hello(&s->fault, h->peer + 1, h->is_empty, is_empty);
     free(e);
-    if (s->identity.is_begun || s->number >= w->voter_count || !finds_new)
-        return;
-    w->counts[COUNT_BEGUN_NEW]++;
-    world_trace(w, s, "finds that the cluster is new");
-    if (hello_begun(s) == 0)
-        replica_sound(s->replica);
+    if (!was_begun && s->identity.is_begun)
+        world_trace(w, s, "finds that the cluster is new");
 }
 
 static void tell(struct world *w, size_t to, size_t of)
@@ -59,19 +44,6 @@ void hello_say(struct world *w, size_t from, size_t to)
 {
     tell(w, to, from);
     tell(w, from, to);
-}
-
-int hello_begun(struct server *s)
-{
-    int rc;
-
-    s->identity.is_begun = true;
-    rc = server_write_identity(s);
-    if (rc == 0)
-        return 0;
-    s->identity.is_begun = false; /* nobody may count on it */
-    server_die(s, "writing the identity failed", rc);
-    return rc;
 }
 
 /* ---- Members no more ---- */

@@ -18,7 +18,5 @@ bool hello_is_taken(struct world *w, size_t from, size_t to);
 void hello_say(struct world *w, size_t from, size_t to);
 /* Its state has other members, perhaps: whoever was removed is cut off. */
 void hello_on_members(struct server *s);
-/* The log of @s is whole, or as good as any, from now on. -errno: of the disk. */
-int hello_begun(struct server *s);
 
 #endif

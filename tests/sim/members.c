@@ -281,7 +281,7 @@ static void lose_one(struct world *w)
 
     members_list_strong(w, strong);
     for (size_t i = 0; i < w->server_count; i++)
-        strong[i] &= i != s->number && w->servers[i]->identity.is_begun;
+        strong[i] &= i != s->number && w->servers[i]->durable.is_begun;
     if (s->is_gone || !check_is_member(w, s->number) ||
         !check_have_majorities(w, strong))
         return;

@@ -276,10 +276,6 @@ void server_start(struct server *s)
     s->is_turn_due = false;
     s->timer_at = PX_NS_NEVER;
     s->now_seen = 0;
-    s->lost = 0;
-    s->is_recovered = false;
-    s->empties = (struct bootstrap_empties){0};
-    s->log_cut = 0;
     s->saves_busy_until = 0;
     s->pieces_busy_until = 0;
     w->counts[COUNT_STARTS]++;
@@ -360,6 +356,7 @@ static void close_replica(struct server *s)
     s->is_writing = false;
     replica_close(s->replica);
     s->replica = NULL;
+    s->fault.replica = NULL;
 }
 
 static void count_end(struct server *s, enum server_end how)

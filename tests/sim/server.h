@@ -11,7 +11,8 @@
 #ifndef TESTS_SIM_SERVER_H
 #define TESTS_SIM_SERVER_H
 
-#include "node/bootstrap.h"
+#include "node/fault.h"
+#include "node/log_writer.h"
 #include "node/replica.h"
 #include "node/storage.h"
 #include "store/identity.h"
@@ -69,20 +70,19 @@ struct server {
     /* While it is up. */
     struct storage storage;
     struct store_view *view;
-    struct replica *replica; /* NULL: it is down */
-    struct store_identity identity;
-    struct bootstrap_empties empties; /* by what was said in this life */
-    bool is_blank;                    /* when it started: bootstrap_is_blank */
-    bool is_ending;                   /* its messages leave no more */
-    bool has_died;                    /* its answers reach nobody */
+    struct replica *replica;        /* NULL: it is down */
+    struct store_identity identity; /* as it is to be */
+    struct store_identity durable;  /* and as it is */
+    struct fault fault;
+    bool is_blank;  /* when it started: bootstrap_is_blank */
+    bool is_ending; /* its messages leave no more */
+    bool has_died;  /* its answers reach nobody */
 
-    struct px_list writes;  /* wait for the log */
+    struct log_writer log_writer;
+    struct px_list writes;  /* wait for the log, as log_writer's two jobs do */
     struct px_list writing; /* written, not yet synced */
     bool is_writing;
     bool has_new_members;   /* has just applied such an entry */
-    raft_index lost;        /* what the log lacks, to be noted; 0: nothing */
-    bool is_recovered;      /* the log is whole again, and is to be told */
-    raft_index log_cut;     /* the log's head may go up to here; 0: no more */
     px_ns saves_busy_until; /* snapshots that are made or loaded */
     px_ns pieces_busy_until;
     bool is_turn_due;

@@ -1,7 +1,7 @@
 /* What node/port.c and node/disk.c do for the server process: messages go to
  * the wire, and writes to the log in groups.
  *
- *   io_write ─▶ writes ─▶ begin_writing: store_log_write  } as the log thread
+ *   io_write ─▶ writes ─▶ begin_writing: log_writer_do    } as the log thread
  *                 ▲                │ after a while         } does: one group
  *                 └── end_writing: store_log_sync          } under way */
 #include "tests/sim/server_io.h"
@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "tests/sim/check.h"
 #include "tests/sim/hello.h"
+#include "tests/sim/server_open.h"
 #include "tests/sim/wire.h"
 
 void server_die(struct server *s, const char *why, int rc)
@@ -98,7 +99,24 @@ static int sync_group(struct server *s)
     if (rc < 0)
         return rc;
     check_on_sync(s);
-    return 0;
+    rc = log_writer_cut_head(&s->log_writer);
+    if (rc > 0)
+        s->world->counts[COUNT_HEADS_CUT]++;
+    return rc < 0 ? rc : 0;
+}
+
+static void give_back(struct server *s, struct px_list *job)
+{
+    if (job == &s->log_writer.loss) {
+        world_trace(s->world, s, "loss of %" PRIu64 " noted", s->fault.lost);
+        fault_on_loss_noted(&s->fault);
+    } else if (job == &s->log_writer.recovered) {
+        world_trace(s->world, s, "log whole again");
+        fault_on_mended(&s->fault);
+    } else {
+        replica_on_durable(s->replica,
+                           px_list_entry(job, struct replica_write, link));
+    }
 }
 
 static void end_writing(struct world *w, struct event *e)
@@ -113,111 +131,31 @@ static void end_writing(struct world *w, struct event *e)
         return;
     }
     while (!px_list_empty(&s->writing))
-        replica_on_durable(s->replica,
-                           px_list_entry(px_list_pop_front(&s->writing),
-                                         struct replica_write, link));
+        give_back(s, px_list_pop_front(&s->writing));
     s->is_writing = false;
     if (!px_list_empty(&s->writes))
         begin_writing(s);
 }
 
-static int reset_log(struct server *s, struct raft_pos pos)
+static bool is_write(const struct server *s, const struct px_list *job)
 {
-    int rc = store_log_reset(s->storage.log, pos);
-
-    if (rc == 0)
-        check_on_reset(s, pos);
-    return rc;
+    return job != &s->log_writer.loss && job != &s->log_writer.recovered;
 }
 
-/* What snapshots cover goes with the next write: there is no hurry. */
-static int cut_head(struct server *s)
+static int write_one(struct server *s, struct px_list *job)
 {
-    raft_index index = s->log_cut;
+    struct replica_write *w =
+        is_write(s, job) ? px_list_entry(job, struct replica_write, link)
+                         : NULL;
+    bool had_reset = w != NULL && w->has_reset;
     int rc;
 
-    s->log_cut = 0;
-    if (index == 0)
-        return 0;
-    rc = store_log_cut_head(s->storage.log, index);
-    if (rc > 0)
-        s->world->counts[COUNT_HEADS_CUT]++;
-    return rc;
-}
-
-static void run_recovered(struct world *w, struct event *e)
-{
-    (void)w;
-    replica_on_recovered(e->server->replica);
-    free(e);
-}
-
-static void tell_recovered_later(struct server *s)
-{
-    struct event *e = event_new(sizeof *e);
-
-    e->run = run_recovered;
-    e->drop = event_drop;
-    server_plan(s, e, world_draw(s->world, 0, s->sync_time));
-}
-
-static int tell_recovered(struct server *s)
-{
-    int rc;
-
-    if (!s->is_recovered)
-        return 0;
-    s->is_recovered = false;
-    world_trace(s->world, s, "log whole again");
-    if (!s->identity.is_begun) {
-        s->world->counts[COUNT_BEGUN_LATER]++;
-        if (hello_begun(s) < 0)
-            return 0; /* it ends */
-    }
-    rc = storage_recovered(&s->storage);
-    if (rc == 0)
-        tell_recovered_later(s);
-    return rc;
-}
-
-static void run_loss_noted(struct world *w, struct event *e)
-{
-    (void)w;
-    replica_on_loss_noted(e->server->replica);
-    free(e);
-}
-
-static int note_loss(struct server *s)
-{
-    raft_index lost = s->lost;
-    struct event *e;
-    int rc;
-
-    if (lost == 0)
-        return 0;
-    rc = storage_note_loss(&s->storage, lost);
-    if (rc < 0)
-        return rc;
-    s->lost = 0;
-    world_trace(s->world, s, "loss of %llu noted", (unsigned long long)lost);
-    e = event_new(sizeof *e);
-    e->run = run_loss_noted;
-    e->drop = event_drop;
-    server_plan(s, e, world_draw(s->world, 0, s->sync_time));
-    return 0;
-}
-
-static int write_one(struct server *s, struct replica_write *w)
-{
-    int rc = w->has_reset ? reset_log(s, w->reset) : 0;
-
-    if (rc < 0)
-        return rc;
-    w->has_reset = false; /* not twice, should what follows find no room */
-    check_on_try(s, w);
-    rc = store_log_write(s->storage.log, w->has_hard ? &w->hard : NULL,
-                         w->entries, w->count);
-    if (rc == 0)
+    if (w != NULL)
+        check_on_try(s, w);
+    rc = log_writer_do(&s->log_writer, job);
+    if (had_reset && !w->has_reset)
+        check_on_reset(s, w->reset);
+    if (w != NULL && rc == 0)
         check_on_write(s, w);
     return rc;
 }
@@ -225,19 +163,12 @@ static int write_one(struct server *s, struct replica_write *w)
 /* As much as there is room for. */
 static int write_group(struct server *s)
 {
-    int rc = tell_recovered(s);
+    int rc = 0;
 
-    if (rc == 0)
-        rc = note_loss(s);
-    if (rc == 0)
-        rc = cut_head(s);
     while (rc == 0 && !px_list_empty(&s->writes)) {
-        struct px_list *first = s->writes.next;
-
-        rc = write_one(s, px_list_entry(first, struct replica_write, link));
-        if (rc < 0)
-            break;
-        px_list_push_back(&s->writing, px_list_pop_front(&s->writes));
+        rc = write_one(s, s->writes.next);
+        if (rc == 0)
+            px_list_push_back(&s->writing, px_list_pop_front(&s->writes));
     }
     return rc;
 }
@@ -285,20 +216,9 @@ static void io_write(void *ctx, struct px_list *writes)
         begin_writing(s);
 }
 
-static void io_recovered(void *ctx)
+static void give_one(struct server *s, struct px_list *job)
 {
-    struct server *s = ctx;
-
-    s->is_recovered = true;
-    if (!s->is_writing && s->failed == NULL)
-        begin_writing(s);
-}
-
-static void io_lost(void *ctx, raft_index index)
-{
-    struct server *s = ctx;
-
-    s->lost = index;
+    px_list_push_back(&s->writes, job);
     if (!s->is_writing && s->failed == NULL)
         begin_writing(s);
 }
@@ -319,7 +239,86 @@ static void io_cut_log(void *ctx, raft_index index)
 {
     struct server *s = ctx;
 
-    s->log_cut = index;
+    log_writer_allow_cut(&s->log_writer, index);
+}
+
+/* ---- What says that it may have forgotten something: node/fault.h ---- */
+
+static void keep_later(struct server *s, px_ns delay);
+
+static void run_keep(struct world *w, struct event *e)
+{
+    struct server *s = e->server;
+    bool was_begun = s->durable.is_begun;
+    int rc = server_write_identity(s);
+
+    free(e);
+    if (rc == -ENOSPC) {
+        keep_later(s, w->heartbeat);
+        return;
+    }
+    if (rc < 0) {
+        server_die(s, "writing the identity failed", rc);
+        return;
+    }
+    if (!was_begun && s->durable.is_begun)
+        w->counts[s->fault.is_cluster_new ? COUNT_BEGUN_NEW
+                                          : COUNT_BEGUN_LATER]++;
+    fault_on_kept(&s->fault);
+}
+
+static void keep_later(struct server *s, px_ns delay)
+{
+    struct event *e = event_new(sizeof *e);
+
+    e->run = run_keep;
+    e->drop = event_drop;
+    server_plan(s, e, delay);
+}
+
+static void fault_keep(void *ctx)
+{
+    struct server *s = ctx;
+
+    keep_later(s, world_draw(s->world, 0, s->sync_time));
+}
+
+static void fault_note_loss(void *ctx, raft_index index)
+{
+    struct server *s = ctx;
+
+    give_one(s, log_writer_loss(&s->log_writer, index));
+}
+
+static void fault_forget_loss(void *ctx)
+{
+    struct server *s = ctx;
+
+    give_one(s, log_writer_recovered(&s->log_writer));
+}
+
+struct fault server_fault(struct server *s)
+{
+    return (struct fault){
+        .io = {s, fault_keep, fault_note_loss, fault_forget_loss},
+        .self = s->number + 1,
+        .identity = &s->identity,
+        .durable = &s->durable,
+    };
+}
+
+static void io_lost(void *ctx, raft_index index)
+{
+    struct server *s = ctx;
+
+    fault_on_lost(&s->fault, index);
+}
+
+static void io_recovered(void *ctx)
+{
+    struct server *s = ctx;
+
+    fault_on_recovered(&s->fault);
 }
 
 /* ---- The rest ---- */

@@ -5,6 +5,7 @@
 #include "tests/sim/server.h"
 
 struct replica_io server_io(struct server *s);
+struct fault server_fault(struct server *s);
 
 /* It can't go on: it ends after this event. */
 void server_die(struct server *s, const char *why, int rc);

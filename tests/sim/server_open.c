@@ -39,7 +39,11 @@ static bool has_lost_a_part(const struct server *s, bool is_new)
 
 int server_write_identity(struct server *s)
 {
-    return identity_write(sim_disk_door(s->disks[SERVER_HOME]), &s->identity);
+    int rc = identity_write(sim_disk_door(s->disks[SERVER_HOME]), &s->identity);
+
+    if (rc == 0)
+        s->durable = s->identity;
+    return rc;
 }
 
 static int open_identity(struct server *s, bool *is_new)
@@ -162,10 +166,15 @@ static int open_replica(struct server *s, bool is_new)
         .divergence = s->storage.divergence,
     };
     struct raft_options *raft = &options.raft;
+    int rc;
 
+    log_writer_init(&s->log_writer, &s->storage);
     raft->id = s->number + 1;
     raft->seed = px_djb2(s->name, strlen(s->name)) ^ s->identity.incarnation;
-    initial_config(s, &raft->config);
+    s->fault = server_fault(s);
+    s->fault.has_note = s->storage.found.fault != NULL;
+    initial_config(s, &s->fault.initial);
+    raft->config = s->fault.initial;
     raft->election = w->election;
     raft->heartbeat = w->heartbeat;
     raft->promise = s->identity.promise;
@@ -175,7 +184,9 @@ static int open_replica(struct server *s, bool is_new)
     raft->is_first_boot =
         is_new && raft->last == 0 && raft->hard.term == 0 && !raft->is_faulty;
     s->is_blank = bootstrap_is_blank(&s->identity, raft->hard.term, true);
-    return replica_open(&options, &io, &s->replica);
+    rc = replica_open(&options, &io, &s->replica);
+    s->fault.replica = s->replica;
+    return rc;
 }
 
 int server_open(struct server *s, char *why, size_t why_size)

@@ -29,17 +29,12 @@ struct apply_event {
 
 static int read_job(struct server *s, struct replica_apply *job)
 {
-    raft_index left = job->last - job->first + 1;
-    size_t max =
-        left < PX_BATCH_ENTRIES_MAX ? (size_t)left : PX_BATCH_ENTRIES_MAX;
-    int count = store_log_read(s->storage.log, job->first, max,
-                               PX_BATCH_BYTES_MAX, job->entries);
+    int count = storage_read(&s->storage, job->first, job->last, job->entries);
 
     s->world->counts[COUNT_REPLAYS]++;
-    if (count <= 0)
-        return count < 0 ? count : -ENOENT;
-    job->count = (size_t)count;
-    return 0;
+    if (count > 0)
+        job->count = (size_t)count;
+    return count;
 }
 
 static bool has_config(const struct replica_apply *job)
@@ -123,11 +118,8 @@ static void end_fetch(struct world *w, struct event *e)
 {
     struct replica_fetch *job = ((struct fetch_event *)e)->job;
     struct server *s = e->server;
-    raft_index left = job->want.last - job->want.first + 1;
-    size_t max =
-        left < PX_BATCH_ENTRIES_MAX ? (size_t)left : PX_BATCH_ENTRIES_MAX;
-    int rc = store_log_read(s->storage.log, job->want.first, max,
-                            PX_BATCH_BYTES_MAX, job->entries);
+    int rc = storage_read(&s->storage, job->want.first, job->want.last,
+                          job->entries);
 
     free(e);
     w->counts[COUNT_FETCHES]++;

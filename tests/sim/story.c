@@ -65,7 +65,7 @@ static void must_recover(struct world *w, const bool core[])
 static bool has_vote(const struct server *s)
 {
     return !s->is_gone && !s->has_flips && !s->has_home_flip &&
-           s->identity.is_begun;
+           s->durable.is_begun;
 }
 
 /* No more than it takes. False: there may be none yet, where the cluster has
@@ -147,7 +147,7 @@ static bool has_to_wait(struct world *w)
 
         votes[i] = has_vote(s);
         has_flips |= s->has_flips;
-        has_begun |= s->identity.is_begun;
+        has_begun |= s->durable.is_begun;
     }
     return has_flips && has_begun && !check_have_majorities(w, votes);
 }

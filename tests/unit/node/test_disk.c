@@ -79,14 +79,14 @@ void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
 }
 
 /* Not asked for here. */
-void begin_on_loss_noted(struct node *n)
+void fault_on_loss_noted(struct fault *f)
 {
-    (void)n;
+    (void)f;
 }
 
-void begin_on_log_mended(struct node *n)
+void fault_on_mended(struct fault *f)
 {
-    (void)n;
+    (void)f;
 }
 
 void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc)
@@ -177,7 +177,7 @@ static int setup(void **state)
     }
     open_disks();
     open_log();
-    px_list_init(&b.node.recovered_job);
+    log_writer_init(&b.node.log_writer, &b.node.storage);
     assert_int_equal(uv_loop_init(&b.node.loop), 0);
     assert_int_equal(disk_start(&b.node), 0);
     return 0;

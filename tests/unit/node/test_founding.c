@@ -188,29 +188,9 @@ void node_fail(struct node *n, const char *why, int rc)
 }
 
 /* Of a node that has its cluster, and of pages: not asked here. */
-void replica_sound(struct replica *r)
+void fault_on_kept(struct fault *f)
 {
-    (void)r;
-}
-
-void replica_on_recovered(struct replica *r)
-{
-    (void)r;
-}
-
-void replica_on_loss_noted(struct replica *r)
-{
-    (void)r;
-}
-
-void disk_note_loss(struct node *n)
-{
-    (void)n;
-}
-
-void disk_recovered(struct node *n)
-{
-    (void)n;
+    (void)f;
 }
 
 void gossip_on_kept(struct node *n)
