@@ -75,6 +75,7 @@
     X(LOSS_UNNOTICED, "who lacks what its leader counts on does not say so") \
     X(LOSS_UNNOTED, "who lacks what its leader counts on forgets it in a restart") \
     X(FAULT_NOTED_LATE, "a damaged log is cut before it is noted that it was") \
+    X(NOTE_GONE_EARLY, "a damaged log's note goes before what made it whole is written") \
     X(TERM_KEPT_ONCE, "term and vote are in the log alone") \
     X(REPAIR_TERM_UNASKED, "a repair that was cut short goes on without the term") \
     X(FOUNDED_UNPROMISED, "a cluster is founded before the promise to is durable") \

@@ -168,7 +168,9 @@ static void carry_out(struct replica *r, const struct raft_out *out)
     }
     if (out->is_recovered) {
         r->counters.log_repairs++;
-        r->io.recovered(r->io.ctx);
+        r->is_recovered = !px_mutant(NOTE_GONE_EARLY);
+        if (!r->is_recovered)
+            r->io.recovered(r->io.ctx);
     }
     if (out->reads.id != 0)
         reads_on_ready(r, out->reads);
@@ -352,6 +354,18 @@ static void tell_missed(struct replica *r)
         replica_on_peer_down(r, missed[i]);
 }
 
+/* That the log is whole may rest on its reset to a snapshot. */
+static void hand_over(struct replica *r)
+{
+    bool is_recovered = r->is_recovered;
+
+    if (!px_list_empty(&r->writes))
+        r->io.write(r->io.ctx, &r->writes);
+    r->is_recovered = false;
+    if (is_recovered)
+        r->io.recovered(r->io.ctx);
+}
+
 void replica_turn(struct replica *r)
 {
     px_ns now = replica_now(r);
@@ -379,8 +393,7 @@ void replica_turn(struct replica *r)
         commands_send(r);
         reads_ask(r);
         r->io.flush(r->io.ctx);
-        if (!px_list_empty(&r->writes))
-            r->io.write(r->io.ctx, &r->writes);
+        hand_over(r);
     } while (apply_some(r) && !r->has_failed);
 }
 

@@ -138,8 +138,9 @@ struct replica_io {
      * log. A note is to say so after a restart, too, as one does of a log that
      * was damaged. Ends in replica_on_loss_noted, not before it returns. */
     void (*lost)(void *ctx, raft_index index);
-    /* Raft was faulty, and holds again all that it ever acknowledged: the note
-     * that it is may go. Ends in replica_on_recovered. */
+    /* Raft was faulty, and holds again all that it ever acknowledged, once the
+     * writes are durable that were given before: then the note that it is may go.
+     * Ends in replica_on_recovered. */
     void (*recovered)(void *ctx);
     /* From now on the state is the one that was loaded last; views of the old
      * one have ended. Returns the loop's view of it. */

@@ -211,6 +211,7 @@ struct replica {
     bool has_failed; /* nothing more is done, until it is stopped */
 
     struct px_list writes;    /* of this turn, not yet handed over */
+    bool is_recovered;        /* to be told behind them */
     struct px_list under_way; /* by track: handed over, not yet durable */
     uint64_t listed_seq;      /* of the newest write */
     uint64_t durable_seq;

@@ -72,6 +72,16 @@ static void io_write(void *ctx, struct px_list *writes)
     px_list_splice_back(&((struct solo *)ctx)->writes, writes);
 }
 
+static void io_recovered(void *ctx)
+{
+    struct solo *s = ctx;
+
+    s->is_recovered = true;
+    px_list_for_each (it, &s->writes)
+        s->is_reset_by_then |=
+            px_list_entry(it, struct replica_write, link)->has_reset;
+}
+
 static void apply_now(struct solo *s, struct replica_apply *job)
 {
     int rc = store_apply_some(s->states[s->adopted], job->entries, job->count,
@@ -209,6 +219,7 @@ void solo_open(struct solo *s, const struct solo_options *options)
         .snapshot = io_snapshot,
         .log_bytes = io_log_bytes,
         .cut_log = io_cut_log,
+        .recovered = io_recovered,
         .adopt = io_adopt,
         .is_open = io_is_open,
         .fail = io_fail,
@@ -233,7 +244,8 @@ void solo_open(struct solo *s, const struct solo_options *options)
     o.raft.base = base;
     o.raft.last = base.index;
     o.raft.applied = base.index;
-    o.raft.is_first_boot = base.index == 0;
+    o.raft.is_faulty = options->is_faulty;
+    o.raft.is_first_boot = base.index == 0 && !options->is_faulty;
     if (base.index > 0)
         o.snapshot = (struct store_snapshot_info){
             .pos = base, .config = o.raft.config, .bytes = SNAPSHOT_BYTES};

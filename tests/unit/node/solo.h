@@ -15,6 +15,7 @@
 struct solo_options {
     raft_index snapshot; /* the log begins behind it, the state is there; of
                             term 1, 1 MiB long. 0: none */
+    bool is_faulty;
 };
 
 struct solo {
@@ -26,6 +27,8 @@ struct solo {
 
     struct px_list writes;       /* not yet durable */
     bool is_reset;               /* a write has emptied the log */
+    bool is_recovered;           /* it has said so, ... */
+    bool is_reset_by_then;       /* and had a write empty the log before */
     struct replica_apply *apply; /* under way, while holds_apply */
     bool holds_apply;
 
@@ -42,7 +45,7 @@ struct solo {
     const char *failed;
 
     /* The last of each type that it sent to each peer. */
-    struct raft_msg sent[RAFT_MSG_TIMEOUT_NOW + 1][4];
+    struct raft_msg sent[RAFT_MSG_LOST_REPLY + 1][4];
 };
 
 void solo_open(struct solo *s, const struct solo_options *options);

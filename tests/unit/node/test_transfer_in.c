@@ -421,6 +421,30 @@ static void a_log_that_is_reset_is_not_cut(void **state)
     assert_int_equal(s->cut, 0);
 }
 
+/* Its note would go first, and a crash then find a log without one that lacks
+ * what it held. */
+static void
+a_log_that_a_snapshot_makes_whole_is_so_when_it_is_reset(void **state)
+{
+    struct solo s;
+    struct raft_msg m = {
+        .type = RAFT_MSG_LOST_REPLY, .from = 2, .to = 1, .term = TERM};
+
+    (void)state;
+    solo_open(&s, &(struct solo_options){.is_faulty = true});
+    solo_follow(&s, 2, TERM);
+    solo_sync(&s);
+    m.lost_reply.id = s.sent[RAFT_MSG_LOST][2].lost.id;
+    m.lost_reply.index = pos.index;
+    replica_on_message(s.r, &m);
+    receive(&s);
+    assert_false(s.is_recovered);
+    solo_job_done(&s, 0);
+    assert_true(s.is_recovered);
+    assert_true(s.is_reset_by_then);
+    solo_close(&s);
+}
+
 static void a_log_that_holds_the_snapshot_is_cut(void **state)
 {
     const struct raft_pos held = {TERM, 3};
@@ -631,6 +655,8 @@ int main(void)
         TEST(in_quarantine_a_state_ahead_of_the_disk_waits),
         TEST(what_was_replaced_or_loaded_in_vain_is_removed),
         TEST(a_log_that_is_reset_is_not_cut),
+        cmocka_unit_test(
+            a_log_that_a_snapshot_makes_whole_is_so_when_it_is_reset),
         TEST(a_log_that_holds_the_snapshot_is_cut),
         TEST(what_is_applied_already_is_no_news),
         TEST(what_the_log_brings_meanwhile_is_no_news),
