@@ -1,0 +1,128 @@
+/* The small files of a data folder, each of which says something about the rest.
+ *
+ *   byte 0   which: identity, peers, boot, term; and whether the checksum of
+ *            one of the first two is put right
+ *
+ * What is read can be written, and reads as the same again. Run as
+ *   fuzz_notes -max_len=4096 CORPUS_DIR */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "store/boot.h"
+#include "store/identity_file.h"
+#include "store/log_term.h"
+#include "store/peers_file.h"
+#include "store/sealed_json.h"
+#include "tests/lib/memdisk.h"
+
+#define STAMP UINT64_C(0x1234)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void fuzz_identity(struct store_disk *d)
+{
+    struct store_identity a, b;
+
+    if (identity_read(d, &a) < 0)
+        return;
+    px_assert(identity_write(d, &a) == 0);
+    px_assert(identity_read(d, &b) == 0);
+    px_assert(strcmp(a.node, b.node) == 0);
+    px_assert(strcmp(a.cluster_name, b.cluster_name) == 0);
+    px_assert(a.cluster == b.cluster && a.incarnation == b.incarnation &&
+              a.gossip_reserve == b.gossip_reserve && a.promise == b.promise &&
+              a.has_log == b.has_log && a.is_begun == b.is_begun &&
+              a.is_removed == b.is_removed && a.voter_count == b.voter_count);
+}
+
+static void fuzz_peers(struct store_disk *d)
+{
+    struct store_peers a, b;
+
+    if (peers_file_read(d, &a) < 0)
+        return;
+    px_assert(peers_file_write(d, &a) == 0);
+    px_assert(peers_file_read(d, &b) == 0);
+    px_assert(a.cluster == b.cluster && a.count == b.count);
+    for (size_t i = 0; i < a.count; i++) {
+        px_assert(strcmp(a.list[i].name, b.list[i].name) == 0);
+        px_assert(strcmp(a.list[i].address, b.list[i].address) == 0);
+        px_assert(strcmp(a.list[i].gossip, b.list[i].gossip) == 0);
+    }
+}
+
+static void fuzz_boot(struct store_disk *d)
+{
+    struct store_boot a, b;
+
+    if (store_boot_read(d, &a) < 0 || store_boot_write(d, &a) < 0)
+        return; /* an id that no machine has is another boot's */
+    px_assert(store_boot_read(d, &b) == 0);
+    px_assert(strcmp(a.id, b.id) == 0);
+    px_assert(a.is_clean == b.is_clean && a.is_damaged == b.is_damaged &&
+              a.is_closing == b.is_closing && a.is_looking == b.is_looking);
+}
+
+static void fuzz_term(struct store_disk *d)
+{
+    struct raft_hard_state a, b;
+
+    if (log_term_read(d, STAMP, &a) < 0)
+        return;
+    px_assert(log_term_write(d, STAMP, a) == 0);
+    px_assert(log_term_read(d, STAMP, &b) == 0);
+    px_assert(a.term == b.term && a.voted_for == b.voted_for);
+}
+
+/* Of a JSON object; NULL for anything else. */
+static char *seal(const uint8_t *data, size_t size)
+{
+    json_t *root = json_loadb((const char *)data, size, 0, NULL);
+    char *text = NULL;
+
+    if (json_is_object(root)) {
+        (void)json_object_del(root, "checksum"); /* there may be none */
+        text = sealed_encode(root);
+    }
+    json_decref(root);
+    return text;
+}
+
+static void put(struct store_disk *d, const char *name, const uint8_t *data,
+                size_t size)
+{
+    struct iovec iov = {(void *)(uintptr_t)data, size};
+    int file = d->open(d, name, STORE_DISK_WRITE | STORE_DISK_CREATE);
+
+    px_assert(file >= 0);
+    px_assert(d->write(d, file, &iov, 1, 0) == 0);
+    d->close(d, file);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct {
+        const char *name;
+        void (*fuzz)(struct store_disk *d);
+    } files[] = {
+        {"identity", fuzz_identity},
+        {"peers", fuzz_peers},
+        {"boot", fuzz_boot},
+        {"term", fuzz_term},
+    };
+    struct memdisk *m = memdisk_new();
+    size_t which = size > 0 ? data[0] % 4u : 0;
+    bool is_sealed = size > 0 && data[0] >= 128;
+    char *text = is_sealed ? seal(data + 1, size - 1) : NULL;
+
+    if (text != NULL)
+        put(memdisk_disk(m), files[which].name, (uint8_t *)text, strlen(text));
+    else if (size > 0)
+        put(memdisk_disk(m), files[which].name, data + 1, size - 1);
+    if (size > 0)
+        files[which].fuzz(memdisk_disk(m));
+    free(text);
+    memdisk_free(m);
+    return 0;
+}
