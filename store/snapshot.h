@@ -64,7 +64,8 @@ struct store_snapshot_save_options {
 
 /* Saves what the state holds now, from one consistent read, while it goes on
  * changing; and removes the older snapshots. Every chunk's hash is compared on
- * the way, and so is the state's: a damaged state has no snapshot.
+ * the way, and so is the state's: a damaged state has no snapshot, and is known
+ * to be damaged from then on (store_state_is_damaged).
  *
  * A long read keeps LMDB from reusing pages: when the database has grown by
  * more than a quarter (and 64 MiB) meanwhile, the save begins anew, twice at

@@ -214,6 +214,14 @@ static int look_up(struct saving *s)
     return s->restart == RESTART_NO ? 0 : -EAGAIN;
 }
 
+/* The state is known to be damaged from now on: nobody else may ever look there.
+ */
+static int damaged(struct saving *s)
+{
+    store_kv_fail(&s->view->kv, -PX_ECORRUPT);
+    return s->view->kv.rc;
+}
+
 static int add_record(struct saving *s, const MDB_val *key,
                       const MDB_val *value)
 {
@@ -224,7 +232,7 @@ static int add_record(struct saving *s, const MDB_val *key,
     if (!snapshot_record_is_sound(key, value) ||
         (store_key_tag(key) == STORE_TAG_CHUNK &&
          !store_chunk_is_sound(key, value)))
-        return -PX_ECORRUPT;
+        return damaged(s);
     size = snapshot_record_pack(s->records, b->records_bytes, key, value);
     if (size == 0) {
         rc = write_block(s);
@@ -257,7 +265,7 @@ static int walk(struct saving *s)
     if (rc == 0)
         rc = write_block(s); /* META is there, so it is not empty */
     if (rc == 0 && s->hashes != s->view->meta.hashes)
-        rc = -PX_ECORRUPT;
+        rc = damaged(s);
     return rc;
 }
 

@@ -78,8 +78,8 @@ int store_state_close(struct store_state *s);
  * if the process had died just now. For a state that is thrown away. All views
  * have been freed. NULL is accepted. */
 void store_state_abandon(struct store_state *s);
-/* Has anybody who applied or looked met records that are not what was written?
- * The bytes are gone: whoever sees this closes the state, and opens it anew,
+/* Has anybody who applied, looked or made a snapshot met records that are not
+ * what was written? The bytes are gone: whoever sees this closes the state, and opens it anew,
  * empty. NULL is accepted: no. Thread: any. */
 bool store_state_is_damaged(const struct store_state *s);
 

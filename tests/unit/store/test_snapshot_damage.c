@@ -467,7 +467,8 @@ static void a_record_beyond_its_block_is_none(void **state)
 
 /* ---- The state ---- */
 
-/* Puts @value where the closed database has @key, behind the state's back. */
+/* Puts @value where the database has @key, behind the state's back: it is closed
+ * meanwhile, as by the end of the process. */
 static void replace_record(struct fixture *fx, const struct store_key *key,
                            const void *value, size_t size)
 {
@@ -476,7 +477,8 @@ static void replace_record(struct fixture *fx, const struct store_key *key,
     MDB_txn *txn;
     MDB_dbi dbi;
 
-    fixture_close(fx);
+    store_view_free(fx->v);
+    store_state_abandon(fx->s);
     assert_int_equal(mdb_env_create(&env), 0);
     assert_int_equal(mdb_env_set_mapsize(env, UINT64_C(1) << 34), 0);
     assert_int_equal(mdb_env_open(env, fx->dir, 0, 0600), 0);
@@ -488,27 +490,49 @@ static void replace_record(struct fixture *fx, const struct store_key *key,
     fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
 }
 
-static void a_damaged_state_has_no_snapshot(void **state)
+/* Nobody has read what is damaged but the save. */
+static void assert_damage_is_found(struct world *w)
+{
+    struct store_snapshot_info info;
+
+    assert_false(store_state_is_damaged(w->fx->s));
+    assert_int_equal(try_save(w, &info), -PX_ECORRUPT);
+    assert_true(store_state_is_damaged(w->fx->s));
+}
+
+static void
+a_damaged_state_has_no_snapshot_and_is_known_to_be_damaged(void **state)
 {
     struct world *w = *state;
     uint64_t f = do_create(w->fx, ROOT, "file");
     struct inode_record inode = {.mode = S_IFREG | 0644, .links = 1};
-    struct store_snapshot_info info;
     struct store_key key;
 
     do_write(w->fx, f, 0, "data", 4);
     (void)save(w);
     store_key_number(&key, STORE_TAG_INODE, f);
     replace_record(w->fx, &key, &inode, sizeof inode); /* the whole's hash */
-    assert_int_equal(try_save(w, &info), -PX_ECORRUPT);
+    assert_damage_is_found(w);
     replace_record(w->fx, &key, "short", 5); /* the record's size */
-    assert_int_equal(try_save(w, &info), -PX_ECORRUPT);
+    assert_damage_is_found(w);
     store_key_chunk(&key, f, 0);
     replace_record(w->fx, &key, "01234567data", 12); /* the chunk's hash */
-    assert_int_equal(try_save(w, &info), -PX_ECORRUPT);
+    assert_damage_is_found(w);
     assert_null(memory_disk_find(&w->m, "snapshot.new"));
     assert_int_equal(verify(w, file_of(w, w->fx->last)->name), 0);
     fixture_close(w->fx); /* not to be checked any more */
+}
+
+static void what_the_disk_for_snapshots_says_is_not_of_the_state(void **state)
+{
+    struct world *w = *state;
+    struct store_snapshot_info info;
+
+    (void)do_create(w->fx, ROOT, "file");
+    w->m.fail_at = w->m.calls + 2;
+    w->m.fail_rc = -PX_ECORRUPT;
+    assert_int_equal(try_save(w, &info), -PX_ECORRUPT);
+    assert_false(store_state_is_damaged(w->fx->s));
 }
 
 int main(void)
@@ -522,7 +546,8 @@ int main(void)
         T(records_with_right_checksums_are_still_looked_at),
         T(records_of_wrong_sizes_are_none),
         T(a_record_beyond_its_block_is_none),
-        T(a_damaged_state_has_no_snapshot),
+        T(a_damaged_state_has_no_snapshot_and_is_known_to_be_damaged),
+        T(what_the_disk_for_snapshots_says_is_not_of_the_state),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
