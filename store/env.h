@@ -23,8 +23,8 @@ struct store_env {
     MDB_env *lmdb;
     MDB_dbi dbi;
     uint64_t map_bytes;
-    /* LMDB must have no transaction while its map grows: a begun view holds
-     * it for reading, store_env_grow for writing. */
+    /* LMDB must have no transaction while its map grows: a view that is begun,
+     * or being made, holds it for reading, store_env_grow for writing. */
     pthread_rwlock_t guard;
     atomic_bool is_growing; /* store_env_grow waits, or is at work */
 };

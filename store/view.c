@@ -17,6 +17,21 @@
 
 /* ---- Begin and end ---- */
 
+/* At rest, until it is renewed. It reads what is mapped. */
+static int make_txn(struct store_view *v)
+{
+    struct store_env *env = &v->s->env;
+    int rc = pthread_rwlock_rdlock(&env->guard);
+
+    if (rc != 0)
+        return -rc;
+    rc = mdb_txn_begin(env->lmdb, NULL, MDB_RDONLY, &v->kv.txn);
+    if (rc == 0)
+        mdb_txn_reset(v->kv.txn);
+    (void)pthread_rwlock_unlock(&env->guard); /* held */
+    return store_err(rc);
+}
+
 int store_view_new(struct store_state *s, struct store_view **view_out)
 {
     struct store_view *v = calloc(1, sizeof *v);
@@ -27,12 +42,11 @@ int store_view_new(struct store_state *s, struct store_view **view_out)
     v->s = s;
     v->kv.dbi = s->env.dbi;
     v->kv.is_damaged = &s->is_damaged;
-    rc = mdb_txn_begin(s->env.lmdb, NULL, MDB_RDONLY, &v->kv.txn);
-    if (rc != 0) {
+    rc = make_txn(v);
+    if (rc < 0) {
         free(v);
-        return store_err(rc);
+        return rc;
     }
-    mdb_txn_reset(v->kv.txn);
     *view_out = v;
     return 0;
 }

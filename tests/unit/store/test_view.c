@@ -4,6 +4,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <lmdb.h>
+
+#include "store/state_core.h"
+
 #define LIST_MAX 4096
 
 struct listing {
@@ -284,6 +288,49 @@ static void views_on_other_threads_see_whole_batches(void **state)
         fail_msg("a reader saw %s", atomic_load(&r.wrong));
 }
 
+/* ---- The map ---- */
+
+/* In the middle of each mdb_txn_begin, which the linker leads here, the test asks
+ * whether the map could grow just now. */
+static struct store_env *watched; /* NULL: it does not ask */
+static bool has_grown;
+static int begin_rc; /* what it says, instead of beginning */
+
+static bool can_grow(struct store_env *env)
+{
+    if (pthread_rwlock_trywrlock(&env->guard) != 0)
+        return false;
+    (void)pthread_rwlock_unlock(&env->guard); /* held */
+    return true;
+}
+
+int __real_mdb_txn_begin(MDB_env *e, MDB_txn *p, unsigned f, MDB_txn **t);
+int __wrap_mdb_txn_begin(MDB_env *e, MDB_txn *p, unsigned f, MDB_txn **t);
+int __wrap_mdb_txn_begin(MDB_env *e, MDB_txn *p, unsigned f, MDB_txn **t)
+{
+    if (watched != NULL && can_grow(watched))
+        has_grown = true;
+    return begin_rc != 0 ? begin_rc : __real_mdb_txn_begin(e, p, f, t);
+}
+
+/* It is unmapped for that, under whoever reads it. */
+static void the_map_does_not_grow_while_a_view_is_made(void **state)
+{
+    struct fixture *fx = *state;
+    struct store_view *v;
+
+    watched = &fx->s->env;
+    begin_rc = MDB_READERS_FULL;
+    assert_int_equal(store_view_new(fx->s, &v), -EMFILE);
+    assert_true(can_grow(watched));
+    begin_rc = 0;
+    assert_int_equal(store_view_new(fx->s, &v), 0);
+    assert_true(can_grow(watched));
+    watched = NULL;
+    assert_false(has_grown);
+    store_view_free(v);
+}
+
 int main(void)
 {
 #define T(name) \
@@ -297,6 +344,7 @@ int main(void)
         T(a_view_shows_one_index_whatever_is_applied_meanwhile),
         T(usage_counts_what_there_is),
         T(views_on_other_threads_see_whole_batches),
+        T(the_map_does_not_grow_while_a_view_is_made),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
