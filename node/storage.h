@@ -95,7 +95,9 @@ void storage_close(struct storage *s);
 void storage_to_raft(const struct storage *s, struct raft_options *raft);
 
 /* Does @job, and fills in what it asks for. Errors: of the disk, -PX_ECORRUPT
- * for a snapshot that arrived damaged; noted. */
+ * for a snapshot that arrived damaged; noted. -ENOSPC is also of a piece that
+ * would leave less room than the log and the state may need. Of a snapshot of
+ * which a piece is refused, nothing stays. */
 int storage_do(struct storage *s, struct replica_snapshot_job *job);
 
 /* Entries from @first to @last from the log, as many as fit a batch: at least
@@ -111,6 +113,11 @@ int storage_note_loss(struct storage *s, raft_index index);
 /* Raft says that the log holds again all that it ever did: faulty no more, at
  * the next start. Thread: log. Errors: -errno. */
 int storage_recovered(struct storage *s);
+
+/* Something else needs the room that a snapshot takes which has not come whole:
+ * it goes. 1: it did; 0: there was none. Errors: -errno.
+ * Thread: any; a transfer that is under way is refused then, and comes again. */
+int storage_drop_arriving(struct storage *s);
 
 /* For good: a save or load that is under way, or is begun later, ends soon,
  * with -ECANCELED. Thread: any. */

@@ -101,20 +101,31 @@ static bool is_sync_due(const struct replica_snapshot_job *job)
            end == job->info.bytes;
 }
 
-static int write_piece(struct store_disk *d,
+/* What can't be asked is not known to be full: writing will tell. */
+static bool leaves_reserve(const struct storage *s, size_t bytes)
+{
+    struct store_disk *d = s->options.snapshot_disk;
+    uint64_t room;
+
+    return d->room(d, &room) < 0 || room >= reserve_bytes(s) + bytes;
+}
+
+static int write_piece(const struct storage *s,
                        const struct replica_snapshot_job *job)
 {
     struct iovec iov = {(void *)(uintptr_t)job->data.data, job->data.size};
+    struct store_disk *d = s->options.snapshot_disk;
     unsigned how = STORE_DISK_WRITE;
+    int rc = -ENOSPC;
     int file;
-    int rc;
 
     if (job->offset == 0)
         how |= STORE_DISK_CREATE;
     file = d->open(d, ARRIVING, how);
     if (file < 0)
-        return file;
-    rc = d->write(d, file, &iov, 1, job->offset);
+        return file; /* -ENOENT: it was dropped */
+    if (leaves_reserve(s, job->data.size))
+        rc = d->write(d, file, &iov, 1, job->offset);
     if (rc == 0 && is_sync_due(job) && !px_mutant(SNAPSHOT_REPLY_EARLY))
         rc = d->sync(d, file);
     d->close(d, file);
@@ -123,46 +134,63 @@ static int write_piece(struct store_disk *d,
 
 /* Whole: checked as a whole, and named. */
 static int finish_piece(struct store_disk *d, uint64_t cluster,
-                        struct replica_snapshot_job *job)
+                        struct replica_snapshot_job *job, char *why,
+                        size_t why_size)
 {
     char name[STORE_SNAPSHOT_NAME_BYTES];
     struct store_snapshot_info info;
-    char why[256];
-    int rc =
-        store_snapshot_verify(d, ARRIVING, cluster, &info, why, sizeof why);
+    int rc = store_snapshot_verify(d, ARRIVING, cluster, &info, why, why_size);
 
     if (rc == 0 &&
         (info.pos.index != job->info.pos.index ||
          info.pos.term != job->info.pos.term || info.bytes != job->info.bytes))
-        rc = storage_say(why, sizeof why, "not the one that was offered",
+        rc = storage_say(why, why_size, "not the one that was offered",
                          -PX_ECORRUPT);
     if (px_mutant(SNAPSHOT_UNCHECKED)) {
         info = job->info;
         rc = 0;
     }
-    if (rc < 0) {
-        px_note(PX_NOTE_WARN, "snapshot: arrived damaged: %s", why);
+    if (rc < 0)
         return rc;
-    }
     job->info = info;
     store_snapshot_name(info.pos.index, name);
     rc = d->rename(d, ARRIVING, name);
-    return rc < 0 || px_mutant(RENAME_NOT_SYNCED) ? rc : d->sync_dir(d);
+    if (rc == 0 && !px_mutant(RENAME_NOT_SYNCED))
+        rc = d->sync_dir(d);
+    return rc < 0 ? storage_say(why, why_size, name, rc) : 0;
 }
 
-static int store_piece(struct storage *s, struct replica_snapshot_job *job)
+int storage_drop_arriving(struct storage *s)
 {
     struct store_disk *d = s->options.snapshot_disk;
+    int rc = d->remove(d, ARRIVING);
+
+    if (rc == -ENOENT)
+        return 0;
+    return rc < 0 ? rc : 1;
+}
+
+/* What is refused comes again from its beginning: the file would only take
+ * others' room. */
+static int store_piece(struct storage *s, struct replica_snapshot_job *job)
+{
     bool is_last = job->offset + job->data.size == job->info.bytes;
-    int rc = write_piece(d, job);
+    char why[256] = "";
+    int rc = write_piece(s, job);
 
     if (rc == -ENOSPC && storage_make_room(s))
-        rc = write_piece(d, job);
-    if (rc < 0) {
-        px_note(PX_NOTE_WARN, "snapshot: can't be kept: %s", px_strerror(rc));
-        return rc;
-    }
-    return is_last ? finish_piece(d, s->options.cluster, job) : 0;
+        rc = write_piece(s, job);
+    if (rc < 0)
+        (void)storage_say(why, sizeof why, ARRIVING, rc);
+    else if (is_last)
+        rc = finish_piece(s->options.snapshot_disk, s->options.cluster, job,
+                          why, sizeof why);
+    if (rc == 0)
+        return 0;
+    px_note(PX_NOTE_WARN, "snapshot: %s: %s",
+            rc == -PX_ECORRUPT ? "arrived damaged" : "can't be kept", why);
+    (void)storage_drop_arriving(s); /* or the next start does */
+    return rc;
 }
 
 static int load(struct storage *s, struct replica_snapshot_job *job)

@@ -233,18 +233,24 @@ static ssize_t mem_read(struct store_disk *d, int file, void *data, size_t size,
     return m->is_dark ? -EIO : (ssize_t)size;
 }
 
-/* Makes a file at least @bytes long, if there is room. */
-static int lengthen(struct memdisk *m, struct mem_file *f, uint64_t bytes)
+uint64_t memdisk_bytes(const struct memdisk *m)
 {
     uint64_t all = 0;
 
-    if (bytes <= f->now.size)
-        return 0;
     for (size_t i = 0; i < m->now.count; i++) {
         if (m->now.list[i].file >= 0)
             all += m->files[m->now.list[i].file].now.size;
     }
-    if (m->plan.bytes_max != 0 && all - f->now.size + bytes > m->plan.bytes_max)
+    return all;
+}
+
+/* Makes a file at least @bytes long, if there is room. */
+static int lengthen(struct memdisk *m, struct mem_file *f, uint64_t bytes)
+{
+    if (bytes <= f->now.size)
+        return 0;
+    if (m->plan.bytes_max != 0 &&
+        memdisk_bytes(m) - f->now.size + bytes > m->plan.bytes_max)
         return -ENOSPC;
     resize(&f->now, (size_t)bytes);
     return 0;
@@ -355,14 +361,11 @@ static int mem_sync_dir(struct store_disk *d)
 static int mem_room(struct store_disk *d, uint64_t *bytes_out)
 {
     struct memdisk *m = of(d);
+    uint64_t max = m->plan.bytes_max != 0 ? m->plan.bytes_max : UINT64_MAX;
     int rc = enter(m);
 
     if (rc == 0)
-        *bytes_out = m->plan.bytes_max != 0 ? m->plan.bytes_max : UINT64_MAX;
-    for (size_t i = 0; i < m->now.count && rc == 0; i++) {
-        if (m->now.list[i].file >= 0)
-            *bytes_out -= m->files[m->now.list[i].file].now.size;
-    }
+        *bytes_out = memdisk_bytes(m) < max ? max - memdisk_bytes(m) : 0;
     return leave(m, rc);
 }
 

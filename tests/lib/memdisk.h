@@ -52,5 +52,6 @@ bool memdisk_flip(struct memdisk *m, const char *name, uint64_t offset,
 bool memdisk_has(struct memdisk *m, const char *name);
 
 unsigned memdisk_file_count(const struct memdisk *m);
+uint64_t memdisk_bytes(const struct memdisk *m); /* of all files */
 
 #endif

@@ -3,8 +3,11 @@
  * log and of the snapshots are in memory and lose what was not made durable;
  * LMDB's files are real. */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,6 +28,9 @@
 #define HELD 10
 #define PIECES 3
 #define FILE_BYTES_MAX 65536
+#define SEGMENT_BYTES (64 * PX_KIB)
+/* What a snapshot leaves: a segment, and something for the state. */
+#define RESERVE_BYTES (SEGMENT_BYTES + STORE_DISK_FULL_BYTES)
 
 static const struct raft_pos pos = {TERM, 100};
 static const struct raft_config config = {.count = 1,
@@ -33,7 +39,8 @@ static const struct raft_config config = {.count = 1,
 /* A data folder. */
 struct folder {
     struct memdisk *log;
-    struct memdisk *snapshots;
+    struct memdisk *snapshots; /* or the same: then `term` is there, too */
+    struct store_disk *real;   /* for the snapshots, instead; or NULL */
     char state[64];
 };
 
@@ -86,7 +93,8 @@ static struct folder folder_copy(const struct folder *from)
 
 static void folder_free(struct folder *f)
 {
-    memdisk_free(f->log);
+    if (f->log != f->snapshots)
+        memdisk_free(f->log);
     memdisk_free(f->snapshots);
     remove_folder(f->state);
 }
@@ -94,15 +102,17 @@ static void folder_free(struct folder *f)
 static int try_open(struct folder *f, struct storage *s, const char *boot_id,
                     bool distrust)
 {
+    bool is_one = f->log == f->snapshots;
     struct storage_options options = {
+        .term_disk = is_one ? memdisk_disk(f->log) : NULL,
         .log_disk = memdisk_disk(f->log),
-        .snapshot_disk = memdisk_disk(f->snapshots),
+        .snapshot_disk = f->real != NULL ? f->real : memdisk_disk(f->snapshots),
         .log_dir = "log",
         .state_dir = f->state,
         .boot_id = boot_id,
         .cluster = CLUSTER,
         .id = 1,
-        .segment_bytes = 64 * PX_KIB,
+        .segment_bytes = SEGMENT_BYTES,
         .distrust_state = distrust,
     };
 
@@ -224,18 +234,36 @@ static bool has_folder(const struct folder *f, const char *name)
     return stat(path, &st) == 0;
 }
 
+static struct folder *begin(struct folder f)
+{
+    static struct folder begun;
+    struct storage s;
+
+    begun = f;
+    open_it(&begun, &s, "one");
+    write_and_apply(&s, TERM);
+    drop(&s);
+    return &begun;
+}
+
 static int setup(void **state)
 {
-    static struct folder f;
-    struct storage s;
+    if (file_bytes == 0)
+        make_file();
+    *state = begin(folder_new());
+    return 0;
+}
+
+/* As it is on a machine: all is on one disk. */
+static int setup_one_disk(void **state)
+{
+    struct folder f = folder_new();
 
     if (file_bytes == 0)
         make_file();
-    f = folder_new();
-    open_it(&f, &s, "one");
-    write_and_apply(&s, TERM);
-    drop(&s);
-    *state = &f;
+    memdisk_free(f.log);
+    f.log = f.snapshots;
+    *state = begin(f);
     return 0;
 }
 
@@ -372,13 +400,16 @@ static void a_damaged_snapshot_is_not_kept(void **state)
 {
     struct folder *f = *state;
     struct storage s;
+    unsigned files;
 
     open_it(f, &s, "one");
+    files = memdisk_file_count(f->snapshots);
     file[file_bytes / 2] ^= 1;
     assert_int_equal(do_job(&s, REPLICA_STORE, 0), 0);
     assert_int_equal(do_job(&s, REPLICA_STORE, 1), 0);
     assert_int_equal(do_job(&s, REPLICA_STORE, 2), -PX_ECORRUPT);
     file[file_bytes / 2] ^= 1;
+    assert_int_equal(memdisk_file_count(f->snapshots), files);
     drop(&s);
     check_start(f, "one", false);
     open_it(f, &s, "one");
@@ -429,23 +460,6 @@ static void what_is_cancelled_ends_and_has_done_nothing(void **state)
     check_start(f, "one", true);
 }
 
-static void a_full_disk_takes_it_when_there_is_room(void **state)
-{
-    const struct memdisk_plan full = {.bytes_max = file_bytes / 2}, none = {0};
-    struct folder *f = *state;
-    struct storage s;
-    bool is_kept;
-
-    open_it(f, &s, "one");
-    memdisk_go_on(f->snapshots, &full);
-    assert_int_equal(do_job(&s, REPLICA_STORE, 0), 0);
-    assert_int_equal(do_job(&s, REPLICA_STORE, 1), -ENOSPC);
-    memdisk_go_on(f->snapshots, &none);
-    assert_int_equal(install(&s, &is_kept), 0);
-    drop(&s);
-    check_start(f, "one", true);
-}
-
 static void one_that_was_replaced_can_not_be_read(void **state)
 {
     struct replica_snapshot_job job = {
@@ -457,6 +471,217 @@ static void one_that_was_replaced_can_not_be_read(void **state)
     assert_int_equal(storage_do(&s, &job), -ENOENT);
     px_slice_unref(&job.data);
     drop(&s);
+}
+
+/* ---- Room ---- */
+
+/* On the one disk, from now on. */
+static void leave_room(struct folder *f, uint64_t bytes)
+{
+    const struct memdisk_plan plan = {.bytes_max =
+                                          memdisk_bytes(f->snapshots) + bytes};
+
+    memdisk_go_on(f->snapshots, &plan);
+}
+
+static int vote(struct storage *s, raft_id id)
+{
+    const struct raft_hard_state hard = {.term = TERM, .voted_for = id};
+
+    return store_log_write(s->log, &hard, NULL, 0);
+}
+
+/* Entries that need another segment. */
+static int fill_segment(struct storage *s)
+{
+    static uint8_t bytes[SEGMENT_BYTES / 2];
+    int rc = 0;
+
+    for (raft_index i = HELD + 1; i <= HELD + 2 && rc == 0; i++) {
+        const struct raft_entry e = {
+            .kind = RAFT_ENTRY_COMMAND,
+            .pos = {TERM, i},
+            .data = {.data = bytes, .size = sizeof bytes}};
+
+        rc = store_log_write(s->log, NULL, &e, 1);
+    }
+    return rc;
+}
+
+static void what_arrives_leaves_the_log_its_room(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+    unsigned files;
+    bool is_kept;
+
+    open_it(f, &s, "one");
+    files = memdisk_file_count(f->snapshots);
+    leave_room(f, RESERVE_BYTES + file_bytes / PIECES);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 0), 0);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 1), -ENOSPC);
+    assert_int_equal(memdisk_file_count(f->snapshots), files);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 0), 0); /* it fits again */
+    assert_int_equal(vote(&s, 2), 0);
+    assert_int_equal(fill_segment(&s), 0);
+    assert_int_equal(memdisk_file_count(f->snapshots), files + 2);
+    leave_room(f, RESERVE_BYTES + file_bytes);
+    assert_int_equal(install(&s, &is_kept), 0);
+    drop(&s);
+    check_start(f, "one", true);
+}
+
+/* It was stored while there was room; something else has taken that since. */
+static void what_is_refused_leaves_nothing_on_a_full_disk(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+
+    open_it(f, &s, "one");
+    assert_int_equal(do_job(&s, REPLICA_STORE, 0), 0);
+    leave_room(f, 0);
+    assert_int_equal(vote(&s, 2), -ENOSPC);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 1), -ENOSPC);
+    assert_int_equal(vote(&s, 2), 0);
+    drop(&s);
+    check_start(f, "one", false);
+}
+
+static void what_arrives_makes_way_for_what_needs_its_room(void **state)
+{
+    const struct memdisk_plan none = {0};
+    struct folder *f = *state;
+    struct storage s;
+    bool is_kept;
+
+    open_it(f, &s, "one");
+    assert_int_equal(storage_drop_arriving(&s), 0);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 0), 0);
+    leave_room(f, 0);
+    assert_int_equal(vote(&s, 2), -ENOSPC);
+    assert_int_equal(storage_drop_arriving(&s), 1);
+    assert_int_equal(vote(&s, 2), 0);
+    assert_int_equal(storage_drop_arriving(&s), 0);
+    memdisk_go_on(f->snapshots, &none);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 1), -ENOENT);
+    assert_int_equal(install(&s, &is_kept), 0); /* from its beginning */
+    drop(&s);
+    check_start(f, "one", true);
+}
+
+/* A disk on which the arriving snapshot goes before the Nth call by a name. */
+static struct {
+    struct storage *s;
+    unsigned calls_left;
+    int (*open)(struct store_disk *d, const char *name, unsigned how);
+    int (*rename)(struct store_disk *d, const char *from, const char *to);
+} dropping;
+
+static void drop_in_time(void)
+{
+    if (--dropping.calls_left == 0)
+        assert_true(storage_drop_arriving(dropping.s) >= 0);
+}
+
+static int dropping_open(struct store_disk *d, const char *name, unsigned how)
+{
+    drop_in_time();
+    return dropping.open(d, name, how);
+}
+
+static int dropping_rename(struct store_disk *d, const char *from,
+                           const char *to)
+{
+    drop_in_time();
+    return dropping.rename(d, from, to);
+}
+
+static void install_dropping(const struct folder *from, unsigned call, int rc)
+{
+    struct folder f = folder_copy(from);
+    struct store_disk *d = memdisk_disk(f.snapshots);
+    struct storage s;
+    bool is_kept;
+
+    open_it(&f, &s, "one");
+    dropping.s = &s;
+    dropping.calls_left = call;
+    dropping.open = d->open;
+    dropping.rename = d->rename;
+    d->open = dropping_open;
+    d->rename = dropping_rename;
+    assert_int_equal(install(&s, &is_kept), rc);
+    if (rc < 0)
+        assert_int_equal(install(&s, &is_kept), 0);
+    drop(&s);
+    check_start(&f, "one", true);
+    folder_free(&f);
+}
+
+static void one_that_makes_way_at_any_call_comes_again(void **state)
+{
+    install_dropping(*state, 1, 0); /* there was none yet */
+    install_dropping(*state, 2, -ENOENT);
+    install_dropping(*state, 3, -ENOENT);
+    install_dropping(*state, 4, -ENOENT); /* before it is checked */
+    install_dropping(*state, 5, -ENOENT); /* before it is named */
+    install_dropping(*state, 6, 0);       /* it is not arriving any more */
+}
+
+struct dropper {
+    struct storage *s;
+    atomic_bool is_over;
+    atomic_uint dropped;
+    atomic_int rc;
+};
+
+static void *drop_for_ever(void *ctx)
+{
+    struct dropper *dropper = ctx;
+
+    while (!atomic_load(&dropper->is_over)) {
+        int rc = storage_drop_arriving(dropper->s);
+
+        if (rc < 0)
+            atomic_store(&dropper->rc, rc);
+        atomic_fetch_add(&dropper->dropped, rc > 0 ? 1 : 0);
+        (void)sched_yield();
+    }
+    return NULL;
+}
+
+static void store_pieces(struct storage *s)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < PIECES && rc == 0; i++)
+        rc = do_job(s, REPLICA_STORE, i);
+    assert_true(rc == 0 || rc == -ENOENT);
+}
+
+static void it_makes_way_from_another_thread(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+    struct dropper dropper = {.s = &s};
+    pthread_t thread;
+    char dir[64];
+    bool is_kept;
+
+    new_state_folder(dir);
+    assert_int_equal(store_disk_open(dir, &f->real), 0);
+    open_it(f, &s, "one");
+    assert_int_equal(pthread_create(&thread, NULL, drop_for_ever, &dropper), 0);
+    while (atomic_load(&dropper.dropped) < 20)
+        store_pieces(&s);
+    atomic_store(&dropper.is_over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(atomic_load(&dropper.rc), 0);
+    assert_int_equal(install(&s, &is_kept), 0);
+    drop(&s);
+    store_disk_close(f->real);
+    f->real = NULL;
+    remove_folder(dir);
 }
 
 /* ---- Folders of states ---- */
@@ -730,6 +955,8 @@ static void raft_begins_with_the_configuration_of_the_snapshot(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_ONE_DISK(name) \
+    cmocka_unit_test_setup_teardown(name, setup_one_disk, teardown)
 
 int main(void)
 {
@@ -742,8 +969,12 @@ int main(void)
         TEST(a_damaged_snapshot_is_not_kept),
         TEST(one_that_is_not_what_was_offered_is_not_kept),
         TEST(what_is_cancelled_ends_and_has_done_nothing),
-        TEST(a_full_disk_takes_it_when_there_is_room),
         TEST(one_that_was_replaced_can_not_be_read),
+        TEST_ONE_DISK(what_arrives_leaves_the_log_its_room),
+        TEST_ONE_DISK(what_is_refused_leaves_nothing_on_a_full_disk),
+        TEST_ONE_DISK(what_arrives_makes_way_for_what_needs_its_room),
+        TEST(one_that_makes_way_at_any_call_comes_again),
+        TEST(it_makes_way_from_another_thread),
         TEST(what_was_replaced_goes_in_the_background),
         TEST(what_was_replaced_goes_at_a_start),
         TEST(power_lost_while_it_goes_loses_nothing),
