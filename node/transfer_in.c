@@ -226,13 +226,15 @@ static void start_load(struct replica *r)
     r->io.snapshot(r->io.ctx, job);
 }
 
-/* Damaged, or no room: whoever stores has noted it. */
-static void refuse(struct replica *r, const struct replica_snapshot_job *job)
+/* Damaged, no room, or dropped to make some: whoever stores has noted it. The end
+ * is named by what came whole, and is damaged, alone: the leader makes another. */
+static void refuse(struct replica *r, const struct replica_snapshot_job *job,
+                   int rc)
 {
     struct transfer_in *t = &r->in;
 
     say(r, t->from, NET_SNAPSHOT_REFUSED, t->info.pos, t->info.bytes,
-        job->offset + job->data.size);
+        rc == -PX_ECORRUPT ? job->offset + job->data.size : job->offset);
     t->stored = 0; /* nothing to go on from */
     t->begin_after = replica_now(r) + PAUSE_FACTOR * r->election;
     stop(r);
@@ -247,7 +249,7 @@ void transfer_in_on_stored(struct replica *r,
     if (t->state != TRANSFER_RECEIVING)
         return;
     if (rc < 0) {
-        refuse(r, job);
+        refuse(r, job, rc);
         return;
     }
     t->stored += job->data.size;

@@ -190,7 +190,8 @@ void transfer_out_on_want(struct replica *r, const struct net_snapshot *s)
         t->sent = t->acked;
 }
 
-/* A refusal that names the end is of a snapshot that had arrived whole. */
+/* A refusal that names the end is of a snapshot that had arrived whole, and
+ * damaged. */
 void transfer_out_on_end(struct replica *r, const struct net_snapshot *s)
 {
     struct transfer_out *t = find(r, s->from);

@@ -580,9 +580,29 @@ static void a_piece_that_finds_no_room_ends_it_for_a_while(void **state)
     piece(s, 2, 0);
     piece(s, 2, PIECE);
     solo_job_done(s, -ENOSPC);
-    said(s, NET_SNAPSHOT_REFUSED, 2, PIECE);
+    said(s, NET_SNAPSHOT_REFUSED, 2, 0);
     assert_null(solo_job(s)); /* the other piece is dropped */
     assert_null(s->failed);
+}
+
+/* It found no room, or had to make some: nothing is wrong with what was sent. */
+static void the_end_is_refused_only_of_a_damaged_snapshot(void **state)
+{
+    static const int why[] = {-ENOSPC, -ENOENT, -EIO};
+    struct solo *s = *state;
+
+    for (size_t i = 0; i < sizeof why / sizeof why[0]; i++) {
+        offer(s);
+        for (uint64_t at = 0; at < BYTES; at += PIECE) {
+            piece(s, 2, at);
+            solo_job_done(s, at + PIECE < BYTES ? 0 : why[i]);
+        }
+        said(s, NET_SNAPSHOT_REFUSED, 2, 2 * PIECE);
+        solo_wait(s, 9 * SOLO_ELECTION);
+        solo_follow(s, 2, s->r->status.term);
+        offer(s);
+        said(s, NET_SNAPSHOT_WANT, 2, 0); /* from its beginning */
+    }
 }
 
 static void a_snapshot_that_can_not_be_loaded_stops_the_node(void **state)
@@ -665,6 +685,7 @@ int main(void)
         TEST(one_that_was_loaded_in_vain_is_taken_anew),
         TEST(a_damaged_snapshot_is_refused_and_taken_anew_later),
         TEST(a_piece_that_finds_no_room_ends_it_for_a_while),
+        TEST(the_end_is_refused_only_of_a_damaged_snapshot),
         TEST(a_snapshot_that_can_not_be_loaded_stops_the_node),
         TEST(who_installs_does_not_campaign),
         TEST(the_leader_hears_of_us_while_the_state_is_built),
