@@ -15,6 +15,15 @@
  * is wrong, their hashes don't say. So it is in a cluster of two, and where so
  * many are down that those that differ decide nothing.
  *
+ * A state that another node gave us is no second witness of what it holds. So
+ * a node that was given one takes its own value and is judged by it, but claims
+ * nothing until it is plain that nobody differs: a majority has its value
+ * without it; or another voter has claimed the last point, and no other voter's
+ * claim is different, of all the points that are remembered. Where nobody has
+ * claimed any of those, all were given their states, and all speak again. A
+ * restart forgets this, since no disk says where its state came from; were all
+ * that start silent, two that differ would wait for the third in vain.
+ *
  * A node has no value of its own for a point that it did not pass in this life,
  * or over which it was given a snapshot: it says nothing then, and is not
  * judged. A claim is about what was applied long before it, so a node that
@@ -127,11 +136,13 @@ static void judge(struct replica *r, struct hash_point *p)
         return;
     }
     p->is_settled = true;
-    if (common == p->own)
+    if (common == p->own) {
         r->counters.hashes_equal++;
-    else if (!px_mutant(DIVERGENCE_SERVED))
+        r->hashes.is_silent = false;
+    } else if (!px_mutant(DIVERGENCE_SERVED)) {
         quarantine_begin(
             r, &(struct replica_divergence){p->index, p->own, common});
+    }
 }
 
 static void add_claim(struct hash_point *p, const struct store_claim *claim)
@@ -162,21 +173,62 @@ static void on_claim(struct replica *r, const struct store_result *result)
     judge(r, p);
 }
 
+/* ---- A state of another node's ---- */
+
+struct others {
+    size_t claims; /* of the point, by voters that we are not */
+    size_t different;
+};
+
+static struct others others_of(const struct replica *r,
+                               const struct hash_point *p)
+{
+    struct others o = {0, 0};
+
+    for (size_t i = 0; i < p->claim_count; i++) {
+        if (p->claims[i].voter == r->id || !is_voter(r, p->claims[i].voter))
+            continue;
+        o.claims++;
+        o.different += p->claims[i].hash != p->own;
+    }
+    return o;
+}
+
+/* By all that is remembered, as the next point is reached. */
+static bool is_undisputed(struct replica *r)
+{
+    const struct hash_point *last = slot_of(r, r->applied - r->hashes.every);
+    size_t own = 0;
+
+    for (size_t i = 0; i < HASH_POINTS; i++) {
+        const struct hash_point *p = &r->hashes.points[i];
+
+        if (p->has_own && others_of(r, p).different > 0)
+            return false;
+        own += p->has_own;
+    }
+    return own == HASH_POINTS ||
+           (last->has_own && others_of(r, last).claims > 0);
+}
+
 /* ---- Our own value ---- */
 
 static void take_own(struct replica *r)
 {
     struct hashes *h = &r->hashes;
-    struct hash_point *p = point_at(r, r->applied);
+    struct hash_point *p;
     raft_index index;
 
+    h->is_silent = h->is_silent && !is_undisputed(r);
+    p = point_at(r, r->applied); /* in place of the oldest */
     if (p == NULL || store_view_begin(r->view) < 0)
         return; /* a broken state shows up at the next apply */
     store_view_state_hash(r->view, &index, &p->own);
     store_view_end(r->view);
     px_assert(index == r->applied);
     p->has_own = true;
-    h->to_claim = (struct store_claim){index, p->own, r->id};
+    if (!h->is_silent)
+        h->to_claim = (struct store_claim){index, p->own, r->id};
     if (r->applied > h->every)
         note_undecided(r, slot_of(r, r->applied - h->every));
     judge(r, p); /* where the log is replayed from before it */
@@ -200,6 +252,7 @@ void hashes_on_adopted(struct replica *r)
         r->hashes.points[i].is_noted = false;
     }
     r->hashes.to_claim = (struct store_claim){0};
+    r->hashes.is_silent = true;
 }
 
 /* ---- Claims of ours ---- */

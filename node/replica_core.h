@@ -173,7 +173,8 @@ struct hash_point {
 struct hashes {
     raft_index every;                      /* 0: none are compared */
     struct hash_point points[HASH_POINTS]; /* a ring: by index / every */
-    struct fs_wait claim;                  /* a COMMAND_HASH of ours */
+    bool is_silent;       /* the state was another node's: we claim nothing */
+    struct fs_wait claim; /* a COMMAND_HASH of ours */
     bool is_claiming;
     raft_index claimed;          /* the point that it is about */
     struct store_claim to_claim; /* our newest, until that is done; index 0 */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "node/replica_core.h"
 #include "tests/unit/node/world.h"
 
 #define EVERY 16u
@@ -51,6 +52,11 @@ static bool any_quarantined(struct world *w, void *ctx)
             return true;
     }
     return false;
+}
+
+static bool none_quarantined(struct world *w, void *ctx)
+{
+    return !any_quarantined(w, ctx);
 }
 
 /* Nobody's transfers arrive: who is in quarantine stays there. */
@@ -255,6 +261,170 @@ static void a_node_that_replays_its_log_meets_no_alarm(void **state)
     world_close(w);
 }
 
+/* ---- A state of another node's ---- */
+
+/* Three nodes, of which the leader is wrong: node @sound says so. The third
+ * comes back, the log it lacks is gone, and it is given the leader's state. */
+static struct world *give_wrong_state(uint64_t seed, size_t *sound)
+{
+    struct world *w = world_open_comparing(3, seed, EVERY);
+    size_t wrong;
+    size_t given;
+
+    assert_true(world_ready(w));
+    wrong = world_leader(w);
+    *sound = (wrong + 1) % 3;
+    given = (wrong + 2) % 3;
+    world_kill(w, given);
+    world_diverge(w, wrong);
+    write_some(w, 3 * EVERY);
+    replica_want_snapshot(w->nodes[wrong].replica);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    world_start(w, given);
+    assert_true(world_ready(w));
+    assert_int_equal(world_leader(w), wrong);
+    assert_int_equal(counters(w, given).snapshots_installed, 1);
+    return w;
+}
+
+static void expect_undecided(struct world *w)
+{
+    assert_true(world_settle(w, LONG));
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(counters(w, i).divergences, 0);
+        assert_true(counters(w, i).hashes_undecided > 0);
+    }
+}
+
+static void a_state_that_was_given_to_another_is_one_witness(void **state)
+{
+    size_t sound;
+    struct world *w = give_wrong_state(10, &sound);
+
+    (void)state;
+    write_some(w, 4 * EVERY);
+    expect_undecided(w);
+    world_close(w);
+}
+
+static void who_objects_is_remembered_while_it_is_away(void **state)
+{
+    size_t sound;
+    struct world *w = give_wrong_state(11, &sound);
+
+    (void)state;
+    write_some(w, 2 * EVERY);
+    world_kill(w, sound);
+    write_some(w, 4 * EVERY);
+    world_start(w, sound);
+    assert_true(world_ready(w));
+    write_some(w, 2 * EVERY);
+    expect_undecided(w);
+    world_close(w);
+}
+
+static void a_node_that_was_rebuilt_claims_again(void **state)
+{
+    struct world *w = world_open_comparing(3, 12, EVERY);
+    uint64_t equal;
+    size_t leader;
+
+    (void)state;
+    assert_true(world_ready(w));
+    leader = world_leader(w);
+    expect_found(w, (leader + 1) % 3);
+    w->loses = NULL;
+    assert_true(world_run(w, LONG, none_quarantined, NULL));
+    assert_true(world_ready(w));
+    write_some(w, 2 * EVERY);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    equal = counters(w, leader).hashes_equal;
+    world_kill(w, (leader + 2) % 3); /* the two are a majority */
+    write_some(w, 2 * EVERY);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    assert_true(counters(w, leader).hashes_equal > equal);
+    world_close(w);
+}
+
+/* Node @node is cut off until there is no log for it any more. */
+static void give_state(struct world *w, size_t node)
+{
+    uint64_t installed = counters(w, node).snapshots_installed;
+
+    world_cut(w, node, true);
+    assert_true(world_settle(w, 10 * PX_NS_PER_S)); /* another one leads */
+    write_some(w, 1);
+    replica_want_snapshot(w->nodes[world_leader(w)].replica);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    world_cut(w, node, false);
+    assert_true(world_settle(w, 10 * PX_NS_PER_S));
+    assert_int_equal(counters(w, node).snapshots_installed, installed + 1);
+}
+
+/* As in a young cluster, where all but one were given that one's state. */
+static void who_was_given_a_state_claims_where_nobody_objects(void **state)
+{
+    struct world *w = world_open_comparing(3, 13, EVERY);
+    uint64_t equal;
+    size_t leader;
+
+    (void)state;
+    assert_true(world_ready(w));
+    leader = world_leader(w);
+    give_state(w, (leader + 1) % 3);
+    assert_int_equal(world_leader(w), leader);
+    equal = counters(w, leader).hashes_equal;
+    world_kill(w, (leader + 2) % 3);
+    write_some(w, 4 * EVERY);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    assert_true(counters(w, leader).hashes_equal > equal);
+    world_close(w);
+}
+
+/* One of five differs, and three outvote it: then a fourth claims, too. */
+static void who_was_given_a_state_that_a_majority_has_claims(void **state)
+{
+    struct world *w = world_open_comparing(5, 15, EVERY);
+    uint64_t equal;
+    size_t leader;
+
+    (void)state;
+    assert_true(world_ready(w));
+    leader = world_leader(w);
+    give_state(w, (leader + 1) % 5);
+    assert_int_equal(world_leader(w), leader);
+    expect_found(w, (leader + 2) % 5);
+    equal = counters(w, leader).hashes_equal;
+    world_kill(w, (leader + 3) % 5);
+    write_some(w, 2 * EVERY);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    assert_true(counters(w, leader).hashes_equal > equal);
+    world_close(w);
+}
+
+/* None is the first to speak; so, after a while, all are. */
+static void where_all_were_given_states_they_claim_again(void **state)
+{
+    const unsigned every = 8 * EVERY;
+    struct world *w = world_open_comparing(3, 14, every);
+    size_t leader;
+
+    (void)state;
+    assert_true(world_ready(w));
+    leader = world_leader(w);
+    for (size_t i = 1; i <= 3; i++)
+        give_state(w, (leader + i) % 3);
+    write_some(w, HASH_POINTS * every);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(counters(w, i).hashes_equal, 0);
+    write_some(w, 2 * every);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    for (size_t i = 0; i < 3; i++)
+        assert_true(counters(w, i).hashes_equal > 0);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +437,12 @@ int main(void)
         cmocka_unit_test(two_of_three_that_differ_wait_for_the_third_to_decide),
         cmocka_unit_test(a_node_that_was_away_meets_old_claims_without_alarm),
         cmocka_unit_test(a_node_that_replays_its_log_meets_no_alarm),
+        cmocka_unit_test(a_state_that_was_given_to_another_is_one_witness),
+        cmocka_unit_test(who_objects_is_remembered_while_it_is_away),
+        cmocka_unit_test(a_node_that_was_rebuilt_claims_again),
+        cmocka_unit_test(who_was_given_a_state_claims_where_nobody_objects),
+        cmocka_unit_test(who_was_given_a_state_that_a_majority_has_claims),
+        cmocka_unit_test(where_all_were_given_states_they_claim_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
