@@ -43,15 +43,13 @@ static void wait_to_release(struct replica *r, uint64_t inode)
 
 void orphans_add(struct replica *r, const struct store_orphans *found)
 {
-    if (r->commands.session == 0)
-        return; /* no session of ours can hold them */
     for (size_t i = 0; i < found->count; i++) {
         if (!r->io.is_open(r->io.ctx, found->inodes[i]))
             wait_to_release(r, found->inodes[i]);
     }
 }
 
-void orphans_on_adopted(struct replica *r)
+void orphans_add_held(struct replica *r)
 {
     uint64_t held[PX_RELEASE_INODES_MAX];
     uint64_t from = 0;

@@ -315,6 +315,7 @@ static bool apply_some(struct replica *r)
 void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
 {
     struct raft_in in = {.type = RAFT_IN_APPLIED};
+    bool had_session = r->commands.session != 0;
 
     px_assert(r->is_applying && job == r->apply_job); /* N4 */
     r->is_applying = false;
@@ -333,7 +334,10 @@ void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
     if (rc >= 0 && !replica_is_quarantined(r)) { /* N7 */
         for (size_t i = 0; i < job->applied; i++)
             commands_on_result(r, &job->results[i]);
-        orphans_add(r, &job->orphans); /* a session may just have opened */
+        if (had_session)
+            orphans_add(r, &job->orphans);
+        else
+            orphans_add_held(r); /* one opened before a snapshot, perhaps */
         reads_on_applied(r);
     }
     drop_job(job);

@@ -356,11 +356,13 @@ void quarantine_turn(struct replica *r, px_ns now);
 px_ns quarantine_deadline(const struct replica *r);
 
 /* orphans.c */
-/* The state was replaced: what this session is noted to hold is looked up. */
-void orphans_on_adopted(struct replica *r);
 void orphans_init(struct replica *r);
 void orphans_fini(struct replica *r);
+/* New ones: of a job that was applied, all since our session was known. */
 void orphans_add(struct replica *r, const struct store_orphans *found);
+/* Those that the state says our session holds, if we know that one: the state
+ * was replaced, or the session has just become known. No view is begun yet. */
+void orphans_add_held(struct replica *r);
 void orphans_turn(struct replica *r, px_ns now);
 px_ns orphans_deadline(const struct replica *r);
 

@@ -363,7 +363,7 @@ void transfer_in_adopt(struct replica *r, bool is_log_reset)
     quarantine_on_adopted(r);
     hashes_on_adopted(r);
     commands_send_again(r); /* their answers are in the new state */
-    orphans_on_adopted(r);
+    orphans_add_held(r);
 }
 
 /* ---- Time ---- */

@@ -137,6 +137,57 @@ static void an_inode_whose_release_has_left_may_not_be_opened(void **state)
     world_close(w);
 }
 
+static size_t behind; /* the node that is sent no entries */
+
+static bool loses_entries(const struct world_msg *m)
+{
+    return m->to == behind && m->type == WORLD_RAFT &&
+           m->raft.type == RAFT_MSG_APPEND;
+}
+
+/* Node @node starts, and its session is opened; but what it gets is not the log
+ * that says so: it is a state in which that was long ago. */
+static uint64_t orphan_before_session_is_known(struct world *w, size_t node)
+{
+    size_t leader = world_leader(w);
+    uint64_t inode;
+
+    world_kill(w, node);
+    behind = node;
+    w->loses = loses_entries;
+    world_start(w, node);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    inode = create(w, leader);
+    unlink_it(w, leader);
+    assert_true(world_settle(w, PX_NS_PER_S)); /* the others release it */
+    assert_true(is_kept(w, leader, inode));
+    assert_int_equal(replica_session(w->nodes[node].replica), 0);
+    replica_want_snapshot(w->nodes[leader].replica);
+    assert_true(world_settle(w, PX_NS_PER_S));
+    w->loses = NULL;
+    return inode;
+}
+
+static void what_a_session_held_before_it_was_known_is_released(void **state)
+{
+    struct world *w = world_open(3, 4);
+    struct replica_counters counters;
+    size_t node;
+    uint64_t inode;
+
+    (void)state;
+    assert_true(world_ready(w));
+    node = (world_leader(w) + 1) % 3;
+    inode = orphan_before_session_is_known(w, node);
+    assert_true(world_ready(w));
+    replica_get_counters(w->nodes[node].replica, &counters);
+    assert_int_equal(counters.snapshots_installed, 1);
+    assert_true(world_settle(w, 10 * PX_NS_PER_S));
+    for (size_t i = 0; i < 3; i++)
+        assert_false(is_kept(w, i, inode));
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +195,7 @@ int main(void)
         cmocka_unit_test(
             an_inode_that_was_just_shown_may_be_opened_until_it_is_not),
         cmocka_unit_test(an_inode_whose_release_has_left_may_not_be_opened),
+        cmocka_unit_test(what_a_session_held_before_it_was_known_is_released),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
