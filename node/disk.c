@@ -373,6 +373,13 @@ uint64_t disk_log_bytes(void *ctx)
     return store_log_bytes(n->storage.log);
 }
 
+uint64_t disk_snapshot_room(void *ctx)
+{
+    const struct node *n = ctx;
+
+    return storage_snapshot_room(&n->storage);
+}
+
 void disk_cut_log(void *ctx, raft_index index)
 {
     struct node *n = ctx;

@@ -52,6 +52,8 @@ int log_writer_do(struct log_writer *w, struct px_list *job)
 
     if (rc >= 0)
         rc = do_job(w, job);
+    if (rc == -ENOSPC && storage_drop_arriving(w->storage) > 0)
+        rc = do_job(w, job);
     w->is_full = rc == -ENOSPC;
     return rc;
 }

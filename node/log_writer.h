@@ -5,8 +5,9 @@
  *
  *   log_writer_do*  ─▶ store_log_sync  ─▶ log_writer_cut_head
  *
- * A job that finds no room has had no effect, and is done again when there may be
- * some; what was done before it is to be flushed first, for it waits for nothing.
+ * A job that finds no room, though a snapshot that was arriving has made way for
+ * it, has had no effect, and is done again when there may be some; what was done
+ * before it is to be flushed first, for it waits for nothing.
  * The jobs behind it wait: the log keeps their order. */
 #ifndef NODE_LOG_WRITER_H
 #define NODE_LOG_WRITER_H

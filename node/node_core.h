@@ -207,6 +207,7 @@ void disk_apply(void *ctx, struct replica_apply *job);
 void disk_fetch(void *ctx, struct replica_fetch *job);
 void disk_snapshot(void *ctx, struct replica_snapshot_job *job);
 uint64_t disk_log_bytes(void *ctx);
+uint64_t disk_snapshot_room(void *ctx);
 void disk_cut_log(void *ctx, raft_index index);
 void disk_note_loss(void *ctx, raft_index index);
 void disk_forget_loss(void *ctx);

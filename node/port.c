@@ -237,6 +237,7 @@ struct replica_io port_for_replica(struct node *n)
         .fetch = disk_fetch,
         .snapshot = disk_snapshot,
         .log_bytes = disk_log_bytes,
+        .snapshot_room = disk_snapshot_room,
         .cut_log = disk_cut_log,
         .lost = io_lost,
         .recovered = io_recovered,

@@ -132,6 +132,8 @@ struct replica_io {
     void (*snapshot)(void *ctx, struct replica_snapshot_job *job);
     /* Bytes of the log's entries, covered by a snapshot or not. */
     uint64_t (*log_bytes)(void *ctx);
+    /* Bytes that a snapshot could take now. NULL: as many as it wants. */
+    uint64_t (*snapshot_room)(void *ctx);
     /* Entries up to @index won't be read again: the log's head may go. */
     void (*cut_log)(void *ctx, raft_index index);
     /* Raft has become faulty: entry @index, which was acknowledged, isn't in the

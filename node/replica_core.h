@@ -101,6 +101,7 @@ struct snapshots {
     uint64_t log_bytes;    /* when it was last looked at */
     uint64_t grown;        /* the log, since the last one was begun; */
     uint64_t grown_before; /* until then, since the one before */
+    uint64_t looked;       /* at the disk's room, when the log had grown so */
     bool is_wanted;
     struct replica_snapshot_job *saving; /* the SAVE under way; NULL: none */
     px_ns save_after; /* not before: the last attempt failed; 0: at any time */

@@ -10,7 +10,10 @@
  * (the next one, too, while it is made) and a log of half as much. None is made
  * while one travels: a follower that is far behind would be sent one that is
  * replaced before it has arrived, again and again. A log that has grown by four
- * times as much goes first all the same. */
+ * times as much goes first all the same.
+ *
+ * One is made sooner where the disk would have no room for it any more by then,
+ * if there is a segment of the log, about, that it may free. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -20,6 +23,13 @@
 
 #define SAVE_RETRY (10 * PX_NS_PER_S)
 #define PATIENCE_FACTOR 4u
+/* Of bytes_min: the log's growth that is worth a snapshot where room is short;
+ * and how much more there is when that is looked at again. */
+#define SHORT_PART 4u
+#define LOOK_PART 64u
+/* What the log takes while one is made, at a guess: such a part of it, and of
+ * bytes_min. */
+#define MARGIN_PART 8u
 
 static uint64_t due_bytes(const struct snapshots *s)
 {
@@ -40,7 +50,21 @@ static void watch_log(struct replica *r)
     s->log_bytes = bytes;
 }
 
-static bool is_due(const struct replica *r)
+/* Asks the disk, so not at each turn. */
+static bool is_room_short(struct replica *r)
+{
+    struct snapshots *s = &r->snapshots;
+    uint64_t needed =
+        s->newest.bytes + (s->newest.bytes + s->bytes_min) / MARGIN_PART;
+
+    if (r->io.snapshot_room == NULL || s->grown < s->bytes_min / SHORT_PART ||
+        s->grown < s->looked + s->bytes_min / LOOK_PART)
+        return false;
+    s->looked = s->grown;
+    return r->io.snapshot_room(r->io.ctx) < needed;
+}
+
+static bool is_due(struct replica *r)
 {
     const struct snapshots *s = &r->snapshots;
 
@@ -48,10 +72,9 @@ static bool is_due(const struct replica *r)
         return r->applied > 0; /* perhaps in place of one that is damaged */
     if (r->applied <= s->newest.pos.index)
         return false; /* there is nothing new */
-    if (s->grown <= due_bytes(s))
-        return false;
-    return !transfer_out_is_busy(r) ||
-           s->grown > PATIENCE_FACTOR * due_bytes(s);
+    if (transfer_out_is_busy(r))
+        return s->grown > PATIENCE_FACTOR * due_bytes(s);
+    return s->grown > due_bytes(s) || is_room_short(r);
 }
 
 static void start_save(struct replica *r)
@@ -67,6 +90,7 @@ static void start_save(struct replica *r)
     r->snapshots.saving = job;
     r->snapshots.grown_before = r->snapshots.grown;
     r->snapshots.grown = 0;
+    r->snapshots.looked = 0;
     if (px_mutant(LOG_CUT_EARLY))
         r->io.cut_log(r->io.ctx, r->applied);
     r->io.snapshot(r->io.ctx, job);

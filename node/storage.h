@@ -114,6 +114,9 @@ int storage_note_loss(struct storage *s, raft_index index);
  * the next start. Thread: log. Errors: -errno. */
 int storage_recovered(struct storage *s);
 
+/* Bytes that a snapshot could take, made here or arriving. Thread: any. */
+uint64_t storage_snapshot_room(const struct storage *s);
+
 /* Something else needs the room that a snapshot takes which has not come whole:
  * it goes. 1: it did; 0: there was none. Errors: -errno.
  * Thread: any; a transfer that is under way is refused then, and comes again. */

@@ -43,6 +43,18 @@ static uint64_t reserve_bytes(const struct storage *s)
     return segment + STORE_DISK_FULL_BYTES;
 }
 
+/* What can't be asked is not known to be full: writing will tell. */
+uint64_t storage_snapshot_room(const struct storage *s)
+{
+    struct store_disk *d = s->options.snapshot_disk;
+    uint64_t reserve = reserve_bytes(s);
+    uint64_t room;
+
+    if (d->room(d, &room) < 0)
+        return UINT64_MAX;
+    return room > reserve ? room - reserve : 0;
+}
+
 static int save(struct storage *s, struct replica_snapshot_job *job)
 {
     struct saving saving = {s, job};
@@ -101,15 +113,6 @@ static bool is_sync_due(const struct replica_snapshot_job *job)
            end == job->info.bytes;
 }
 
-/* What can't be asked is not known to be full: writing will tell. */
-static bool leaves_reserve(const struct storage *s, size_t bytes)
-{
-    struct store_disk *d = s->options.snapshot_disk;
-    uint64_t room;
-
-    return d->room(d, &room) < 0 || room >= reserve_bytes(s) + bytes;
-}
-
 static int write_piece(const struct storage *s,
                        const struct replica_snapshot_job *job)
 {
@@ -124,7 +127,7 @@ static int write_piece(const struct storage *s,
     file = d->open(d, ARRIVING, how);
     if (file < 0)
         return file; /* -ENOENT: it was dropped */
-    if (leaves_reserve(s, job->data.size))
+    if (storage_snapshot_room(s) >= job->data.size)
         rc = d->write(d, file, &iov, 1, job->offset);
     if (rc == 0 && is_sync_due(job) && !px_mutant(SNAPSHOT_REPLY_EARLY))
         rc = d->sync(d, file);

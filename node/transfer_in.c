@@ -355,6 +355,7 @@ void transfer_in_adopt(struct replica *r, bool is_log_reset)
     r->applied = t->info.pos.index;
     r->snapshots.newest = t->info;
     r->snapshots.grown = 0;
+    r->snapshots.looked = 0;
     if (!is_log_reset) /* which must not be overtaken by a cut */
         r->io.cut_log(r->io.ctx, t->info.pos.index);
     r->counters.snapshots_installed++;

@@ -230,6 +230,13 @@ static uint64_t io_log_bytes(void *ctx)
     return store_log_bytes(s->storage.log);
 }
 
+static uint64_t io_snapshot_room(void *ctx)
+{
+    const struct server *s = ctx;
+
+    return storage_snapshot_room(&s->storage);
+}
+
 static void io_on_config(void *ctx)
 {
     hello_on_members(ctx);
@@ -357,6 +364,7 @@ struct replica_io server_io(struct server *s)
         .fetch = server_fetch,
         .snapshot = server_snapshot,
         .log_bytes = io_log_bytes,
+        .snapshot_room = io_snapshot_room,
         .cut_log = io_cut_log,
         .lost = io_lost,
         .recovered = io_recovered,

@@ -124,6 +124,14 @@ static uint64_t io_log_bytes(void *ctx)
     return ((struct solo *)ctx)->log_bytes;
 }
 
+static uint64_t io_snapshot_room(void *ctx)
+{
+    struct solo *s = ctx;
+
+    s->room_looks++;
+    return s->snapshot_room;
+}
+
 static void io_cut_log(void *ctx, raft_index index)
 {
     ((struct solo *)ctx)->cut = index;
@@ -218,6 +226,7 @@ void solo_open(struct solo *s, const struct solo_options *options)
         .fetch = io_fetch,
         .snapshot = io_snapshot,
         .log_bytes = io_log_bytes,
+        .snapshot_room = io_snapshot_room,
         .cut_log = io_cut_log,
         .recovered = io_recovered,
         .adopt = io_adopt,
@@ -226,7 +235,7 @@ void solo_open(struct solo *s, const struct solo_options *options)
     };
     struct raft_pos base = {options->snapshot > 0 ? 1 : 0, options->snapshot};
 
-    *s = (struct solo){.now = PX_NS_PER_S};
+    *s = (struct solo){.now = PX_NS_PER_S, .snapshot_room = UINT64_MAX};
     px_list_init(&s->writes);
     px_list_init(&s->jobs);
     open_state(s, 0, base.index);

@@ -40,6 +40,8 @@ struct solo {
     size_t said_count;
     bool is_deaf; /* transfers find no connection */
     uint64_t log_bytes;
+    uint64_t snapshot_room; /* plenty, at first */
+    unsigned room_looks;
     raft_index cut;
     unsigned adopted;
     const char *failed;

@@ -176,6 +176,7 @@ static int setup(void **state)
         assert_non_null(b.writes[i]);
     }
     open_disks();
+    b.node.storage.options.snapshot_disk = b.node.log_disk;
     open_log();
     log_writer_init(&b.node.log_writer, &b.node.storage);
     assert_int_equal(uv_loop_init(&b.node.loop), 0);

@@ -35,7 +35,9 @@ static int setup(void **state)
     b.disk = memdisk_new();
     b.home = memdisk_new();
     memdisk_go_on(b.disk, &none);
-    options.disk = b.storage.options.log_disk = memdisk_disk(b.disk);
+    options.disk = memdisk_disk(b.disk);
+    b.storage.options.log_disk = options.disk;
+    b.storage.options.snapshot_disk = options.disk; /* the same room */
     options.term_disk = memdisk_disk(b.home);
     assert_int_equal(store_log_open(&options, &b.storage.log, why, sizeof why),
                      0);
@@ -98,6 +100,28 @@ static void what_may_be_cut_makes_room_for_what_found_none(void **state)
     assert_int_equal(log_writer_cut_head(&b.writer), 0); /* it is done */
 }
 
+/* A snapshot that has come in part can come again. */
+static void what_is_arriving_makes_way_for_the_log(void **state)
+{
+    static uint8_t bytes[SEGMENT_BYTES];
+    struct store_disk *d = memdisk_disk(b.disk);
+    struct iovec iov = {bytes, sizeof bytes};
+    int file = d->open(d, "arriving" STORE_SNAPSHOT_UNFINISHED,
+                       STORE_DISK_WRITE | STORE_DISK_CREATE);
+
+    (void)state;
+    assert_true(file >= 0);
+    assert_int_equal(d->write(d, file, &iov, 1, 0), 0);
+    d->close(d, file);
+    set_limit(2 * SEGMENT_BYTES);
+    assert_int_equal(write_entry(1), 0);
+    assert_int_equal(write_entry(2), 0);
+    assert_int_equal(write_entry(3), 0);
+    assert_false(memdisk_has(b.disk, "arriving" STORE_SNAPSHOT_UNFINISHED));
+    assert_int_equal(write_entry(4), 0);
+    assert_int_equal(write_entry(5), -ENOSPC);
+}
+
 static void what_may_be_cut_does_not_delay_what_has_room(void **state)
 {
     unsigned files;
@@ -149,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_may_be_cut_makes_room_for_what_found_none),
+        TEST(what_is_arriving_makes_way_for_the_log),
         TEST(what_may_be_cut_does_not_delay_what_has_room),
         TEST(a_reset_is_done_once_though_what_follows_it_is_done_again),
         TEST(a_loss_is_noted_and_forgotten_in_the_order_it_is_asked),

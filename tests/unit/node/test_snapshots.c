@@ -112,6 +112,37 @@ static void a_larger_one_is_made_more_seldom(void **state)
     assert_true(is_saving(s));
 }
 
+/* Later there would be no room for it, and the log would take the rest. */
+static void one_is_made_sooner_where_its_room_runs_out(void **state)
+{
+    struct solo *s = *state;
+
+    s->r->snapshots.newest.bytes = 80 * PX_MIB;
+    s->log_bytes = 20 * PX_MIB;
+    s->snapshot_room = 91 * PX_MIB; /* an eighth more, and one of the log's */
+    solo_turn(s);
+    assert_false(is_saving(s));
+    s->snapshot_room = 90 * PX_MIB;
+    s->log_bytes += PX_MIB;
+    solo_turn(s);
+    assert_true(is_saving(s));
+    solo_job_done(s, 0);
+    s->log_bytes += PX_MIB / 8; /* not for so little */
+    solo_append(s, 2, TERM, (struct raft_pos){TERM, 10}, 2, 12);
+    solo_sync(s);
+    assert_false(is_saving(s));
+}
+
+static void the_disk_is_not_asked_for_its_room_at_each_turn(void **state)
+{
+    struct solo *s = *state;
+
+    s->log_bytes = PX_MIB / 2;
+    for (int i = 0; i < 100; i++)
+        solo_turn(s);
+    assert_int_equal(s->room_looks, 1);
+}
+
 /* Its head goes by whole segments, and may have gone only in part. */
 static void what_the_log_had_before_does_not_count_again(void **state)
 {
@@ -277,6 +308,8 @@ int main(void)
         TEST(members_that_are_not_applied_are_not_in_it),
         TEST(the_log_goes_when_it_is_durable_and_not_before),
         TEST(a_larger_one_is_made_more_seldom),
+        TEST(one_is_made_sooner_where_its_room_runs_out),
+        TEST(the_disk_is_not_asked_for_its_room_at_each_turn),
         TEST(what_the_log_had_before_does_not_count_again),
         TEST(none_is_made_of_what_has_one),
         TEST(one_that_is_wanted_is_made_at_any_size),
