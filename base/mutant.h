@@ -23,6 +23,7 @@
     X(OWN_COPY_NOT_DURABLE, "the leader counts its own copy before it is durable") \
     X(APPLY_NOT_DURABLE, "entries are applied before they are durable here") \
     X(TIMEOUT_FIXED, "election timeouts are not random") \
+    X(TIMEOUT_SHARED, "election timeouts follow from a seed that two nodes may share") \
     X(PRE_VOTE_SKIPPED, "candidates ask for no pre-vote") \
     X(PRE_VOTE_REFRESHES, "granting a pre-vote defers the own election") \
     X(PRE_VOTE_KEEPS_LEADER, "a pre-candidate goes on believing in its leader") \

@@ -79,6 +79,18 @@ static px_ns quiet_time(const struct raft_options *o)
     return e + (e * o->clock_drift_ppm + PPM - 1) / PPM;
 }
 
+/* Replicas whose seeds come to be equal draw different numbers all the same: they
+ * would ask for each other's votes at the same moment, for ever. */
+static uint64_t own_seed(const struct raft_options *o)
+{
+    struct px_rand of_id;
+
+    if (px_mutant(TIMEOUT_SHARED))
+        return o->seed;
+    px_rand_init(&of_id, o->id);
+    return px_rand_next(&of_id) ^ o->seed;
+}
+
 static void set_times(struct raft *r, const struct raft_options *o)
 {
     struct px_rand attempts;
@@ -94,13 +106,13 @@ static void set_times(struct raft *r, const struct raft_options *o)
     /* A sole voter can have promised nothing to anybody. */
     if (!o->is_first_boot && !is_alone && !px_mutant(LEASE_AFTER_RESTART))
         r->quiet_until = o->now + quiet_time(o);
-    px_rand_init(&r->rand, o->seed);
+    px_rand_init(&r->rand, own_seed(o));
     raft_election_restart(r);
     if (is_alone)
         r->election_at = o->now;
     /* Attempts to read, and what a faulty replica asks, must differ from those
      * before a restart, within the same term: the time tells the two apart. */
-    px_rand_init(&attempts, o->seed ^ o->now);
+    px_rand_init(&attempts, own_seed(o) ^ o->now);
     r->reads.attempt_next = px_rand_next(&attempts) >> 1 | 1;
     r->fault_next = px_rand_next(&attempts) >> 1 | 1;
     if (o->is_faulty)

@@ -85,7 +85,8 @@ struct raft_term_run {
 
 struct raft_options {
     raft_id id;
-    uint64_t seed;             /* px_djb2 of the node's name */
+    uint64_t seed;             /* of a start: what is drawn follows from it, and
+                                  from the id */
     struct raft_config config; /* as of @base; at 0, the initial one. Holds
                                   @id, or not; empty: this node is to be added,
                                   and will be told */

@@ -40,6 +40,26 @@ static void timeouts_differ_between_nodes_and_repeat_for_one(void **s)
     rig_close(&again);
 }
 
+/* As names and numbers of starts may have it: neither would ever be elected. */
+static void nodes_of_one_seed_have_other_timeouts(void **s)
+{
+    struct rig a, b;
+
+    (void)s;
+    rig_start(&a, 3);
+    rig_init(&b, 3);
+    b.options.id = 2;
+    assert_true(b.options.seed == a.options.seed);
+    rig_open(&b);
+    for (int i = 0; i < 3; i++) {
+        rig_pass(&a, 2 * RIG_E);
+        rig_pass(&b, 2 * RIG_E);
+        assert_true(a.out.deadline != b.out.deadline);
+    }
+    rig_close(&a);
+    rig_close(&b);
+}
+
 static void a_heartbeat_defers_the_election(void **s)
 {
     struct rig *g = *s;
@@ -644,6 +664,7 @@ int main(void)
         rig_unit(a_follower_that_hears_nobody_asks_after_e_and_before_2e,
                  rig_three),
         unit(timeouts_differ_between_nodes_and_repeat_for_one),
+        unit(nodes_of_one_seed_have_other_timeouts),
         rig_unit(a_heartbeat_defers_the_election, rig_three),
         rig_unit(a_message_is_handled_before_the_time_it_came_with, rig_three),
         unit(a_learner_never_campaigns),
