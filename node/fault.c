@@ -7,8 +7,8 @@
 void fault_on_hello(struct fault *f, raft_id peer, bool is_empty,
                     bool is_log_empty)
 {
-    if (f->identity->is_begun)
-        return;
+    if (f->identity->is_begun || f->has_note)
+        return; /* a log that was emptied by damage has something to forget */
     bootstrap_hear(&f->empties, &f->initial, f->self, peer, is_empty);
     if (!bootstrap_is_new(&f->empties, &f->initial) || !is_log_empty)
         return;
@@ -19,7 +19,6 @@ void fault_on_hello(struct fault *f, raft_id peer, bool is_empty,
     f->io.keep(f->io.ctx);
 }
 
-/* Never for a log that was emptied by damage: that one has something to forget. */
 static void tell_sound(struct fault *f)
 {
     if (!f->is_cluster_new || !f->durable->is_begun)
@@ -48,6 +47,7 @@ void fault_on_lost(struct fault *f, raft_index index)
     f->has_note = true;
     f->lost = index;
     f->is_noting = true;
+    f->is_cluster_new = false;
     f->io.note_loss(f->io.ctx, index);
 }
 

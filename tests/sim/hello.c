@@ -34,7 +34,7 @@ static void tell(struct world *w, size_t to, size_t of)
     h->event.run = run_hear;
     h->event.drop = event_drop;
     h->peer = of;
-    h->is_empty = w->servers[of]->is_blank &&
+    h->is_empty = w->servers[of]->is_blank && !w->servers[of]->fault.has_note &&
                   replica_is_log_empty(w->servers[of]->replica);
     world_plan(w, &h->event, w->servers[to],
                w->now + world_draw(w, 0, PX_NS_PER_MS));

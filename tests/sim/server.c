@@ -351,10 +351,10 @@ static void close_replica(struct server *s)
         return;
     count_commands(s);
     replica_stop(s->replica);
-    px_list_init(&s->writes); /* freed by the replica */
+    replica_close(s->replica); /* it frees its writes; two jobs may be left */
+    px_list_init(&s->writes);
     px_list_init(&s->writing);
     s->is_writing = false;
-    replica_close(s->replica);
     s->replica = NULL;
     s->fault.replica = NULL;
 }

@@ -121,7 +121,6 @@ a_log_that_is_lost_is_not_taken_for_that_of_a_new_cluster(void **state)
     (void)state;
     begin();
     fault.has_note = true;
-    is_log_empty = false;
     hear(2);
     hear(3);
     assert_false(identity.is_begun);
@@ -183,6 +182,18 @@ who_loses_more_while_it_is_being_forgotten_stays_faulty(void **state)
     assert_int_equal(recoveries, 1);
 }
 
+static void
+who_loses_something_is_not_sound_because_its_cluster_is_new(void **state)
+{
+    (void)state;
+    begin();
+    hear(2);
+    hear(3);
+    fault_on_lost(&fault, 7);
+    kept();
+    assert_int_equal(sounds, 0);
+}
+
 /* While it was kept that the cluster is new, a leader's first entry came: raft
  * goes by that one's word then. */
 static void who_is_given_the_log_of_a_new_cluster_says_so_too(void **state)
@@ -216,6 +227,8 @@ int main(void)
             who_lost_something_while_it_ran_says_so_once_it_is_noted),
         cmocka_unit_test(
             who_loses_more_while_it_is_being_forgotten_stays_faulty),
+        cmocka_unit_test(
+            who_loses_something_is_not_sound_because_its_cluster_is_new),
         cmocka_unit_test(who_is_given_the_log_of_a_new_cluster_says_so_too),
     };
 
