@@ -92,6 +92,7 @@ struct log_segments {
 struct log_damage {
     uint32_t sequence;
     uint64_t offset;
+    uint64_t bytes; /* of the segment, as its head says */
 };
 
 #define LOG_FAULT_BYTES 512

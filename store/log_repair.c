@@ -236,16 +236,23 @@ static int find_end(struct store_log *log, uint32_t sequence, uint64_t from,
     return rc;
 }
 
-static int zero_rest(struct store_log *log, uint32_t sequence, uint64_t from,
+/* Up to @end, and to where the segment should end if it is shorter. */
+static int zero_rest(struct store_log *log, const struct log_damage *at,
                      uint64_t end)
 {
     struct store_disk *d = log->disk;
-    int file = segment_open(d, sequence, STORE_DISK_READ | STORE_DISK_WRITE);
+    int file =
+        segment_open(d, at->sequence, STORE_DISK_READ | STORE_DISK_WRITE);
+    uint64_t bytes;
     int rc;
 
     if (file < 0)
         return file;
-    rc = segment_zero(d, file, from, end);
+    rc = d->size(d, file, &bytes);
+    if (rc == 0 && bytes < at->bytes)
+        rc = d->allocate(d, file, at->bytes);
+    if (rc == 0)
+        rc = segment_zero(d, file, at->offset, end);
     if (rc == 0)
         rc = d->sync(d, file);
     d->close(d, file);
@@ -265,7 +272,7 @@ static int cut(struct store_log *log, const struct log_damage *at)
         return rc;
     keep_copy(log, at->sequence, end);
     rc = put_aside(log, at->sequence);
-    return rc < 0 ? rc : zero_rest(log, at->sequence, at->offset, end);
+    return rc < 0 ? rc : zero_rest(log, at, end);
 }
 
 /* ---- The door ---- */

@@ -25,6 +25,10 @@
  *     and it is cut from S on.
  *   - An end record says that another segment was made after all of this one
  *     was durable. If that is not there, it is missing: -PX_ECORRUPT.
+ *   - A segment is durably as long as its head says before it has its name, and
+ *     nothing makes it shorter. If the file ends before, no crash has done that,
+ *     and what it held may have been durable: -PX_ECORRUPT. (In the segments
+ *     before, what is missed is zeros, or the next one's head tells.)
  *
  * And a log that ends before what the state has applied is damaged, whatever
  * its tail looks like: only what was durable is applied.
@@ -81,9 +85,10 @@ struct recovery {
     bool has_end;                 /* by an end record */
     uint32_t sound; /* the newest segment whose head is right: all records up to
                        stop in it are; 0: none */
-    bool is_lost;   /* the beginning is */
-    size_t walked;  /* whole segments */
-    size_t to_walk; /* of so many */
+    uint64_t sound_bytes; /* as that head says */
+    bool is_lost;         /* the beginning is */
+    size_t walked;        /* whole segments */
+    size_t to_walk;       /* of so many */
 };
 
 /* The segments in the folder, and where among them the log begins. */
@@ -335,6 +340,7 @@ static int take_segment(struct recovery *r, uint32_t sequence, bool is_last)
     if (rc < 0)
         return rc;
     r->sound = sequence;
+    r->sound_bytes = r->head.bytes;
     rc = log_segments_add(&r->log->segments, sequence, r->head.last.index);
     if (rc < 0)
         return say_failed(r, sequence, rc);
@@ -466,7 +472,7 @@ static int find_cached(struct recovery *r, uint64_t *end_out)
     return log_scan_zeros_from(&r->scan, r->stop, end_out);
 }
 
-/* Makes the file whole, zero behind the stop, and durable with its name. */
+/* Makes the file zero behind the stop, and durable with its name. */
 static int settle(struct recovery *r, uint64_t garbage_end, bool is_rewritten)
 {
     struct store_log *log = r->log;
@@ -477,9 +483,7 @@ static int settle(struct recovery *r, uint64_t garbage_end, bool is_rewritten)
         return rc;
     log->file = rc;
     rc = 0;
-    if (r->scan.file_bytes < r->head.bytes)
-        rc = d->allocate(d, log->file, r->head.bytes);
-    if (rc == 0 && !px_mutant(TAIL_UNCUT))
+    if (!px_mutant(TAIL_UNCUT))
         rc = segment_zero(d, log->file, r->stop, garbage_end);
     if (rc == 0 && is_rewritten)
         rc = segment_rewrite(d, log->file, r->stop);
@@ -541,6 +545,9 @@ static int take_tail(struct recovery *r)
 
     if (r->has_end)
         return say_missing(r, r->sequence + 1);
+    if (r->scan.file_bytes < r->head.bytes)
+        return say_corrupt(r, r->sequence, r->stop,
+                           "the file is shorter than its head says");
     rc = log_scan_zeros_from(&r->scan, r->stop, &on_disk);
     if (rc < 0)
         return say_failed(r, r->sequence, rc);
@@ -619,6 +626,6 @@ int log_recover(struct store_log *log, struct log_damage *damage_out,
     log_scan_fini(&r.scan);
     *damage_out = (struct log_damage){0};
     if (!r.is_lost && r.sound > 0)
-        *damage_out = (struct log_damage){r.sound, r.stop};
+        *damage_out = (struct log_damage){r.sound, r.stop, r.sound_bytes};
     return rc;
 }

@@ -27,7 +27,8 @@ int segment_list_bad(struct store_disk *d, uint32_t **sequences_out,
                      size_t *count_out);
 
 /* Makes a segment of @head, h->bytes long and preallocated, under its name and
- * durable, or no segment at all: a file with a segment's name has a good head.
+ * durable, or no segment at all: a file with a segment's name has a good head,
+ * and is as long as that says.
  * Returns the file, for reading and writing. Errors: -ENOSPC: there is none, and
  * it may be tried again. Another: there may be one, durable or not. */
 int segment_create(struct store_disk *d, const struct log_segment_head *head);

@@ -84,11 +84,10 @@ static void expect_cut(struct fixture *f, const struct two_batches *two,
                        const struct file *image)
 {
     int whole = whole_records(two, image->bytes, image->size);
-    struct file padded = *image;
 
     f->model = two->states[whole];
     f->model.salts = 1000;
-    file_store(&padded);
+    file_store(image);
     fixture_open(f);
     fixture_expect(f, &f->model);
     expect_zeros_behind(f, two->bounds[whole]);
@@ -99,7 +98,7 @@ static void expect_cut(struct fixture *f, const struct two_batches *two,
         assert_int_equal(f->info.torn_bytes, 0);
 }
 
-enum tear { TEAR_TRUNCATED, TEAR_ZEROS, TEAR_GARBAGE };
+enum tear { TEAR_ZEROS, TEAR_GARBAGE };
 
 static struct file torn_image(const struct two_batches *two, enum tear tear,
                               size_t at)
@@ -112,9 +111,6 @@ static struct file torn_image(const struct two_batches *two, enum tear tear,
     assert_non_null(image.bytes);
     memcpy(image.bytes, two->file.bytes, image.size);
     switch (tear) {
-    case TEAR_TRUNCATED:
-        image.size = at;
-        break;
     case TEAR_ZEROS:
         memset(image.bytes + at, 0, image.size - at);
         break;
@@ -140,11 +136,6 @@ static void tear_everywhere(struct fixture *f, enum tear tear)
         file_free(&image);
     }
     file_free(&two.file);
-}
-
-static void a_last_batch_truncated_at_any_byte_is_cut(void **state)
-{
-    tear_everywhere(*state, TEAR_TRUNCATED);
 }
 
 static void a_last_batch_with_zeros_from_any_byte_is_cut(void **state)
@@ -236,6 +227,89 @@ static void any_sectors_of_the_last_batch_may_be_missing(void **state)
 }
 
 /* ---- Damage ---- */
+
+static void expect_file(struct fixture *f, const struct file *image)
+{
+    struct file now = file_load(f, 1);
+
+    assert_int_equal(now.size, image->size);
+    assert_memory_equal(now.bytes, image->bytes, image->size);
+    file_free(&now);
+}
+
+/* It is refused, and nothing is changed; or repaired, where what is whole is
+ * kept. */
+static void expect_shortened(struct fixture *f, const struct two_batches *two,
+                             const struct file *image)
+{
+    int whole = whole_records(two, image->bytes, image->size);
+    size_t again = whole == 0 ? LOG_HEAD_BYTES : 0; /* the hard state */
+
+    file_store(image);
+    f->is_repaired = false;
+    fixture_expect_damage(f, "the file is shorter than its head says");
+    expect_file(f, image);
+    f->is_repaired = true;
+    fixture_open(f);
+    f->model = two->states[whole];
+    f->model.hard = two->states[4].hard; /* "term" has it */
+    fixture_expect(f, &f->model);
+    assert_non_null(f->info.fault);
+    expect_zeros_behind(f, two->bounds[whole] + again);
+    assert_int_equal(store_log_recovered(f->log), 0);
+    fixture_close(f);
+}
+
+/* A segment is all there, durably, before it has its name. */
+static void a_shortened_last_segment_is_damage_wherever_it_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct two_batches two;
+
+    f->segment_bytes = 8192;
+    f->keeps_term = true;
+    write_two_batches(f, &two);
+    for (size_t at = two.bounds[0]; at < two.file.size;
+         at += at < two.bounds[4] ? 1 : 97) {
+        struct file image = two.file;
+
+        image.size = at;
+        expect_shortened(f, &two, &image);
+    }
+    file_free(&two.file);
+}
+
+/* The next one's head says that no record is missing. */
+static void an_earlier_segment_may_lack_the_zeros_behind_its_end(void **state)
+{
+    struct fixture *f = *state;
+    struct model all;
+    struct file file;
+
+    f->segment_bytes = 8192;
+    f->keeps_term = true;
+    fixture_open(f);
+    fixture_write_hard(f, 1, 5);
+    fixture_write(f, 1, 1, 5, 900); /* four in one segment, one in the next */
+    fixture_sync(f);
+    fixture_crash(f);
+    all = f->model;
+    file = file_load(f, 1);
+    file.size = LOG_BLOCK_BYTES + 64 + 4 * (64 + 904) + 64; /* the end record */
+    file_store(&file);
+    file_free(&file);
+    fixture_open(f);
+    fixture_expect(f, &all);
+    fixture_close(f);
+
+    file_remove(f, 2); /* now it is the last */
+    fixture_expect_damage(f, "0000000002.log is missing");
+    f->is_repaired = true;
+    fixture_open(f);
+    model_cut(&all, 5);
+    fixture_expect(f, &all);
+    expect_zeros_behind(f, LOG_BLOCK_BYTES + 64 + 4 * (64 + 904));
+}
 
 static void any_flipped_bit_before_the_last_batch_is_reported(void **state)
 {
@@ -573,20 +647,16 @@ static void a_torn_end_that_was_applied_is_reported_and_kept(void **state)
     struct fixture *f = *state;
     struct two_batches two;
     struct file torn;
-    struct file after;
 
     write_two_batches(f, &two);
-    torn = two.file;
-    torn.size = two.bounds[3] - 1; /* the second entry's last byte */
+    torn = torn_image(&two, TEAR_ZEROS, two.bounds[3] - 8); /* of entry two */
     file_store(&torn);
     f->applied = two.first.last + 2;
     fixture_expect_damage(f, "entries are lost");
-    after = file_load(f, 1);
-    assert_int_equal(after.size, torn.size);
-    assert_memory_equal(after.bytes, torn.bytes, torn.size);
-    file_free(&after);
+    expect_file(f, &torn);
     f->applied = two.first.last + 1; /* what is whole is enough */
     expect_cut(f, &two, &torn);
+    file_free(&torn);
     file_free(&two.file);
 }
 
@@ -608,11 +678,12 @@ static void an_empty_log_is_refused_where_entries_were_applied(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_last_batch_truncated_at_any_byte_is_cut),
         TEST(a_last_batch_with_zeros_from_any_byte_is_cut),
         TEST(a_last_batch_with_garbage_from_any_byte_is_cut),
         TEST(the_log_goes_on_behind_a_cut),
         TEST(any_sectors_of_the_last_batch_may_be_missing),
+        TEST(a_shortened_last_segment_is_damage_wherever_it_ends),
+        TEST(an_earlier_segment_may_lack_the_zeros_behind_its_end),
         TEST(any_flipped_bit_before_the_last_batch_is_reported),
         TEST(damage_is_reported_with_offset_and_index),
         TEST(a_lost_earlier_batch_is_reported),
