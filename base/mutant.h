@@ -79,6 +79,7 @@
     X(NOTE_GONE_EARLY, "a damaged log's note goes before what made it whole is written") \
     X(TERM_KEPT_ONCE, "term and vote are in the log alone") \
     X(REPAIR_TERM_UNASKED, "a repair that was cut short goes on without the term") \
+    X(TERM_TORN_TOO, "a torn tail's term is taken from the log where term is damaged") \
     X(FOUNDED_UNPROMISED, "a cluster is founded before the promise to is durable") \
     X(RETRY_APPLIED_TWICE, "a command that comes twice is applied twice") \
     X(SESSION_REVIVED, "a command of a session that has ended takes effect") \

@@ -49,11 +49,12 @@
  *
  * What remains. Damage to the very last batch, with nothing behind it, looks
  * like a tear, and is cut although it was acknowledged; here the other members
- * have to make good what one disk has lost. The time this can happen in is
- * narrow: the next batch ends it, and so do a clean close and the next open,
- * which write a last record for the purpose. A disk that tears within a sector can do the
- * same to the last records before a batch, if they share the sector with its
- * beginning. And when the newest segment is lost together with the end record
+ * have to make good what one disk has lost, and the file "term" knows of a vote:
+ * where that is damaged, too, nothing is cut, and the start refused. The time
+ * this can happen in is narrow: the next batch ends it, and so do a clean close
+ * and the next open, which write a last record for the purpose. A disk that
+ * tears within a sector can do the same to the last records before a batch, if
+ * they share the sector with its beginning. And when the newest segment is lost together with the end record
  * that speaks of it, nothing here says that it ever was.
  *
  * The cut. Bytes behind S are zeroed, and the zeros flushed, before open
@@ -461,6 +462,24 @@ static int check_torn(struct recovery *r, uint64_t garbage_end)
     return 0;
 }
 
+/* What is about to be cut may be a vote that is damaged, not torn: only "term"
+ * would tell. Asked before the cut, or the next start would find nothing to ask
+ * about. A missing one was not written yet, and so was no vote. */
+static int check_vote(struct recovery *r, uint64_t garbage_end)
+{
+    const struct store_log *log = r->log;
+    char name[SEGMENT_NAME_BYTES];
+
+    if (garbage_end == r->stop || log->term_rc == 0 ||
+        log->term_rc == -ENOENT || px_mutant(TERM_TORN_TOO))
+        return 0;
+    segment_name(r->sequence, name);
+    return store_say(r->why, -PX_ECORRUPT,
+                     "%s/%s ends at offset %" PRIu64
+                     " with a write that was cut short, or damaged",
+                     log->dir, name, r->stop);
+}
+
 /* How far the page cache holds bytes behind the stop. */
 static int find_cached(struct recovery *r, uint64_t *end_out)
 {
@@ -552,6 +571,8 @@ static int take_tail(struct recovery *r)
     if (rc < 0)
         return say_failed(r, r->sequence, rc);
     rc = check_torn(r, on_disk);
+    if (rc == 0)
+        rc = check_vote(r, on_disk);
     if (rc == 0)
         rc = check_applied(r);
     if (rc == 0)

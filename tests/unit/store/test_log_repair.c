@@ -554,6 +554,54 @@ static void without_its_term_a_damaged_log_is_refused(void **state)
     expect_refused(s, "\"term\" is missing");
 }
 
+/* The last batch is a vote, and damaged: it looks torn. */
+static void damage_vote(struct sample *s)
+{
+    uint64_t at = s->steps[s->step_count - 1].end;
+
+    fixture_write_hard(&s->f, 5, 2);
+    fixture_sync(&s->f);
+    sample_die(s);
+    sample_flip(s, 3, at + 20);
+}
+
+/* However often it starts: only "term" tells whether that was a vote. */
+static void a_torn_tail_is_not_cut_where_the_term_is_damaged(void **state)
+{
+    const struct memdisk_plan unread = {.fail_at = 3, .error = EIO};
+    const struct memdisk_plan none = {0};
+    struct sample *s = *state;
+
+    damage_vote(s);
+    assert_true(memdisk_flip(s->disk, "term", 33, 1));
+    for (int i = 0; i < 2; i++) {
+        expect_refused(s, "with a write that was cut short, or damaged. And ");
+        expect_refused(s, "\"term\" is damaged, so that nobody can say");
+    }
+    assert_true(memdisk_flip(s->disk, "term", 33, 1)); /* it is put back */
+    memdisk_go_on(s->disk, &unread);
+    assert_int_equal(fixture_try_open(&s->f), -EIO); /* another time */
+    assert_non_null(strstr(s->f.why, "\"term\": "));
+    memdisk_go_on(s->disk, &none);
+    fixture_open(&s->f);
+    fixture_expect(&s->f, &s->f.model); /* the vote is there */
+    assert_true(s->f.info.torn_bytes > 0);
+    assert_null(s->f.info.fault);
+}
+
+static void a_torn_tail_is_cut_where_there_is_no_term_yet(void **state)
+{
+    struct sample *s = *state;
+    struct store_disk *d;
+
+    damage_vote(s);
+    d = memdisk_disk(s->disk);
+    assert_int_equal(d->remove(d, "term"), 0);
+    fixture_open(&s->f);
+    assert_true(s->f.info.torn_bytes > 0);
+    assert_int_equal(kept(s).term, sample_all(s)->hard.term);
+}
+
 static void a_term_older_than_the_snapshot_is_too_old(void **state)
 {
     struct sample *s = *state;
@@ -623,6 +671,8 @@ int main(void)
         TEST(what_was_kept_first_is_not_replaced),
         TEST(a_disk_without_room_for_a_copy_is_repaired),
         TEST(without_its_term_a_damaged_log_is_refused),
+        TEST(a_torn_tail_is_not_cut_where_the_term_is_damaged),
+        TEST(a_torn_tail_is_cut_where_there_is_no_term_yet),
         TEST(a_term_older_than_the_snapshot_is_too_old),
         TEST(the_log_of_another_node_is_not_repaired),
         TEST(a_note_that_cannot_be_read_is_one),
