@@ -4,7 +4,8 @@
  *   STATE_DIR/boot:  "phalanx-state 1 dirty <boot id>\n"
  *
  * The number is the format of the database, which a program must know before
- * it judges, removes or opens what a newer one has written.
+ * it judges, removes or opens what a newer one has written. A newer one than it
+ * knows is damage where the database itself has one that it knows.
  *
  * Commits are not synced. What the page cache had is right after the process
  * died, and anything at all after the machine did. So the note says "dirty"

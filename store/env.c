@@ -41,7 +41,8 @@ int store_err(int lmdb_rc)
     }
 }
 
-static int env_try(struct store_env *env, const char *dir, uint64_t map_bytes)
+static int env_try(struct store_env *env, const char *dir, uint64_t map_bytes,
+                   unsigned flags)
 {
     MDB_txn *txn = NULL;
     int rc = mdb_env_create(&env->lmdb);
@@ -50,7 +51,7 @@ static int env_try(struct store_env *env, const char *dir, uint64_t map_bytes)
         return rc;
     rc = mdb_env_set_mapsize(env->lmdb, map_bytes);
     if (rc == 0)
-        rc = mdb_env_open(env->lmdb, dir, ENV_FLAGS, 0640);
+        rc = mdb_env_open(env->lmdb, dir, flags, 0640);
     if (rc == 0)
         rc = mdb_txn_begin(env->lmdb, NULL, MDB_RDONLY, &txn);
     if (rc == 0)
@@ -64,22 +65,13 @@ static int env_try(struct store_env *env, const char *dir, uint64_t map_bytes)
     return rc;
 }
 
-int store_env_open(struct store_env *env, const char *dir, uint64_t map_bytes)
+/* What was opened. A database that is larger than what was asked for keeps its
+ * size. */
+static int env_use(struct store_env *env)
 {
     MDB_envinfo info;
-    int rc;
+    int rc = mdb_env_info(env->lmdb, &info);
 
-    *env = (struct store_env){.map_bytes = map_bytes == 0 ? MAP_BYTES_DEFAULT
-                                                          : map_bytes};
-    for (;;) {
-        rc = env_try(env, dir, env->map_bytes);
-        if (rc != ENOMEM || env->map_bytes <= MAP_BYTES_MIN)
-            break;
-        env->map_bytes /= 4;
-    }
-    if (rc != 0)
-        return store_err(rc);
-    rc = mdb_env_info(env->lmdb, &info);
     if (rc == 0)
         rc = pthread_rwlock_init(&env->guard, NULL);
     if (rc != 0) {
@@ -87,9 +79,32 @@ int store_env_open(struct store_env *env, const char *dir, uint64_t map_bytes)
         env->lmdb = NULL;
         return store_err(rc);
     }
-    /* A database that is larger than what was asked for keeps its size. */
     env->map_bytes = info.me_mapsize;
     return 0;
+}
+
+int store_env_open(struct store_env *env, const char *dir, uint64_t map_bytes)
+{
+    int rc;
+
+    *env = (struct store_env){.map_bytes = map_bytes == 0 ? MAP_BYTES_DEFAULT
+                                                          : map_bytes};
+    for (;;) {
+        rc = env_try(env, dir, env->map_bytes, ENV_FLAGS);
+        if (rc != ENOMEM || env->map_bytes <= MAP_BYTES_MIN)
+            break;
+        env->map_bytes /= 4;
+    }
+    return rc != 0 ? store_err(rc) : env_use(env);
+}
+
+int store_env_look(struct store_env *env, const char *dir)
+{
+    int rc;
+
+    *env = (struct store_env){0};
+    rc = env_try(env, dir, MAP_BYTES_MIN, ENV_FLAGS | MDB_RDONLY | MDB_NOLOCK);
+    return rc != 0 ? store_err(rc) : env_use(env);
 }
 
 int store_env_grow(struct store_env *env)

@@ -37,6 +37,9 @@ int store_err(int lmdb_rc);
  * Errors: -PX_ECORRUPT for files that are no database; -errno. Nothing is left
  * open then. */
 int store_env_open(struct store_env *env, const char *dir, uint64_t map_bytes);
+/* Likewise, to read from it alone: nothing in @dir is changed or made. Nobody
+ * else has it open. */
+int store_env_look(struct store_env *env, const char *dir);
 /* Twice the map, for a transaction that met MDB_MAP_FULL and was aborted. */
 int store_env_grow(struct store_env *env);
 /* Does the applier wait for views to end? A long one does then, and begins

@@ -11,7 +11,8 @@
  *                                 or could not be written
  *   none, damaged   there         DISTRUSTED
  *   an older format there         DISTRUSTED
- *   a newer format  any           refused, and nothing is touched
+ *   a newer format  of a known    DISTRUSTED: the note is damaged
+ *   a newer format  any other     refused, and nothing is touched
  *
  * Distrusted files are removed before anything else happens; the log brings
  * everything back. So does a database that LMDB itself refuses to open, or whose
@@ -84,6 +85,40 @@ static int refuse_format(uint32_t format, char *why, size_t why_size)
     return -PX_EFORMAT;
 }
 
+/* Does the database say, under its checksum, that it is in no newer format? */
+static bool has_known_format(const char *dir)
+{
+    struct store_env env;
+    struct store_kv kv = {0};
+    struct meta_record meta = {0};
+    bool is_known = false;
+
+    if (store_env_look(&env, dir) < 0)
+        return false;
+    kv.dbi = env.dbi;
+    if (mdb_txn_begin(env.lmdb, NULL, MDB_RDONLY, &kv.txn) == 0) {
+        is_known =
+            store_meta_load(&kv, &meta) && meta.format <= STORE_STATE_FORMAT;
+        mdb_txn_abort(kv.txn);
+    }
+    store_env_close(&env);
+    return is_known;
+}
+
+/* A newer program's note is there before its database is, and no database of
+ * ours is by then: one that is shows that the note is damaged. It has no
+ * checksum of its own, which each later format would have to keep. */
+static int read_note(struct store_state *s, bool exists,
+                     struct store_boot *note_out)
+{
+    int rc = store_boot_read(s->disk, note_out);
+
+    if (rc != -PX_EFORMAT || !exists || !has_known_format(s->dir))
+        return rc;
+    *note_out = (struct store_boot){0};
+    return -PX_ECORRUPT;
+}
+
 static int judge(struct store_state *s,
                  const struct store_state_options *options,
                  struct store_boot *note, enum store_state_origin *origin_out,
@@ -91,10 +126,11 @@ static int judge(struct store_state *s,
 {
     const char *reason;
     int exists = database_exists(options->dir);
-    int note_rc = store_boot_read(s->disk, note);
+    int note_rc;
 
     if (exists < 0)
         return exists;
+    note_rc = read_note(s, exists > 0, note);
     if (note_rc == -PX_EFORMAT)
         return refuse_format(note->format, why, why_size);
     *origin_out = STORE_STATE_NEW;

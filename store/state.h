@@ -59,9 +59,10 @@ enum store_state_origin {
                                was being loaded: emptied */
 };
 
-/* Errors: -PX_EFORMAT (written by a newer program; left as it was, even if
- *         told to distrust it), -EINVAL (no boot id), -errno; @why says it in a sentence. On success @why says
- *         why the state is distrusted, or is empty. */
+/* Errors: -PX_EFORMAT (written by a newer program; left as it was, even if told
+ *         to distrust it), -EINVAL (no boot id), -errno; @why says it in a
+ *         sentence. On success @why says why the state is distrusted, or is
+ *         empty. */
 int store_state_open(const struct store_state_options *options,
                      struct store_state **state_out,
                      enum store_state_origin *origin_out, char *why,

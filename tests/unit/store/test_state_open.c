@@ -297,25 +297,37 @@ static void a_newer_format_is_refused_and_left_as_it_was(void **state)
     fx->s = NULL;
 }
 
-/* Whatever else would be a reason to empty the folder: another boot without a
- * clean close, a request. */
-static void a_note_of_a_newer_format_keeps_everything_as_it_was(void **state)
+static size_t load(struct fixture *fx, const char *file, char *bytes,
+                   size_t size)
+{
+    char path[128];
+    ssize_t n;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/%s", fx->dir, file);
+    fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    n = read(fd, bytes, size);
+    close(fd);
+    assert_true(n >= 0 && (size_t)n < size); /* all of it */
+    return (size_t)n;
+}
+
+/* Refused, and nothing is touched: whatever else would be a reason to empty the
+ * folder, as another boot without a clean close, or a request. */
+static void expect_newer(struct fixture *fx)
 {
     static const char *const notes[] = {
         "phalanx-state 5 clean boot-1\n",
         "phalanx-state 5 dirty another-boot\n",
         "phalanx-state 17 whatever that writes\nin more lines\n",
     };
-    struct fixture *fx = *state;
     struct store_state_options options = {.dir = fx->dir, .boot_id = "boot-1"};
-    uint64_t f = do_create(fx, ROOT, "f");
+    static char before[PX_MIB], after[PX_MIB];
     enum store_state_origin origin;
-    struct store_boot note;
-    char why[128], path[128], found[128];
-    ssize_t size;
-    int fd;
+    char why[128], found[128];
+    size_t size = load(fx, "data.mdb", before, sizeof before);
 
-    fixture_close(fx);
     for (size_t i = 0; i < 2 * (sizeof notes / sizeof notes[0]); i++) {
         const char *text = notes[i / 2];
 
@@ -325,18 +337,73 @@ static void a_note_of_a_newer_format_keeps_everything_as_it_was(void **state)
             store_state_open(&options, &fx->s, &origin, why, sizeof why),
             -PX_EFORMAT);
         assert_non_null(strstr(why, i < 4 ? "format 5," : "format 17,"));
-        assert_int_equal(read_note(fx, &note), -PX_EFORMAT);
-        (void)snprintf(path, sizeof path, "%s/boot", fx->dir);
-        fd = open(path, O_RDONLY);
-        assert_true(fd >= 0);
-        size = read(fd, found, sizeof found);
-        close(fd);
-        assert_int_equal(size, strlen(text));
+        assert_int_equal(load(fx, "boot", found, sizeof found), strlen(text));
         assert_memory_equal(found, text, strlen(text));
+        assert_int_equal(load(fx, "data.mdb", after, sizeof after), size);
+        assert_memory_equal(after, before, size);
     }
+}
+
+static void a_note_of_a_newer_format_keeps_everything_as_it_was(void **state)
+{
+    struct fixture *fx = *state;
+    uint64_t f = do_create(fx, ROOT, "f");
+    struct meta_record meta, newer;
+
+    fixture_close(fx);
+    exchange_meta(fx, NULL, &meta);
+    newer = meta;
+    newer.format++;
+    newer.hash = store_meta_hash(&newer);
+    exchange_meta(fx, &newer, NULL);
+    expect_newer(fx);
+    exchange_meta(fx, &meta, NULL);
     overwrite(fx, "boot", "phalanx-state 4 clean boot-1\n");
     fixture_reopen(fx, "boot-1", false, STORE_STATE_KEPT);
     assert_int_equal(lookup(fx, ROOT, "f"), f); /* the database was kept */
+}
+
+/* What only a newer program can read may look like that. */
+static void so_does_one_whose_database_cannot_be_read(void **state)
+{
+    struct fixture *fx = *state;
+    struct meta_record meta;
+    char rubbish[9000];
+
+    fixture_close(fx);
+    exchange_meta(fx, NULL, &meta);
+    meta.quota++; /* its checksum is wrong now */
+    exchange_meta(fx, &meta, NULL);
+    expect_newer(fx);
+    memset(rubbish, 'r', sizeof rubbish);
+    rubbish[sizeof rubbish - 1] = '\0';
+    overwrite(fx, "data.mdb", rubbish);
+    expect_newer(fx);
+    overwrite(fx, "data.mdb", "");
+    expect_newer(fx);
+    fx->s = NULL;
+}
+
+/* The fault: a 4 that had become a 5 was a newer program's, for ever. */
+static void no_flipped_bit_of_the_note_refuses_a_start(void **state)
+{
+    struct fixture *fx = *state;
+    enum store_state_origin origin;
+    char text[128], why[128];
+
+    fixture_close(fx);
+    for (size_t i = 0; i < 8 * load(fx, "boot", text, sizeof text); i++) {
+        text[load(fx, "boot", text, sizeof text)] = '\0';
+        text[i / 8] = (char)(text[i / 8] ^ 1 << i % 8);
+        overwrite(fx, "boot", text);
+        assert_int_equal(try_open(fx, "boot-1", &origin, why, sizeof why), 0);
+        if (i / 8 == sizeof "phalanx-state " - 1) { /* the format */
+            assert_int_equal(origin, STORE_STATE_DISTRUSTED);
+            assert_string_equal(why, "the note of the last boot can't be read");
+        }
+        fixture_close(fx);
+    }
+    fx->s = NULL;
 }
 
 static void a_missing_folder_is_an_error_with_a_sentence(void **state)
@@ -547,6 +614,8 @@ int main(void)
         T(a_flipped_byte_of_the_summary_is_found_at_open),
         T(a_newer_format_is_refused_and_left_as_it_was),
         T(a_note_of_a_newer_format_keeps_everything_as_it_was),
+        T(so_does_one_whose_database_cannot_be_read),
+        T(no_flipped_bit_of_the_note_refuses_a_start),
         cmocka_unit_test(a_missing_folder_is_an_error_with_a_sentence),
         T(bad_boot_ids_are_refused),
         cmocka_unit_test(the_map_grows_when_it_is_full),
