@@ -21,11 +21,11 @@
  *
  * What is cut away may hold the only copy of an entry, where too many nodes have
  * lost theirs at once. It is kept, under names that end in ".bad": the damaged
- * segment as it was found, and those behind it. Where damage is found again
- * before the node is whole, the first file of a name stays: what came behind it
- * since was had from a leader. Once the node is whole, only the damaged one
- * stays, for whoever wants to know what happened; all go when damage is found
- * the next time. */
+ * segment as it was found, if that leaves room for the log to go on, and those
+ * behind it. Where damage is found again before the node is whole, the first
+ * file of a name stays: what came behind it since was had from a leader. Once
+ * the node is whole, only the damaged one stays, for whoever wants to know what
+ * happened; all go when damage is found the next time. */
 #include "store/log_repair.h"
 
 #include <ctype.h>
@@ -156,10 +156,19 @@ static int is_kept(struct store_disk *d, const char *bad)
     return 1;
 }
 
+/* Would a copy leave what the log may need to go on, another segment, and what a
+ * snapshot leaves, too? What can't be asked is not known to be full. */
+static bool has_room(struct store_log *log, uint64_t copy_bytes)
+{
+    uint64_t rest = (uint64_t)log->segment_bytes + STORE_DISK_FULL_BYTES;
+    uint64_t room;
+
+    return log->disk->room(log->disk, &room) < 0 || room > copy_bytes + rest;
+}
+
 /* Keeps a copy of segment @sequence up to @end. One that is there was made when
- * this was tried before, or damage found; a disk without room for it has to do
- * without. */
-static void keep_copy(struct store_log *log, uint32_t sequence, uint64_t end)
+ * this was tried before, or damage found. -ENOSPC, -errno: there is none. */
+static int keep_copy(struct store_log *log, uint32_t sequence, uint64_t end)
 {
     struct store_disk *d = log->disk;
     char name[SEGMENT_BAD_BYTES];
@@ -169,10 +178,13 @@ static void keep_copy(struct store_log *log, uint32_t sequence, uint64_t end)
 
     bad_name(sequence, name);
     if (is_kept(d, name) > 0)
-        return;
+        return 0;
+    (void)d->remove(d, COPY_NAME); /* half of one: it takes room */
+    if (!has_room(log, end))
+        return -ENOSPC;
     to = d->open(d, COPY_NAME, STORE_DISK_WRITE | STORE_DISK_CREATE);
     if (to < 0)
-        return;
+        return to;
     from = segment_open(d, sequence, STORE_DISK_READ);
     rc = from < 0 ? from : copy_bytes(d, from, to, end);
     if (from >= 0)
@@ -182,6 +194,19 @@ static void keep_copy(struct store_log *log, uint32_t sequence, uint64_t end)
         rc = d->rename(d, COPY_NAME, name);
     if (rc < 0)
         (void)d->remove(d, COPY_NAME); /* it does no harm where it stays */
+    return rc;
+}
+
+/* The repair goes on without one; the note, which is durable, says so if it
+ * can. */
+static void note_lack(struct store_log *log, int rc)
+{
+    size_t used = strlen(log->fault);
+
+    (void)snprintf(log->fault + used, sizeof log->fault - used,
+                   "; no copy of it is kept: %s",
+                   px_strerror(rc)); /* a shorter one will do */
+    (void)note(log, log->fault);
 }
 
 /* Renames the segments behind @sequence, or removes those whose name has been
@@ -270,7 +295,9 @@ static int cut(struct store_log *log, const struct log_damage *at)
     rc = find_end(log, at->sequence, at->offset, &end);
     if (rc < 0)
         return rc;
-    keep_copy(log, at->sequence, end);
+    rc = keep_copy(log, at->sequence, end);
+    if (rc < 0)
+        note_lack(log, rc);
     rc = put_aside(log, at->sequence);
     return rc < 0 ? rc : zero_rest(log, at, end);
 }

@@ -515,6 +515,64 @@ static void a_disk_without_room_for_a_copy_is_repaired(void **state)
     assert_false(memdisk_has(s->disk, "0000000002.log.bad"));
     assert_false(memdisk_has(s->disk, "bad.new"));
     assert_true(memdisk_has(s->disk, "0000000003.log.bad"));
+    assert_non_null(strstr(s->f.info.fault, "where index 5 is due"));
+    assert_non_null(strstr(s->f.info.fault, "; no copy of it is kept: "));
+}
+
+/* There would be room for a copy, but then none for the segment with which the
+ * log begins anew. */
+static void a_copy_leaves_the_room_that_the_log_needs(void **state)
+{
+    const struct memdisk_plan narrow = {.bytes_max = 4 * 8192 + 1024};
+    const struct raft_pos pos = {3, 7};
+    struct sample *s = *state;
+    struct model m = *sample_all(s);
+
+    fixture_close(&s->f);
+    s->f.snapshot = pos;
+    sample_flip(s, 2, IN_SECOND);
+    memdisk_go_on(s->disk, &narrow);
+    model_reset(&m, pos);
+    sample_repair(s, &m);
+    assert_false(memdisk_has(s->disk, "0000000002.log.bad"));
+    assert_non_null(strstr(s->f.info.fault, "; no copy of it is kept: "));
+    fixture_close(&s->f);
+    sample_repair(s, &m); /* the note says so, too */
+    assert_non_null(strstr(s->f.info.fault, "; no copy of it is kept: "));
+}
+
+static int ask_in_vain(struct store_disk *d, uint64_t *bytes_out)
+{
+    (void)d;
+    (void)bytes_out;
+    return -EIO;
+}
+
+static void a_copy_is_kept_where_no_room_is_known_to_lack(void **state)
+{
+    const struct memdisk_plan enough = {
+        .bytes_max = 5 * 8192 + STORE_DISK_FULL_BYTES + 1024};
+    const struct memdisk_plan narrow = {.bytes_max = 5 * 8192};
+    struct sample *s = *state;
+    struct memdisk *found;
+    struct model rest = sample_before(s, 2, IN_SECOND);
+
+    fixture_close(&s->f);
+    sample_flip(s, 2, IN_SECOND);
+    found = memdisk_clone(s->disk);
+    memdisk_go_on(s->disk, &enough);
+    sample_repair(s, &rest);
+    assert_true(memdisk_has(s->disk, "0000000002.log.bad"));
+    assert_null(strstr(s->f.info.fault, "copy"));
+    fixture_close(&s->f);
+
+    memdisk_free(s->disk);
+    s->disk = found;
+    s->f.given = memdisk_disk(found);
+    s->f.given->room = ask_in_vain;
+    memdisk_go_on(s->disk, &narrow);
+    sample_repair(s, &rest);
+    assert_true(memdisk_has(s->disk, "0000000002.log.bad"));
 }
 
 /* ---- What is not repaired ---- */
@@ -670,6 +728,8 @@ int main(void)
         TEST(what_is_cut_away_is_kept_until_the_log_is_whole),
         TEST(what_was_kept_first_is_not_replaced),
         TEST(a_disk_without_room_for_a_copy_is_repaired),
+        TEST(a_copy_leaves_the_room_that_the_log_needs),
+        TEST(a_copy_is_kept_where_no_room_is_known_to_lack),
         TEST(without_its_term_a_damaged_log_is_refused),
         TEST(a_torn_tail_is_not_cut_where_the_term_is_damaged),
         TEST(a_torn_tail_is_cut_where_there_is_no_term_yet),
