@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/err.h"
 #include "base/mutant.h"
 #include "base/text.h"
 #include "node/replica_core.h"
@@ -230,6 +231,13 @@ void replica_on_durable(struct replica *r, struct replica_write *w)
     release_messages(r);
 }
 
+/* Entries that have left the log meanwhile are not needed, and memory may come
+ * back; damage ends the process, and its start mends it. */
+static bool is_unreadable(int rc)
+{
+    return rc < 0 && rc != -ENOENT && rc != -ENOMEM && rc != -PX_ECORRUPT;
+}
+
 void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc)
 {
     struct raft_in in = {.type = RAFT_IN_FETCHED};
@@ -243,6 +251,8 @@ void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc)
     (void)replica_step(r, &in); /* nor has this */
     for (size_t i = 0; i < job->count; i++)
         px_slice_unref(&job->entries[i].data);
+    if (is_unreadable(rc))
+        snapshots_on_unreadable(r, job->want.first, rc);
     free(job);
 }
 

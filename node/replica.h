@@ -205,6 +205,7 @@ struct replica_counters {
     uint64_t snapshots_installed; /* received */
     uint64_t log_repairs;         /* a damaged log became whole again */
     uint64_t losses_noticed;      /* ... lacked what a leader counted on */
+    uint64_t fetches_failed;      /* of old entries, by the disk */
     uint64_t hashes_equal;        /* points where a majority has what we have */
     uint64_t hashes_undecided; /* where nodes differ, and no majority agrees */
     uint64_t divergences;      /* where a majority has something else */
@@ -228,7 +229,7 @@ void replica_on_peer_down(struct replica *r, raft_id peer);
 /* @w, and all writes before it, are durable. Takes @w. */
 void replica_on_durable(struct replica *r, struct replica_write *w);
 void replica_on_applied(struct replica *r, struct replica_apply *job, int rc);
-/* @rc: a count, or -errno. */
+/* @rc: a count, or -errno; after -PX_ECORRUPT the process is to end. */
 void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc);
 
 /* The note that raft is faulty is there, durably. */

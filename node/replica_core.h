@@ -105,6 +105,7 @@ struct snapshots {
     bool is_wanted;
     struct replica_snapshot_job *saving; /* the SAVE under way; NULL: none */
     px_ns save_after; /* not before: the last attempt failed; 0: at any time */
+    px_ns unreadable_note_at; /* of an entry that can't be read: not before */
 };
 
 /* A snapshot on its way to a follower: see transfer_out.c. */
@@ -286,6 +287,8 @@ void reads_refuse(struct replica *r);
 /* One is needed, whatever the log's size; but where the last attempt has just
  * failed, not before it is time for the next. */
 void snapshots_want(struct replica *r);
+/* Entries from @index on can't be read for a peer: it is sent a snapshot. */
+void snapshots_on_unreadable(struct replica *r, raft_index index, int rc);
 /* A SAVE that is under way is of no use any more. */
 void snapshots_cancel(struct replica *r);
 void snapshots_turn(struct replica *r, px_ns now);

@@ -13,15 +13,20 @@
  * times as much goes first all the same.
  *
  * One is made sooner where the disk would have no room for it any more by then,
- * if there is a segment of the log, about, that it may free. */
+ * if there is a segment of the log, about, that it may free. And at any size
+ * where somebody wants it: a person, a peer that can use no older one, or the
+ * leader itself, whose disk does not give what a peer lacks. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/err.h"
 #include "base/mutant.h"
+#include "base/note.h"
 #include "node/replica_core.h"
 
 #define SAVE_RETRY (10 * PX_NS_PER_S)
+#define UNREADABLE_NOTE_INTERVAL (10 * PX_NS_PER_S)
 #define PATIENCE_FACTOR 4u
 /* Of bytes_min: the log's growth that is worth a snapshot where room is short;
  * and how much more there is when that is looked at again. */
@@ -191,6 +196,26 @@ void replica_want_snapshot(struct replica *r)
 void snapshots_want(struct replica *r)
 {
     r->snapshots.is_wanted = true;
+}
+
+/* To ask again would end the same way, and the peer would lack them for ever. Raft's
+ * base moves past what is applied, and the peer gets a snapshot for it. What is
+ * not applied yet ends the process when it is to be, or is never committed. */
+void snapshots_on_unreadable(struct replica *r, raft_index index, int rc)
+{
+    struct snapshots *s = &r->snapshots;
+    px_ns now = replica_now(r);
+
+    r->counters.fetches_failed++;
+    if (index <= r->status.base.index)
+        return; /* one has been made meanwhile */
+    if (now >= s->unreadable_note_at) {
+        s->unreadable_note_at = now + UNREADABLE_NOTE_INTERVAL;
+        px_note(PX_NOTE_WARN, "log: can't be read for a peer: entry=%llu: %s",
+                (unsigned long long)index, px_strerror(rc));
+    }
+    if (index <= r->applied)
+        snapshots_want(r);
 }
 
 void snapshots_cancel(struct replica *r)

@@ -64,6 +64,7 @@ static void add_replica_counters(const struct node *n, json_t *to)
     set(to, "snapshots_installed", c.snapshots_installed);
     set(to, "log_repairs", c.log_repairs);
     set(to, "losses_noticed", c.losses_noticed);
+    set(to, "log_reads_failed", c.fetches_failed);
     set(to, "hashes_equal", c.hashes_equal);
     set(to, "hashes_undecided", c.hashes_undecided);
     set(to, "divergences", c.divergences);

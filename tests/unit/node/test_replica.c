@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "tests/lib/noted.h"
 #include "tests/unit/node/world.h"
 
 static void a_cluster_of_one_serves(void **state)
@@ -150,6 +151,73 @@ static void a_node_that_lost_entries_says_once_that_it_is_whole(void **state)
     replica_get_counters(n->replica, &counters);
     assert_int_equal(counters.log_repairs, 1);
     world_close(w);
+}
+
+static void make_names(struct world *w, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct world_request q;
+        char name[16];
+
+        (void)snprintf(name, sizeof name, "n%zu", i);
+        world_mkdir(w, world_leader(w), name, &q);
+        assert_true(world_wait(w, &q));
+        assert_int_equal(q.rc, 0);
+    }
+}
+
+/* The number of a node that lacks what the others hold on their disks only, and
+ * those don't give it. It is about to start. */
+static size_t starve(struct world *w)
+{
+    size_t last;
+
+    assert_true(world_ready(w));
+    last = (world_leader(w) + 1) % 3;
+    world_kill(w, last);
+    make_names(w, 10);
+    for (size_t i = 0; i < 3; i++) {
+        w->nodes[i].fetch_rc = -EIO;
+        world_kill(w, i);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        if (i != last)
+            world_start(w, i);
+    }
+    assert_true(world_ready(w));
+    return last;
+}
+
+static int settle(void *ctx)
+{
+    assert_true(world_settle(ctx, 5 * PX_NS_PER_S));
+    return 0;
+}
+
+/* The fault: it was tried again at each heartbeat, without a word. A node that
+ * is faulty was never whole again. */
+static void what_a_leader_can_not_read_goes_by_snapshot(void **state)
+{
+    (void)state;
+    for (int is_faulty = 0; is_faulty <= 1; is_faulty++) {
+        struct world *w = world_open(3, 19);
+        struct replica_counters counters;
+        size_t last = starve(w);
+
+        w->nodes[last].is_faulty = is_faulty != 0;
+        world_start(w, last);
+        assert_int_equal(noted_while(settle, w), 0);
+        assert_true(world_has_name(w, last, "n9"));
+        assert_false(w->nodes[last].is_faulty);
+        replica_get_counters(w->nodes[last].replica, &counters);
+        assert_int_equal(counters.snapshots_installed, 1);
+        replica_get_counters(w->nodes[world_leader(w)].replica, &counters);
+        assert_int_equal(counters.snapshots_saved, 1);
+        assert_true(counters.fetches_failed > 0);
+        assert_int_equal(noted_count("log: can't be read for a peer: entry="),
+                         1);
+        world_close(w);
+    }
 }
 
 /* The leader has the command in its log, on a majority, and dies before the
@@ -597,6 +665,7 @@ int main(void)
         cmocka_unit_test(a_read_waits_until_its_index_is_applied_here),
         cmocka_unit_test(a_replica_knows_whether_requests_wait),
         cmocka_unit_test(a_node_that_lost_entries_says_once_that_it_is_whole),
+        cmocka_unit_test(what_a_leader_can_not_read_goes_by_snapshot),
         cmocka_unit_test(
             a_command_sent_again_after_its_leader_died_is_applied_once),
         cmocka_unit_test(

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "raft/config.h"
+#include "tests/lib/noted.h"
 #include "tests/unit/node/solo.h"
 
 #define TERM 5
@@ -189,6 +190,50 @@ static void one_that_is_wanted_is_made_at_any_size(void **state)
     assert_true(is_saving(s));
 }
 
+/* At index 5, for a peer: at each of its heartbeats. */
+static int fail_to_read(void *ctx)
+{
+    struct solo *s = ctx;
+
+    for (unsigned i = 0; i < 3; i++) {
+        snapshots_on_unreadable(s->r, 5, -EIO);
+        solo_turn(s);
+    }
+    return 0;
+}
+
+static void one_is_made_behind_what_can_not_be_read(void **state)
+{
+    static const char note[] = "warn node=- term=0 log: can't be read for a "
+                               "peer: entry=5: ";
+    struct solo *s = *state;
+
+    assert_int_equal(noted_while(fail_to_read, s), 0);
+    assert_int_equal(noted_count(note), 1);
+    assert_int_equal(s->job_count, 1);
+    assert_true(is_saving(s));
+    s->now += 10 * PX_NS_PER_S; /* it takes long */
+    assert_int_equal(noted_while(fail_to_read, s), 0);
+    assert_int_equal(noted_count(note), 1);
+    solo_job_done(s, 0);
+    assert_int_equal(base(s), 10);
+    s->now += 10 * PX_NS_PER_S;
+    assert_int_equal(noted_while(fail_to_read, s), 0); /* of a read before */
+    assert_int_equal(noted_count(note), 0);
+    assert_null(solo_job(s));
+    assert_int_equal(s->r->counters.fetches_failed, 9);
+}
+
+/* It would be made in vain, again and again. */
+static void none_is_made_where_it_would_end_before_that(void **state)
+{
+    struct solo *s = *state;
+
+    snapshots_on_unreadable(s->r, 11, -EIO);
+    solo_turn(s);
+    assert_null(solo_job(s));
+}
+
 static void none_is_made_of_nothing(void **state)
 {
     struct solo s;
@@ -313,6 +358,8 @@ int main(void)
         TEST(what_the_log_had_before_does_not_count_again),
         TEST(none_is_made_of_what_has_one),
         TEST(one_that_is_wanted_is_made_at_any_size),
+        TEST(one_is_made_behind_what_can_not_be_read),
+        TEST(none_is_made_where_it_would_end_before_that),
         TEST(none_is_made_of_nothing),
         TEST(one_that_fails_is_tried_again_later),
         TEST(one_that_was_wanted_is_tried_again_later),

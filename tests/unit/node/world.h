@@ -44,6 +44,7 @@ struct world_node {
     struct px_list jobs;   /* for storage_do, likewise */
     struct replica_fetch *fetches[WORLD_NODES_MAX]; /* under way */
     size_t fetch_count;
+    int fetch_rc; /* what they end in; 0: they are read */
     bool is_disk_stuck;
     bool is_unreachable;   /* forwards don't leave: its connections are down */
     uint64_t open_inode;   /* through its mount; 0: none */

@@ -113,6 +113,10 @@ static void fetch(struct world_node *n, struct replica_fetch *job)
 {
     int count = 0;
 
+    if (n->fetch_rc < 0) {
+        replica_on_fetched(n->replica, job, n->fetch_rc);
+        return;
+    }
     for (raft_index i = job->want.first;
          i > n->base.index && i <= job->want.last && i <= n->count; i++) {
         job->entries[count] = n->log[i - 1];
