@@ -144,22 +144,25 @@ static int stand_in(struct storage *s, char *why, size_t why_size)
     return 0;
 }
 
-/* The log may begin behind a snapshot that is lost, but at or before what the
- * state has applied. */
-static int mend_snapshot(struct storage *s, char *why, size_t why_size)
+static int replace_snapshot(struct storage *s, char *why, size_t why_size)
 {
-    raft_index applied = store_state_applied(s->state).index;
-    int rc = 0;
+    int rc = note_standing(s);
 
-    if (!s->is_snapshot_lost || !s->is_state_whole ||
-        applied <= s->snapshot.pos.index)
-        return 0;
-    rc = note_standing(s);
     if (rc < 0)
         return storage_say(why, why_size, STANDING, rc);
     rc = stand_in(s, why, why_size);
     s->is_base_applied = rc == 0;
     return rc == -EAGAIN ? 0 : rc;
+}
+
+/* The log may begin behind a snapshot that is lost, but at or before what the
+ * state has applied. */
+static int mend_snapshot(struct storage *s, char *why, size_t why_size)
+{
+    if (!s->is_snapshot_lost || !s->is_state_whole ||
+        store_state_applied(s->state).index <= s->snapshot.pos.index)
+        return 0;
+    return replace_snapshot(s, why, why_size);
 }
 
 /* Log and state are about to make way for the snapshot: is all of it there? */
@@ -179,7 +182,9 @@ static int check_snapshot(struct storage *s, char *why, size_t why_size)
     return rc;
 }
 
-static int open_log(struct storage *s, char *why, size_t why_size)
+/* @is_state_whole: see log.h. */
+static int try_log(struct storage *s, bool is_state_whole, char *why,
+                   size_t why_size)
 {
     struct progress progress;
     const struct store_log_options options = {
@@ -191,12 +196,26 @@ static int open_log(struct storage *s, char *why, size_t why_size)
         .stamp = s->options.cluster ^ s->options.id * LOG_STAMP_MIX,
         .base = s->snapshot.pos,
         .is_base_applied = s->is_base_applied,
+        .is_state_whole = is_state_whole,
         .segment_bytes = s->options.segment_bytes,
         .applied = store_state_applied(s->state).index,
         .progress = progress_begin(&progress, "reads the log"),
     };
-    int rc = store_log_open(&options, &s->log, why, why_size);
 
+    return store_log_open(&options, &s->log, why, why_size);
+}
+
+/* Nothing says that there was a snapshot but the log, which begins behind it. */
+static int open_log(struct storage *s, char *why, size_t why_size)
+{
+    int rc = try_log(s, s->is_state_whole, why, why_size);
+
+    if (rc == -ENODATA) {
+        px_note(PX_NOTE_WARN, "snapshot: missing: %s", why);
+        rc = replace_snapshot(s, why, why_size);
+        if (rc == 0)
+            rc = try_log(s, false, why, why_size);
+    }
     if (rc < 0)
         return rc;
     store_log_info(s->log, &s->found);

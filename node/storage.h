@@ -32,6 +32,7 @@
  * It stands in for what is lost, by a snapshot S that is made of it:
  *
  *   a snapshot is damaged     before 3: the log loses nothing by that
+ *   or missing                at 3, for only the log shows it
  *   the log is, and lacks     behind 3, when it is durably known to be faulty:
  *   what the state rests on   the log begins anew behind S
  *

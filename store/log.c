@@ -417,6 +417,7 @@ static int set_up(struct store_log *log,
     log->disk = options->disk;
     log->term_disk = options->term_disk;
     log->is_base_applied = options->is_base_applied;
+    log->is_state_whole = options->is_state_whole;
     log->is_begun = options->is_begun;
     log->progress = options->progress;
     log->dir = strdup(options->dir);

@@ -69,6 +69,9 @@ struct store_log_options {
                              of the state: nothing was installed, and a log that
                              does not reach it, or has another entry there, has
                              lost entries (-PX_ECORRUPT) */
+    bool is_state_whole;  /* it can stand in for a snapshot that is missing: a
+                             log that begins behind base, and not behind @applied,
+                             has lost nothing (-ENODATA) */
     struct store_disk *term_disk; /* where term and vote are kept a second time,
                                      in a file "term": the caller's, open until
                                      the log is closed. NULL: nowhere */
@@ -106,8 +109,8 @@ struct store_log_info {
 /* Opens or creates the log on options->disk. An empty folder is a new log,
  * which begins behind options->base: that it was not begun before is for the
  * caller to know (has_log in identity.h).
- * Errors: -PX_ECORRUPT, -PX_EFORMAT, -PX_ECLUSTER (another stamp), -errno of
- *         the disk, -EINVAL (segment_bytes: 8 KiB to 2 GiB); @why says in one
+ * Errors: -PX_ECORRUPT, -PX_EFORMAT, -PX_ECLUSTER (another stamp), -ENODATA
+ *         (is_state_whole; nothing was changed), -errno of the disk, -EINVAL (segment_bytes: 8 KiB to 2 GiB); @why says in one
  *         sentence which file, offset and index. */
 int store_log_open(const struct store_log_options *options,
                    struct store_log **log_out, char *why, size_t why_size);

@@ -109,6 +109,7 @@ struct store_log {
     struct raft_pos snapshot;     /* the newest durable one, at open */
     struct store_disk *term_disk; /* NULL: term and vote are in the log alone */
     bool is_base_applied;         /* by the log, not installed */
+    bool is_state_whole;          /* up to applied, and may stand in */
     bool is_begun;
     struct store_progress progress; /* of the open */
     struct store_log_info found;

@@ -39,7 +39,8 @@
  * a beginning shows that some were removed, when a durable snapshot covers all
  * that lay before that head. They are removed once the rest is in order. The
  * first segment must be the log's first, or have its beginning covered by the
- * snapshot, or entries are lost.
+ * snapshot, or entries are lost; but where the state is whole, and has applied all
+ * that lay before, it is the snapshot that is, and nothing is changed.
  *
  * A head tells the last entry before its segment, which may have been cut since:
  * then the cut reaches below the log's base. The snapshot covers what was there
@@ -187,6 +188,15 @@ static int say_lost(struct recovery *r, struct raft_pos base)
                      log->snapshot.term);
 }
 
+/* Not of the log's, but of a snapshot: the state may stand in for that. */
+static int say_uncovered(struct recovery *r, raft_index before)
+{
+    return store_say(r->why, -ENODATA,
+                     "%s: the log begins behind entry %" PRIu64
+                     ", and no snapshot covers what lay before",
+                     r->log->dir, before);
+}
+
 /* Begins the log with the first segment that is walked. */
 static int take_beginning(struct recovery *r)
 {
@@ -199,6 +209,9 @@ static int take_beginning(struct recovery *r)
         log_index_clear(&log->index, h->last);
         return 0;
     }
+    if (log->is_state_whole && h->last.index > 0 &&
+        h->last.index <= log->applied)
+        return say_uncovered(r, h->last.index);
     if (log->snapshot.index == 0 && r->sequence > 1)
         return say_missing(r, r->sequence - 1);
     if (h->last.index > 0)

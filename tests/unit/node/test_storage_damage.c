@@ -262,6 +262,34 @@ a_snapshot_that_is_passed_over_is_made_again_of_the_state(void **state)
     }
 }
 
+static void remove_snapshot(struct folder *f)
+{
+    struct store_disk *d = memdisk_disk(f->snapshots);
+    char name[STORE_SNAPSHOT_NAME_BYTES];
+
+    store_snapshot_name(SAVED, name);
+    assert_int_equal(d->remove(d, name), 0);
+    assert_int_equal(d->sync_dir(d), 0);
+}
+
+/* By a person, whose disk gave an error for it; or a crash came when it had been
+ * put aside. The fault: all of a sound log was. */
+static void a_snapshot_that_is_missing_is_made_again_of_the_state(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+
+    remove_snapshot(f);
+    for (int starts = 0; starts < 2; starts++) {
+        open_it(f, &s);
+        check_whole(&s, HELD, false);
+        assert_int_equal(s.snapshot.pos.index, HELD);
+        assert_in_range(s.found.first, 2, SAVED + 1); /* as it was */
+        drop(&s);
+    }
+    assert_false(memdisk_has(f->snapshots, "standing"));
+}
+
 static void what_a_damaged_log_has_lost_the_state_has(void **state)
 {
     struct folder *f = *state;
@@ -338,11 +366,9 @@ static void a_log_of_another_history_is_faulty(void **state)
     }
 }
 
-/* Its blocks are damaged, which only a look at all of it finds, when it was to
- * take the place of log and state: they stay. */
-static void a_damaged_snapshot_takes_the_place_of_nothing(void **state)
+/* From a leader, and it was whole when it arrived; ours is gone. */
+static void receive_damaged(struct folder *f)
 {
-    struct folder *f = *state;
     struct folder ahead = folder_copy(f);
     char name[STORE_SNAPSHOT_NAME_BYTES];
     struct storage s;
@@ -353,9 +379,19 @@ static void a_damaged_snapshot_takes_the_place_of_nothing(void **state)
     drop(&s);
     store_snapshot_name(HELD + 60, name);
     assert_true(memdisk_flip(ahead.snapshots, name, 600, 1));
-    memdisk_free(f->snapshots); /* it has arrived here, and is whole then */
+    memdisk_free(f->snapshots);
     f->snapshots = memdisk_clone(ahead.snapshots);
     folder_free(&ahead);
+}
+
+/* Its blocks are damaged, which only a look at all of it finds, when it was to
+ * take the place of log and state: they stay. */
+static void a_damaged_snapshot_takes_the_place_of_nothing(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+
+    receive_damaged(f);
     for (int starts = 0; starts < 2; starts++) {
         open_it(f, &s);
         check_whole(&s, HELD, false);
@@ -422,6 +458,21 @@ static void a_process_that_dies_while_it_mends_a_snapshot_goes_on(void **state)
     die_everywhere(*state, HELD, false);
 }
 
+static void
+a_process_that_dies_while_it_makes_a_missing_one_goes_on(void **state)
+{
+    remove_snapshot(*state);
+    die_everywhere(*state, HELD, false);
+}
+
+/* Its last name says nothing of it to the next start. */
+static void
+a_process_that_dies_while_it_gives_a_snapshot_up_goes_on(void **state)
+{
+    receive_damaged(*state);
+    die_everywhere(*state, HELD, false);
+}
+
 static void a_process_that_dies_while_it_mends_a_log_goes_on(void **state)
 {
     (void)flip_log(*state);
@@ -466,6 +517,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_snapshot_that_is_passed_over_is_made_again_of_the_state),
+        TEST(a_snapshot_that_is_missing_is_made_again_of_the_state),
         TEST(what_a_damaged_log_has_lost_the_state_has),
         TEST(a_log_and_a_snapshot_damaged_at_once_leave_the_state),
         TEST(a_log_that_ends_too_early_is_faulty_all_the_same),
@@ -473,6 +525,8 @@ int main(void)
         TEST(a_damaged_snapshot_takes_the_place_of_nothing),
         TEST(without_members_the_state_is_thrown_away),
         TEST(a_process_that_dies_while_it_mends_a_snapshot_goes_on),
+        TEST(a_process_that_dies_while_it_makes_a_missing_one_goes_on),
+        TEST(a_process_that_dies_while_it_gives_a_snapshot_up_goes_on),
         TEST(a_process_that_dies_while_it_mends_a_log_goes_on),
         TEST(a_process_that_dies_before_it_notes_a_fault_hides_nothing),
         TEST(without_room_for_a_snapshot_nothing_is_removed),

@@ -86,6 +86,7 @@ int fixture_try_open(struct fixture *f)
     options.term_disk = f->keeps_term ? options.disk : NULL;
     options.is_begun = f->is_begun;
     options.is_repaired = f->is_repaired;
+    options.is_state_whole = f->is_state_whole;
     options.progress = f->progress;
     rc = store_log_open(&options, &f->log, f->why, sizeof f->why);
     if (rc == 0) {

@@ -43,6 +43,7 @@ struct fixture {
     bool keeps_term;          /* a second copy of it, in the log's folder */
     bool is_begun;            /* for open, as is the next */
     bool is_repaired;
+    bool is_state_whole;
     struct store_progress progress;
     struct store_disk *given; /* instead of the kernel's, of dir */
     struct store_disk *disk;  /* the kernel's, while the log is open */

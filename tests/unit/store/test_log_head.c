@@ -137,6 +137,32 @@ static void a_beginning_that_no_snapshot_covers_is_refused(void **state)
     fixture_expect(f, &f->model);
 }
 
+/* A repair would put all of it aside. */
+static void a_beginning_that_the_state_covers_is_told_and_kept(void **state)
+{
+    struct fixture *f = *state;
+
+    write_ten(f);
+    assert_int_equal(store_log_cut_head(f->log, 6), 2);
+    fixture_close(f);
+    f->is_repaired = true;
+    f->is_state_whole = true;
+    f->applied = 6;
+    for (raft_index index = 0; index <= 5; index += 5) {
+        f->snapshot = (struct raft_pos){index > 0, index};
+        assert_int_equal(fixture_try_open(f), -ENODATA);
+        assert_non_null(strstr(f->why, "begins behind entry 6, and no "));
+        assert_int_equal(file_count(f), 2);
+    }
+    f->is_repaired = false;
+    f->applied = 5; /* that is not all that lay before */
+    fixture_expect_damage(f, "begins behind entry 6 of term 2");
+    f->applied = 6;
+    f->snapshot = (struct raft_pos){2, 6};
+    fixture_open(f);
+    fixture_expect(f, &f->model);
+}
+
 static void what_an_interrupted_cut_left_is_removed_at_open(void **state)
 {
     struct fixture *f = *state;
@@ -572,6 +598,7 @@ int main(void)
         TEST(the_current_segment_stays),
         TEST(runs_begin_behind_what_was_cut),
         TEST(a_beginning_that_no_snapshot_covers_is_refused),
+        TEST(a_beginning_that_the_state_covers_is_told_and_kept),
         TEST(what_an_interrupted_cut_left_is_removed_at_open),
         TEST(a_gap_that_no_snapshot_covers_is_reported),
         TEST(a_cut_below_the_base_moves_it),
