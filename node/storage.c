@@ -165,15 +165,15 @@ static int mend_snapshot(struct storage *s, char *why, size_t why_size)
     return replace_snapshot(s, why, why_size);
 }
 
-/* Log and state are about to make way for the snapshot: is all of it there? */
+/* Log and state are about to make way for the snapshot: is all of it there? Where
+ * the state is marked as wrong, the log is not. */
 static int check_snapshot(struct storage *s, char *why, size_t why_size)
 {
     char name[STORE_SNAPSHOT_NAME_BYTES];
     struct store_snapshot_info ignored;
     int rc;
 
-    if (!s->is_state_whole ||
-        store_state_applied(s->state).index >= s->snapshot.pos.index)
+    if (store_state_applied(s->state).index >= s->snapshot.pos.index)
         return 0;
     store_snapshot_name(s->snapshot.pos.index, name);
     rc = store_snapshot_verify(s->options.snapshot_disk, name,

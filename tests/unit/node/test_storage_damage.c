@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "node/evidence.h"
 #include "node/storage.h"
 #include "tests/lib/memdisk.h"
 
@@ -366,8 +367,26 @@ static void a_log_of_another_history_is_faulty(void **state)
     }
 }
 
-/* From a leader, and it was whole when it arrived; ours is gone. */
-static void receive_damaged(struct folder *f)
+static void copy_file(struct memdisk *from, struct memdisk *to,
+                      const char *name)
+{
+    struct store_disk *d = memdisk_disk(to);
+    uint8_t bytes[4096];
+    struct iovec iov = {.iov_base = bytes};
+    ssize_t n =
+        store_disk_load(memdisk_disk(from), name, (char *)bytes, sizeof bytes);
+    int file = d->open(d, name, STORE_DISK_WRITE | STORE_DISK_CREATE);
+
+    assert_true(n > 0 && n < (ssize_t)sizeof bytes && file >= 0);
+    iov.iov_len = (size_t)n;
+    assert_int_equal(d->write(d, file, &iov, 1, 0), 0);
+    assert_int_equal(d->sync(d, file), 0);
+    d->close(d, file);
+    assert_int_equal(d->sync_dir(d), 0);
+}
+
+/* From a leader, and it was whole when it arrived; ours is gone, or not yet. */
+static void receive_damaged(struct folder *f, bool has_own)
 {
     struct folder ahead = folder_copy(f);
     char name[STORE_SNAPSHOT_NAME_BYTES];
@@ -379,9 +398,10 @@ static void receive_damaged(struct folder *f)
     drop(&s);
     store_snapshot_name(HELD + 60, name);
     assert_true(memdisk_flip(ahead.snapshots, name, 600, 1));
-    memdisk_free(f->snapshots);
-    f->snapshots = memdisk_clone(ahead.snapshots);
+    copy_file(ahead.snapshots, f->snapshots, name);
     folder_free(&ahead);
+    if (!has_own)
+        remove_snapshot(f);
 }
 
 /* Its blocks are damaged, which only a look at all of it finds, when it was to
@@ -391,10 +411,30 @@ static void a_damaged_snapshot_takes_the_place_of_nothing(void **state)
     struct folder *f = *state;
     struct storage s;
 
-    receive_damaged(f);
+    receive_damaged(f, false);
     for (int starts = 0; starts < 2; starts++) {
         open_it(f, &s);
         check_whole(&s, HELD, false);
+        drop(&s);
+    }
+    assert_true(memdisk_has(f->snapshots, "damaged.bad"));
+}
+
+/* Nor where the state is marked, as the log is not in doubt by that. The fault:
+ * it was reset to what nobody can read. */
+static void a_damaged_snapshot_for_a_wrong_state_leaves_the_log(void **state)
+{
+    const struct replica_divergence wrong = {HELD - 1, 1, 2};
+    struct folder *f = *state;
+    struct storage s;
+
+    receive_damaged(f, true);
+    assert_int_equal(evidence_mark(f->state, &wrong), 0);
+    for (int starts = 0; starts < 2; starts++) {
+        open_it(f, &s);
+        check_whole(&s, HELD, false);
+        assert_int_equal(s.snapshot.pos.index, SAVED);
+        assert_int_equal(s.divergence.index, HELD - 1);
         drop(&s);
     }
     assert_true(memdisk_has(f->snapshots, "damaged.bad"));
@@ -469,7 +509,7 @@ a_process_that_dies_while_it_makes_a_missing_one_goes_on(void **state)
 static void
 a_process_that_dies_while_it_gives_a_snapshot_up_goes_on(void **state)
 {
-    receive_damaged(*state);
+    receive_damaged(*state, false);
     die_everywhere(*state, HELD, false);
 }
 
@@ -523,6 +563,7 @@ int main(void)
         TEST(a_log_that_ends_too_early_is_faulty_all_the_same),
         TEST(a_log_of_another_history_is_faulty),
         TEST(a_damaged_snapshot_takes_the_place_of_nothing),
+        TEST(a_damaged_snapshot_for_a_wrong_state_leaves_the_log),
         TEST(without_members_the_state_is_thrown_away),
         TEST(a_process_that_dies_while_it_mends_a_snapshot_goes_on),
         TEST(a_process_that_dies_while_it_makes_a_missing_one_goes_on),
