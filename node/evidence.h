@@ -19,7 +19,8 @@
  * is durable on return. -errno. */
 int evidence_mark(const char *state_dir, const struct replica_divergence *d);
 /* What the mark says; index 0: there is none. One that can't be understood is a
- * mark still: index 1. -errno. */
+ * mark still: index 1. One that is damaged may name any other: the caller knows
+ * which can be. -errno. */
 int evidence_read(const char *state_dir, struct replica_divergence *d_out);
 /* Drops what is kept: of an earlier mark, or left by a crash in evidence_keep.
  * 1 if there was something, 0, -errno. */

@@ -298,6 +298,17 @@ static int check_applied(const struct storage *s, char *why, size_t why_size)
     return -PX_ECORRUPT;
 }
 
+/* What was found to be wrong was applied, and had been in the log. A mark that names
+ * anything else is damaged: nobody has a state of that index to give, and it is as
+ * good as one that can't be understood. */
+static void check_mark(struct storage *s)
+{
+    raft_index index = s->divergence.index;
+
+    if (index > s->found.last && index > store_state_applied(s->state).index)
+        s->divergence = (struct replica_divergence){.index = 1};
+}
+
 static int copy_options(struct storage *s, const struct storage_options *from)
 {
     *s = (struct storage){.options = *from};
@@ -326,7 +337,11 @@ static int open_parts(struct storage *s, char *why, size_t why_size)
         rc = mend_log(s, why, why_size);
     if (rc == 0)
         rc = catch_up_with_log(s, why, why_size);
-    return rc < 0 ? rc : check_applied(s, why, why_size);
+    if (rc == 0)
+        rc = check_applied(s, why, why_size);
+    if (rc == 0)
+        check_mark(s);
+    return rc;
 }
 
 static void close_parts(struct storage *s)

@@ -77,7 +77,8 @@ struct storage {
     bool is_snapshot_bad;                /* no state can be built from it */
     bool is_snapshot_lost; /* there was a newer one than what is found */
     bool is_base_applied;  /* the newest was made of the state, at open */
-    struct replica_divergence divergence; /* as the state is marked */
+    struct replica_divergence divergence; /* as the state is marked; 1: it can't
+                                             be said since when it is wrong */
 
     /* Built from a snapshot, and not adopted yet. */
     struct store_state *loaded;

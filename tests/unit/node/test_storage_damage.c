@@ -33,6 +33,7 @@ struct folder {
     struct memdisk *log;
     struct memdisk *snapshots;
     char state[64];
+    const char *boot_id;
     bool knows_members;
 };
 
@@ -68,6 +69,7 @@ static struct folder folder_copy(const struct folder *from)
     struct folder f = {.home = memdisk_clone(from->home),
                        .log = memdisk_clone(from->log),
                        .snapshots = memdisk_clone(from->snapshots),
+                       .boot_id = from->boot_id,
                        .knows_members = from->knows_members};
 
     make_state_folder(&f);
@@ -91,7 +93,7 @@ static int try_open(struct folder *f, struct storage *s)
         .snapshot_disk = memdisk_disk(f->snapshots),
         .log_dir = "log",
         .state_dir = f->state,
-        .boot_id = "one",
+        .boot_id = f->boot_id,
         .cluster = CLUSTER,
         .id = 1,
         .segment_bytes = SEGMENT_BYTES,
@@ -168,6 +170,7 @@ static int setup(void **state)
     f = (struct folder){.home = memdisk_new(),
                         .log = memdisk_new(),
                         .snapshots = memdisk_new(),
+                        .boot_id = "one",
                         .knows_members = true};
     make_state_folder(&f);
     open_it(&f, &s);
@@ -440,6 +443,64 @@ static void a_damaged_snapshot_for_a_wrong_state_leaves_the_log(void **state)
     assert_true(memdisk_has(f->snapshots, "damaged.bad"));
 }
 
+static void write_mark(const struct folder *f, const char *text)
+{
+    char path[96];
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "%s/diverged", f->state);
+    file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* One bit makes another digit of one, or of a blank. The fault: the leader was
+ * asked for a state of that index, without end. */
+static void a_mark_that_names_what_never_was_is_a_mark_still(void **state)
+{
+    static const struct {
+        const char *text;
+        raft_index index;
+    } marks[] = {
+        {"index=40 own=1 others=2\n", 40},
+        {"index=80 own=1 others=2\n", 1},
+        {"index=400own=1 others=2\n", 1},
+        {"index=40 \n", 1},
+        {"", 1}, /* by hand */
+    };
+    struct folder *f = *state;
+
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+        struct storage s;
+
+        write_mark(f, marks[i].text);
+        open_it(f, &s);
+        check_whole(&s, HELD, false);
+        assert_int_equal(s.divergence.index, marks[i].index);
+        assert_int_equal(s.divergence.own, marks[i].index > 1);
+        drop(&s);
+    }
+}
+
+/* It is rebuilt from an older snapshot at first, and knows where it was wrong by
+ * its log. */
+static void a_mark_of_what_is_not_applied_yet_counts(void **state)
+{
+    const struct replica_divergence wrong = {HELD - 1, 1, 2};
+    struct folder *f = *state;
+    struct storage s;
+
+    open_it(f, &s);
+    drop(&s);
+    assert_int_equal(evidence_mark(f->state, &wrong), 0);
+    f->boot_id = "two"; /* the machine has gone down */
+    open_it(f, &s);
+    assert_int_equal(store_state_applied(s.state).index, SAVED);
+    assert_int_equal(s.divergence.index, HELD - 1);
+    drop(&s);
+}
+
 /* Who has not even got its own first configuration has nothing to lose. */
 static void without_members_the_state_is_thrown_away(void **state)
 {
@@ -564,6 +625,8 @@ int main(void)
         TEST(a_log_of_another_history_is_faulty),
         TEST(a_damaged_snapshot_takes_the_place_of_nothing),
         TEST(a_damaged_snapshot_for_a_wrong_state_leaves_the_log),
+        TEST(a_mark_that_names_what_never_was_is_a_mark_still),
+        TEST(a_mark_of_what_is_not_applied_yet_counts),
         TEST(without_members_the_state_is_thrown_away),
         TEST(a_process_that_dies_while_it_mends_a_snapshot_goes_on),
         TEST(a_process_that_dies_while_it_makes_a_missing_one_goes_on),
