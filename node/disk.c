@@ -7,7 +7,8 @@
  * A full disk does not: whatever found no room, of the log or of the state, has
  * had no effect, and is done again every second until there is some. What was
  * written before it is flushed first. The others go on meanwhile, and raft makes
- * way if it leads (raft/disk.c). Only a state that is built from a snapshot does
+ * way if it leads (raft/disk.c). What finds no room in a state that another is about
+ * to replace waits for that. Only a state that is built from a snapshot does
  * not wait: the process ends, for its start needs no room for the old one.
  *
  * Applying: a small batch that is in memory is applied right here on the loop
@@ -59,12 +60,15 @@ static bool wait_for_room(struct node *n, struct worker *w, const char *what,
     return worker_pause(w, FULL_PAUSE);
 }
 
-static void end_wait(struct node *n, const char *what, bool is_full)
+static void end_wait(struct node *n, const char *what, bool is_full, int rc)
 {
     if (!is_full)
         return;
     atomic_fetch_sub(&n->full_waits, 1);
-    px_note(PX_NOTE_INFO, "disk: has room again: goes_on=%s", what);
+    px_note(PX_NOTE_INFO,
+            rc == -ENOSPC ? "disk: full: waits no more=%s"
+                          : "disk: has room again: goes_on=%s",
+            what);
 }
 
 /* ---- The log ---- */
@@ -108,7 +112,7 @@ static int do_patiently(struct node *n, struct px_list *job,
             return -ECANCELED;
         atomic_store(&n->flush_begun, px_now());
     }
-    end_wait(n, "log", is_full);
+    end_wait(n, "log", is_full, rc);
     return rc;
 }
 
@@ -209,6 +213,8 @@ static int apply_job(struct node *n, struct replica_apply *job,
     return rc;
 }
 
+/* A state that was loaded takes this one's place, and its room becomes free, but
+ * only between two applies. */
 static int apply_patiently(struct node *n, struct replica_apply *job)
 {
     bool is_full = false;
@@ -217,8 +223,10 @@ static int apply_patiently(struct node *n, struct replica_apply *job)
     while ((rc = apply_job(n, job, UINT64_MAX)) == -ENOSPC) {
         if (!wait_for_room(n, &n->apply_worker, "state", &is_full))
             return -ECANCELED;
+        if (atomic_load(&n->storage.is_loaded))
+            break;
     }
-    end_wait(n, "state", is_full);
+    end_wait(n, "state", is_full, rc);
     return rc;
 }
 

@@ -351,7 +351,7 @@ void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
         reads_on_applied(r);
     }
     drop_job(job);
-    if (rc < 0)
+    if (rc < 0 && rc != -ENOSPC) /* then it comes again, perhaps elsewhere */
         replica_fail(r, "applying the log failed", rc);
 }
 

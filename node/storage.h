@@ -82,6 +82,7 @@ struct storage {
 
     /* Built from a snapshot, and not adopted yet. */
     struct store_state *loaded;
+    _Atomic bool is_loaded; /* it is there, for other threads */
     _Atomic bool is_cancelled;
 };
 

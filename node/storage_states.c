@@ -187,6 +187,7 @@ static bool on_progress(void *ctx, uint64_t done, uint64_t bytes)
 
 int storage_remove_old(struct storage *s)
 {
+    atomic_store(&s->is_loaded, false);
     store_state_abandon(s->loaded); /* one that was no news */
     s->loaded = NULL;
     return each_folder(s, remove_if_old);
@@ -244,9 +245,11 @@ static int try_build(struct storage *s, struct raft_pos pos,
     if (rc == 0)
         rc =
             open_at(s, path, STORAGE_TRUST, &s->loaded, &origin, why, why_size);
-    if (rc == 0)
-        px_assert(store_state_applied(s->loaded).index == pos.index);
-    return full_err(s, rc);
+    if (rc < 0)
+        return full_err(s, rc);
+    px_assert(store_state_applied(s->loaded).index == pos.index);
+    atomic_store(&s->is_loaded, true);
+    return 0;
 }
 
 int storage_build(struct storage *s, struct raft_pos pos,
@@ -273,6 +276,7 @@ int storage_take_place(struct storage *s)
     store_state_abandon(s->state);
     s->state = s->loaded;
     s->loaded = NULL;
+    atomic_store(&s->is_loaded, false);
     s->generation++;
     return 0;
 }

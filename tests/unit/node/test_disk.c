@@ -2,6 +2,7 @@
  * The node is made by hand, log and state are real ones, and the test plays the
  * replica, the clock and the disk's room. */
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -43,6 +44,10 @@ static struct {
     px_ns step; /* of the clock, at each look; 0: it runs as clocks do */
     px_ns now;
     raft_index applied;
+    int applied_rc;             /* of the last one that was done */
+    unsigned state_tries_full;  /* so often it finds no room */
+    unsigned state_loaded_left; /* another one is loaded when as many tries are
+                                   left; 0: none */
 } b;
 
 /* ---- What the other parts would do ---- */
@@ -72,7 +77,8 @@ void replica_on_durable(struct replica *r, struct replica_write *w)
 void replica_on_applied(struct replica *r, struct replica_apply *job, int rc)
 {
     (void)r;
-    assert_true(rc > 0);
+    assert_true(rc > 0 || (rc == -ENOSPC && job->applied == 0));
+    b.applied_rc = rc;
     b.applied = job->first + job->applied - 1;
     for (size_t i = 0; i < job->count; i++)
         px_slice_unref(&job->entries[i].data);
@@ -135,6 +141,29 @@ static int term_write(struct store_disk *d, int file, struct iovec *iov,
                       size_t count, uint64_t offset)
 {
     return has_room(d) ? b.write(d, file, iov, count, offset) : -ENOSPC;
+}
+
+int __real_store_apply_some(struct store_state *s,
+                            const struct raft_entry *entries, size_t count,
+                            uint64_t work_max, struct store_result *results,
+                            struct store_orphans *orphans);
+int __wrap_store_apply_some(struct store_state *s,
+                            const struct raft_entry *entries, size_t count,
+                            uint64_t work_max, struct store_result *results,
+                            struct store_orphans *orphans);
+
+/* Thread: apply. */
+int __wrap_store_apply_some(struct store_state *s,
+                            const struct raft_entry *entries, size_t count,
+                            uint64_t work_max, struct store_result *results,
+                            struct store_orphans *orphans)
+{
+    if (b.state_tries_full == 0)
+        return __real_store_apply_some(s, entries, count, work_max, results,
+                                       orphans);
+    if (--b.state_tries_full == b.state_loaded_left && b.state_loaded_left > 0)
+        atomic_store(&b.node.storage.is_loaded, true); /* snapshot thread's */
+    return -ENOSPC;
 }
 
 static void open_disks(void)
@@ -348,6 +377,65 @@ static void what_is_applied_within_a_second_is_not_noted(void **state)
     close_state();
 }
 
+/* ---- A state without room ---- */
+
+#define HANGS (20 * PX_NS_PER_S)
+
+static int apply_first(void *ctx)
+{
+    static struct replica_apply job;
+    uint64_t end = uv_hrtime() + HANGS;
+
+    (void)ctx;
+    memset(&job, 0, sizeof job);
+    px_list_init(&job.link);
+    job.from_log = true;
+    job.first = 1;
+    job.last = 1;
+    b.applied_rc = 0;
+    disk_apply(&b.node, &job);
+    while (b.applied_rc == 0 && uv_hrtime() < end)
+        if (uv_run(&b.node.loop, UV_RUN_NOWAIT) != 0)
+            uv_sleep(1);
+    free(job.orphans.inodes);
+    return b.applied_rc;
+}
+
+static void what_finds_no_room_in_the_state_waits_for_it(void **state)
+{
+    (void)state;
+    open_state();
+    write_noops();
+    b.state_tries_full = 2;
+    assert_int_equal(noted_while(apply_first, NULL), 1);
+    assert_int_equal(b.applied, 1);
+    assert_int_equal(
+        noted_count("warn node=- term=0 disk: full: waiting=state"), 1);
+    assert_int_equal(noted_count("disk: has room again: goes_on=state"), 1);
+    assert_int_equal(atomic_load(&b.node.full_waits), 0);
+    close_state();
+}
+
+/* There never is any, unless the old state goes, and it goes between two
+ * applies. The fault: it waited until somebody made room. */
+static void what_finds_none_makes_way_for_a_state_that_was_loaded(void **state)
+{
+    (void)state;
+    open_state();
+    write_noops();
+    b.state_tries_full = UINT_MAX;
+    b.state_loaded_left = UINT_MAX - 2;
+    assert_int_equal(noted_while(apply_first, NULL), -ENOSPC);
+    assert_int_equal(b.applied, 0);
+    assert_int_equal(store_state_applied(b.node.storage.state).index, 0);
+    assert_int_equal(noted_count("disk: full: waits no more=state"), 1);
+    assert_int_equal(atomic_load(&b.node.full_waits), 0);
+    b.state_tries_full = 0; /* and to the new one it is applied */
+    atomic_store(&b.node.storage.is_loaded, false);
+    assert_int_equal(apply_first(NULL), 1);
+    close_state();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -357,6 +445,8 @@ int main(void)
         TEST(an_entry_does_not_wait_for_a_vote_that_finds_no_room),
         TEST(a_start_says_each_second_how_much_is_applied),
         TEST(what_is_applied_within_a_second_is_not_noted),
+        TEST(what_finds_no_room_in_the_state_waits_for_it),
+        TEST(what_finds_none_makes_way_for_a_state_that_was_loaded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

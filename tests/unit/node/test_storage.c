@@ -394,6 +394,26 @@ static void what_had_arrived_in_part_is_gone_after_a_start(void **state)
     assert_int_equal(memdisk_file_count(f->snapshots), files);
 }
 
+/* By who applies, on another thread. */
+static void a_state_is_loaded_until_it_is_adopted_or_dropped(void **state)
+{
+    struct folder *f = *state;
+    struct storage s;
+
+    open_it(f, &s, "one");
+    for (size_t i = 0; i < PIECES; i++)
+        assert_int_equal(do_job(&s, REPLICA_STORE, i), 0);
+    for (int is_adopted = 0; is_adopted <= 1; is_adopted++) {
+        assert_false(s.is_loaded);
+        assert_int_equal(do_job(&s, REPLICA_LOAD, 0), 0);
+        assert_true(s.is_loaded);
+        assert_int_equal(
+            is_adopted ? storage_adopt(&s) : do_job(&s, REPLICA_CLEAN, 0), 0);
+    }
+    assert_false(s.is_loaded);
+    drop(&s);
+}
+
 /* ---- What arrives ---- */
 
 static void a_damaged_snapshot_is_not_kept(void **state)
@@ -966,6 +986,7 @@ int main(void)
         TEST(a_process_killed_at_any_write_loses_nothing),
         TEST(a_process_killed_between_the_steps_goes_on),
         TEST(what_had_arrived_in_part_is_gone_after_a_start),
+        TEST(a_state_is_loaded_until_it_is_adopted_or_dropped),
         TEST(a_damaged_snapshot_is_not_kept),
         TEST(one_that_is_not_what_was_offered_is_not_kept),
         TEST(what_is_cancelled_ends_and_has_done_nothing),

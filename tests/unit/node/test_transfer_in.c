@@ -387,6 +387,37 @@ static void in_quarantine_a_state_ahead_of_the_disk_waits(void **state)
     assert_int_equal(s->r->applied, ahead.index + 1);
 }
 
+/* What could not be applied for want of room is below it, or comes again. */
+static void one_takes_the_place_of_a_state_that_finds_no_room(void **state)
+{
+    struct solo *s = *state;
+    struct replica_apply *job;
+
+    s->holds_apply = true;
+    solo_append(s, 2, TERM, (struct raft_pos){0, 0}, 3, 3);
+    solo_sync(s);
+    receive(s);
+    for (int is_loaded = 0; is_loaded <= 1; is_loaded++) {
+        job = s->apply;
+        assert_non_null(job);
+        assert_int_equal(job->first, 1);
+        if (is_loaded != 0)
+            solo_job_done(s, 0);
+        assert_int_equal(s->adopted, 0);
+        s->apply = NULL;
+        replica_on_applied(s->r, job, -ENOSPC);
+        solo_turn(s);
+    }
+    assert_null(s->failed);
+    assert_null(s->apply);
+    assert_int_equal(s->adopted, 1);
+    assert_int_equal(s->r->applied, pos.index);
+    s->holds_apply = false;
+    solo_append(s, 2, TERM, pos, 1, pos.index + 1);
+    solo_sync(s);
+    assert_int_equal(s->r->applied, pos.index + 1);
+}
+
 static void what_was_replaced_or_loaded_in_vain_is_removed(void **state)
 {
     const struct raft_pos next = {TERM, pos.index + 1};
@@ -673,6 +704,7 @@ int main(void)
         TEST(no_state_is_saved_that_is_about_to_be_replaced),
         TEST(one_that_was_installed_is_not_saved_at_once),
         TEST(in_quarantine_a_state_ahead_of_the_disk_waits),
+        TEST(one_takes_the_place_of_a_state_that_finds_no_room),
         TEST(what_was_replaced_or_loaded_in_vain_is_removed),
         TEST(a_log_that_is_reset_is_not_cut),
         cmocka_unit_test(
