@@ -7,9 +7,9 @@
  * A full disk does not: whatever found no room, of the log or of the state, has
  * had no effect, and is done again every second until there is some. What was
  * written before it is flushed first. The others go on meanwhile, and raft makes
- * way if it leads (raft/disk.c). What finds no room in a state that another is about
- * to replace waits for that. Only a state that is built from a snapshot does
- * not wait: the process ends, for its start needs no room for the old one.
+ * way if it leads (raft/disk.c). Where another state is there to replace the one
+ * that has no room, it does. Only the building of such a state does not wait: the
+ * process ends, for its start needs no room for the old one.
  *
  * Applying: a small batch that is in memory is applied right here on the loop
  * (about ten microseconds, against two hand-overs of 60-80 each); anything

@@ -1,9 +1,11 @@
+/* See fault.h. */
 #include "node/fault.h"
 
 #include "base/assert.h"
 #include "base/note.h"
 
-/* Nobody has anything that we could have promised to keep. */
+/* Where all others' logs are empty, or enough of them, there is nothing that we
+ * could have promised to keep. */
 void fault_on_hello(struct fault *f, raft_id peer, bool is_empty,
                     bool is_log_empty)
 {
@@ -57,13 +59,15 @@ void fault_on_loss_noted(struct fault *f)
     replica_on_loss_noted(f->replica);
 }
 
+/* The log first, note or not: what made it whole is durable when that is done. */
 void fault_on_recovered(struct fault *f)
 {
     f->is_recovered = true;
-    if (f->has_note)
-        f->io.forget_loss(f->io.ctx);
-    if (f->has_note && f->identity->is_begun)
-        return; /* that is all that is to be kept */
+    f->io.forget_loss(f->io.ctx);
+}
+
+static void begin(struct fault *f)
+{
     px_note(PX_NOTE_INFO, "node: has what the cluster holds");
     f->identity->is_begun = true; /* or is already: the cluster was new, but a
                                      leader's entry came first */
@@ -76,7 +80,10 @@ void fault_on_mended(struct fault *f)
         return; /* something has gone since: the note comes back */
     f->has_note = false;
     f->lost = 0;
-    tell_recovered(f);
+    if (f->durable->is_begun)
+        tell_recovered(f);
+    else
+        begin(f);
 }
 
 void fault_on_kept(struct fault *f)

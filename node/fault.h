@@ -8,12 +8,14 @@
  * Raft hears of nothing that a restart in the next moment would not know:
  *
  *   raft has lost  ─▶ io.note_loss                     ─▶ replica_on_loss_noted
- *   raft is whole  ─▶ io.forget_loss, io.keep, or both ─▶ replica_on_recovered
+ *   raft is whole  ─▶ io.forget_loss, then io.keep if it
+ *                     has not begun                    ─▶ replica_on_recovered
  *   cluster is new ─▶ io.keep                          ─▶ replica_sound
  *
- * Each of io's calls ends later, in the order in which they were made of a kind,
- * and anything may come between: what is lost while the last loss is being
- * forgotten keeps the node faulty. The server and the simulator share this.
+ * Each of io's calls ends later. Those about the log end in the order in which
+ * they were made, behind the writes that were given before; anything may come
+ * between: what is lost while the last loss is being forgotten keeps the node
+ * faulty. The server and the simulator share this.
  *
  * Thread: the replica's. */
 #ifndef NODE_FAULT_H
@@ -28,7 +30,7 @@ struct fault_io {
     void (*keep)(void *ctx);
     /* Entry @index is to be noted as lost. Ends in fault_on_loss_noted. */
     void (*note_loss)(void *ctx, raft_index index);
-    /* The log's note is to go. Ends in fault_on_mended. */
+    /* The log's note, if there is one, is to go. Ends in fault_on_mended. */
     void (*forget_loss)(void *ctx);
 };
 

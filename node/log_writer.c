@@ -1,3 +1,4 @@
+/* See log_writer.h. */
 #include "node/log_writer.h"
 
 #include <errno.h>

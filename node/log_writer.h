@@ -1,7 +1,7 @@
 /* What the log is asked for, job by job, in the order in which it was asked:
  * writes of the replica, a loss that is to be noted, word that the log holds all
- * again. It knows no thread and no clock: the server calls it on its log thread
- * (disk.c), the simulator in its events.
+ * again. It starts no thread and asks no clock: the server calls it on its log
+ * thread (disk.c), the simulator in its events.
  *
  *   log_writer_do*  ─▶ store_log_sync  ─▶ log_writer_cut_head
  *

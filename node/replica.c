@@ -164,6 +164,7 @@ static void carry_out(struct replica *r, const struct raft_out *out)
         transfer_in_adopt(r, out->reset != NULL);
     px_assert(r->applied <= r->commit); /* N1 */
     if (out->lost != 0) {
+        r->is_recovered = false;
         r->counters.losses_noticed++;
         r->io.lost(r->io.ctx, out->lost);
     }
@@ -376,7 +377,7 @@ static void hand_over(struct replica *r)
     if (!px_list_empty(&r->writes))
         r->io.write(r->io.ctx, &r->writes);
     r->is_recovered = false;
-    if (is_recovered)
+    if (is_recovered && !r->has_failed)
         r->io.recovered(r->io.ctx);
 }
 

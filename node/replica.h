@@ -228,9 +228,9 @@ void replica_on_peer_up(struct replica *r, raft_id peer);
 void replica_on_peer_down(struct replica *r, raft_id peer);
 /* @w, and all writes before it, are durable. Takes @w. */
 void replica_on_durable(struct replica *r, struct replica_write *w);
-/* @rc: > 0, or -errno. -ENOSPC: nothing was applied, for there is no room; what is
- * to be is given again, and to a state that was loaded, if one was. Who applies has
- * waited by then: it may come again at once. */
+/* @rc: > 0, or -errno. -ENOSPC: nothing was applied, for there is no room; what
+ * is to be is given again, and to a state that was loaded, if one was. Who applies
+ * has waited by then: it may come again at once. */
 void replica_on_applied(struct replica *r, struct replica_apply *job, int rc);
 /* @rc: a count, or -errno; after -PX_ECORRUPT the process is to end. */
 void replica_on_fetched(struct replica *r, struct replica_fetch *job, int rc);

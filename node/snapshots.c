@@ -198,9 +198,10 @@ void snapshots_want(struct replica *r)
     r->snapshots.is_wanted = true;
 }
 
-/* To ask again would end the same way, and the peer would lack them for ever. Raft's
- * base moves past what is applied, and the peer gets a snapshot for it. What is
- * not applied yet ends the process when it is to be, or is never committed. */
+/* To ask again would end the same way, and the peer would lack them for ever.
+ * Raft's base moves past what is applied, and the peer gets a snapshot for it.
+ * What is not applied yet ends the process when it is to be, or is never
+ * committed. */
 void snapshots_on_unreadable(struct replica *r, raft_index index, int rc)
 {
     struct snapshots *s = &r->snapshots;

@@ -210,7 +210,7 @@ static int open_log(struct storage *s, char *why, size_t why_size)
 {
     int rc = try_log(s, s->is_state_whole, why, why_size);
 
-    if (rc == -ENODATA) {
+    if (rc == -ENODATA && s->is_state_whole) {
         px_note(PX_NOTE_WARN, "snapshot: missing: %s", why);
         rc = replace_snapshot(s, why, why_size);
         if (rc == 0)
@@ -298,14 +298,15 @@ static int check_applied(const struct storage *s, char *why, size_t why_size)
     return -PX_ECORRUPT;
 }
 
-/* What was found to be wrong was applied, and had been in the log. A mark that names
- * anything else is damaged: nobody has a state of that index to give, and it is as
- * good as one that can't be understood. */
+/* What was found to be wrong was applied, and had been in the log. A mark that
+ * names anything else, where the log is as it was, is damaged: nobody has a state
+ * of that index to give, and it is as good as one that can't be understood. */
 static void check_mark(struct storage *s)
 {
     raft_index index = s->divergence.index;
 
-    if (index > s->found.last && index > store_state_applied(s->state).index)
+    if (s->found.fault == NULL && index > s->found.last &&
+        index > store_state_applied(s->state).index)
         s->divergence = (struct replica_divergence){.index = 1};
 }
 

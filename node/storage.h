@@ -100,7 +100,7 @@ void storage_to_raft(const struct storage *s, struct raft_options *raft);
 /* Does @job, and fills in what it asks for. Errors: of the disk, -PX_ECORRUPT
  * for a snapshot that arrived damaged; noted. -ENOSPC is also of a piece that
  * would leave less room than the log and the state may need. Of a snapshot of
- * which a piece is refused, nothing stays. */
+ * which a piece is refused, nothing stays, unless it was whole. */
 int storage_do(struct storage *s, struct replica_snapshot_job *job);
 
 /* Entries from @first to @last from the log, as many as fit a batch: at least

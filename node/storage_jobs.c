@@ -113,6 +113,12 @@ static bool is_sync_due(const struct replica_snapshot_job *job)
            end == job->info.bytes;
 }
 
+/* At its beginning, of all of it: what can't fit is not sent again and again. */
+static uint64_t room_needed(const struct replica_snapshot_job *job)
+{
+    return job->offset == 0 ? job->info.bytes : job->data.size;
+}
+
 static int write_piece(const struct storage *s,
                        const struct replica_snapshot_job *job)
 {
@@ -127,7 +133,7 @@ static int write_piece(const struct storage *s,
     file = d->open(d, ARRIVING, how);
     if (file < 0)
         return file; /* -ENOENT: it was dropped */
-    if (storage_snapshot_room(s) >= job->data.size)
+    if (storage_snapshot_room(s) >= room_needed(job))
         rc = d->write(d, file, &iov, 1, job->offset);
     if (rc == 0 && is_sync_due(job) && !px_mutant(SNAPSHOT_REPLY_EARLY))
         rc = d->sync(d, file);

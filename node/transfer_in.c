@@ -226,8 +226,8 @@ static void start_load(struct replica *r)
     r->io.snapshot(r->io.ctx, job);
 }
 
-/* Damaged, no room, or dropped to make some: whoever stores has noted it. The end
- * is named by what came whole, and is damaged, alone: the leader makes another. */
+/* Damaged, no room, or dropped to make some: whoever stores has noted it. Only of
+ * one that came whole and is damaged the end is named: the leader makes another. */
 static void refuse(struct replica *r, const struct replica_snapshot_job *job,
                    int rc)
 {

@@ -91,8 +91,8 @@ static ssize_t disk_read(struct store_disk *d, int file, void *data,
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
-            return -errno;
+        if (n < 0) /* the kernel has ENODATA for a sector that is lost */
+            return errno == ENODATA ? -EIO : -errno;
         done += (size_t)n;
         if (n == 0 || (done < size && is_at_end(d, file, offset + done)))
             break;

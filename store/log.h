@@ -110,8 +110,9 @@ struct store_log_info {
  * which begins behind options->base: that it was not begun before is for the
  * caller to know (has_log in identity.h).
  * Errors: -PX_ECORRUPT, -PX_EFORMAT, -PX_ECLUSTER (another stamp), -ENODATA
- *         (is_state_whole; nothing was changed), -errno of the disk, -EINVAL (segment_bytes: 8 KiB to 2 GiB); @why says in one
- *         sentence which file, offset and index. */
+ *         (is_state_whole; nothing was changed), -errno of the disk, -EINVAL
+ *         (segment_bytes: 8 KiB to 2 GiB); @why says in one sentence which file,
+ *         offset and index. */
 int store_log_open(const struct store_log_options *options,
                    struct store_log **log_out, char *why, size_t why_size);
 /* Does the log hold the entry at @pos, or begin right behind it? */

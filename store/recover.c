@@ -39,8 +39,8 @@
  * a beginning shows that some were removed, when a durable snapshot covers all
  * that lay before that head. They are removed once the rest is in order. The
  * first segment must be the log's first, or have its beginning covered by the
- * snapshot, or entries are lost; but where the state is whole, and has applied all
- * that lay before, it is the snapshot that is, and nothing is changed.
+ * snapshot, or entries are lost; but where the state is whole, and has applied
+ * all that lay before, it is the snapshot that is lost: nothing is changed then.
  *
  * A head tells the last entry before its segment, which may have been cut since:
  * then the cut reaches below the log's base. The snapshot covers what was there
@@ -51,12 +51,13 @@
  * What remains. Damage to the very last batch, with nothing behind it, looks
  * like a tear, and is cut although it was acknowledged; here the other members
  * have to make good what one disk has lost, and the file "term" knows of a vote:
- * where that is damaged, too, nothing is cut, and the start refused. The time
- * this can happen in is narrow: the next batch ends it, and so do a clean close
- * and the next open, which write a last record for the purpose. A disk that
- * tears within a sector can do the same to the last records before a batch, if
- * they share the sector with its beginning. And when the newest segment is lost together with the end record
- * that speaks of it, nothing here says that it ever was.
+ * where that is damaged or missing, too, nothing is cut, and the start refused.
+ * The time this can happen in is narrow: the next batch ends it, and so do a
+ * clean close and the next open, which write a last record for the purpose. A
+ * disk that tears within a sector can do the same to the last records before a
+ * batch, if they share the sector with its beginning. And when the newest segment
+ * is lost together with the end record that speaks of it, nothing here says that
+ * it ever was.
  *
  * The cut. Bytes behind S are zeroed, and the zeros flushed, before open
  * returns: otherwise they might be taken for records behind a later S. The
@@ -476,15 +477,15 @@ static int check_torn(struct recovery *r, uint64_t garbage_end)
 }
 
 /* What is about to be cut may be a vote that is damaged, not torn: only "term"
- * would tell. Asked before the cut, or the next start would find nothing to ask
- * about. A missing one was not written yet, and so was no vote. */
+ * would tell, which is there before any record is. Asked before the cut, or the
+ * next start would find nothing to ask about. */
 static int check_vote(struct recovery *r, uint64_t garbage_end)
 {
     const struct store_log *log = r->log;
     char name[SEGMENT_NAME_BYTES];
 
-    if (garbage_end == r->stop || log->term_rc == 0 ||
-        log->term_rc == -ENOENT || px_mutant(TERM_TORN_TOO))
+    if (garbage_end == r->stop || log->term_disk == NULL || log->term_rc == 0 ||
+        px_mutant(TERM_TORN_TOO))
         return 0;
     segment_name(r->sequence, name);
     return store_say(r->why, -PX_ECORRUPT,

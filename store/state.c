@@ -107,7 +107,9 @@ static bool has_known_format(const char *dir)
 
 /* A newer program's note is there before its database is, and no database of
  * ours is by then: one that is shows that the note is damaged. It has no
- * checksum of its own, which each later format would have to keep. */
+ * checksum of its own, which each later format would have to keep. (Nothing is
+ * noted of this look: should LMDB crash on what it finds, it does at each start.)
+ */
 static int read_note(struct store_state *s, bool exists,
                      struct store_boot *note_out)
 {

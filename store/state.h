@@ -80,8 +80,8 @@ int store_state_close(struct store_state *s);
  * have been freed. NULL is accepted. */
 void store_state_abandon(struct store_state *s);
 /* Has anybody who applied, looked or made a snapshot met records that are not
- * what was written? The bytes are gone: whoever sees this closes the state, and opens it anew,
- * empty. NULL is accepted: no. Thread: any. */
+ * what was written? The bytes are gone: whoever sees this closes the state, and
+ * opens it anew, empty. NULL is accepted: no. Thread: any. */
 bool store_state_is_damaged(const struct store_state *s);
 
 /* The last entry applied: a view begun after this call shows it, or a later

@@ -11,7 +11,8 @@
 
 /* ---- What the other parts would do ---- */
 
-static unsigned sounds, recoveries, losses, keeps;
+static unsigned sounds, recoveries, losses;
+static unsigned keeps, notes, forgets; /* that it has asked for */
 
 void replica_sound(struct replica *r)
 {
@@ -40,12 +41,14 @@ static void keep(void *ctx)
 static void note_loss(void *ctx, raft_index index)
 {
     (void)ctx;
-    assert_true(index > 0);
+    assert_int_equal(index, 7);
+    notes++;
 }
 
 static void forget_loss(void *ctx)
 {
     (void)ctx;
+    forgets++;
 }
 
 /* ---- The node ---- */
@@ -71,7 +74,8 @@ static void begin(void)
     for (raft_id id = 1; id <= VOTERS; id++)
         fault.initial.members[id - 1] = (struct raft_member){id, RAFT_VOTER};
     is_log_empty = true;
-    sounds = recoveries = losses = keeps = 0;
+    sounds = recoveries = losses = 0;
+    keeps = notes = forgets = 0;
 }
 
 /* What was to be kept is durable. */
@@ -127,6 +131,7 @@ a_log_that_is_lost_is_not_taken_for_that_of_a_new_cluster(void **state)
     assert_int_equal(keeps, 0);
 }
 
+/* The log comes first: what makes it whole may still be on its way there. */
 static void
 who_has_recovered_says_so_once_nothing_on_the_disk_denies_it(void **state)
 {
@@ -136,8 +141,27 @@ who_has_recovered_says_so_once_nothing_on_the_disk_denies_it(void **state)
     is_log_empty = false;
     fault_on_recovered(&fault);
     kept();
-    assert_int_equal(recoveries, 0);
+    assert_int_equal(forgets, 1);
+    assert_int_equal(keeps, 0);
     fault_on_mended(&fault);
+    assert_int_equal(keeps, 1);
+    assert_int_equal(recoveries, 0);
+    kept();
+    assert_int_equal(recoveries, 1);
+}
+
+static void who_had_no_note_begins_behind_its_log_too(void **state)
+{
+    (void)state;
+    begin();
+    is_log_empty = false;
+    fault_on_recovered(&fault);
+    assert_int_equal(forgets, 1);
+    assert_int_equal(keeps, 0);
+    assert_false(identity.is_begun);
+    fault_on_mended(&fault);
+    assert_true(identity.is_begun);
+    kept();
     assert_int_equal(recoveries, 1);
 }
 
@@ -149,6 +173,7 @@ who_lost_something_while_it_ran_says_so_once_it_is_noted(void **state)
     identity.is_begun = durable.is_begun = true;
     is_log_empty = false;
     fault_on_lost(&fault, 7);
+    assert_int_equal(notes, 1);
     assert_true(fault.has_note);
     assert_int_equal(losses, 0);
     fault_on_loss_noted(&fault);
@@ -202,12 +227,11 @@ static void who_is_given_the_log_of_a_new_cluster_says_so_too(void **state)
     begin();
     hear(2);
     hear(3);
-    is_log_empty = false;
-    kept();
-    keeps = 0;
-    fault_on_recovered(&fault);
-    assert_int_equal(recoveries, 0); /* it is called from within a step */
     assert_int_equal(keeps, 1);
+    is_log_empty = false;
+    fault_on_recovered(&fault);
+    fault_on_mended(&fault);
+    assert_int_equal(recoveries, 0);
     kept();
     assert_int_equal(recoveries, 1);
 }
@@ -223,6 +247,7 @@ int main(void)
             a_log_that_is_lost_is_not_taken_for_that_of_a_new_cluster),
         cmocka_unit_test(
             who_has_recovered_says_so_once_nothing_on_the_disk_denies_it),
+        cmocka_unit_test(who_had_no_note_begins_behind_its_log_too),
         cmocka_unit_test(
             who_lost_something_while_it_ran_says_so_once_it_is_noted),
         cmocka_unit_test(

@@ -537,10 +537,15 @@ static void what_arrives_leaves_the_log_its_room(void **state)
 
     open_it(f, &s, "one");
     files = memdisk_file_count(f->snapshots);
-    leave_room(f, RESERVE_BYTES + file_bytes / PIECES);
+    leave_room(f, RESERVE_BYTES + file_bytes - 1);
+    assert_int_equal(do_job(&s, REPLICA_STORE, 0), -ENOSPC); /* not all of it */
+    assert_int_equal(memdisk_file_count(f->snapshots), files);
+    leave_room(f, RESERVE_BYTES + file_bytes);
     assert_int_equal(do_job(&s, REPLICA_STORE, 0), 0);
+    leave_room(f, RESERVE_BYTES);
     assert_int_equal(do_job(&s, REPLICA_STORE, 1), -ENOSPC);
     assert_int_equal(memdisk_file_count(f->snapshots), files);
+    leave_room(f, RESERVE_BYTES + file_bytes);
     assert_int_equal(do_job(&s, REPLICA_STORE, 0), 0); /* it fits again */
     assert_int_equal(vote(&s, 2), 0);
     assert_int_equal(fill_segment(&s), 0);
