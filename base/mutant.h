@@ -40,9 +40,12 @@
     X(COMMIT_BEYOND_HEARTBEAT, "a follower commits what no heartbeat has verified") \
     X(ACK_OWN_TAIL, "an empty APPEND is acknowledged by the own tail") \
     X(CUT_MATCHING, "entries that match are cut, with all behind them") \
+    X(CONFLICT_KEPT, "entries that conflict with the leader's are kept") \
     X(CONFLICT_ONE_BY_ONE, "a refusal names neither term nor its first index") \
+    X(FLOW_UNBOUNDED, "what is in flight to a peer has no bound") \
     X(LEASE_AT_RECEIPT, "the lease counts from when the echo arrives") \
     X(LEASE_ONE_PEER, "one peer's echo is a majority") \
+    X(ECHO_OLD_TERM, "an echo of an earlier term counts for the lease") \
     X(LEASE_ENDLESS, "a lease has no end") \
     X(LEASE_NO_DRIFT, "the lease ignores that clocks differ in rate") \
     X(LEASE_AFTER_RESTART, "a restarted node votes at once") \
@@ -52,6 +55,8 @@
     X(CONFIG_OF_SNAPSHOT_STALE, "a snapshot does not bring its members along") \
     X(CONFIG_OF_SNAPSHOT_GIVEN, "a snapshot names the members that its maker began with") \
     X(CONFIG_CUT_FORGOTTEN, "members stay as a cut entry had them") \
+    X(OVERWRITTEN_ACKED, "a change that another leader overwrote is answered as done") \
+    X(STEP_DOWN_SILENT, "a leader that steps down leaves waiting what waits for it") \
     X(LEARNER_COUNTED, "a learner counts towards the majority") \
     X(PROMOTED_BEHIND, "a learner gets its vote before it has the log") \
     X(CHANGE_UNHEARD, "voters change though those that stay are not heard of") \
@@ -61,6 +66,7 @@
     X(TRANSFER_UNPAUSED, "proposals go on while leadership is handed over") \
     X(TRANSFER_ENDLESS, "a hand-over that fails is never given up") \
     X(NAME_REUSED, "a node that was removed opens a session again") \
+    X(WIPED_TAKEN, "a disk that was emptied is taken under its old name") \
     X(RECOVERED_EARLY, "who is whole says so before a restart would agree") \
     X(READ_OLD_ROUND, "a read is served by a round sent before it came") \
     X(READ_ROUND_JOINED, "a read joins the round that is under way") \
@@ -92,6 +98,7 @@
     X(STATE_AHEAD_OF_LOG, "a state is adopted before the log holds what it has") \
     X(CHUNK_UNCHECKED, "a chunk of a file is believed unchecked") \
     X(META_UNCHECKED, "the record that sums up the state is believed unchecked") \
+    X(APPLY_FAILURE_IGNORED, "a node that can't apply an entry goes on") \
     X(LOG_FSYNC_SKIPPED, "the log is not flushed") \
     X(FLUSH_FAILURE_FORGOTTEN, "a flush that fails is tried again") \
     X(LOG_CHAIN_UNCHECKED, "records of the log need not follow each other") \
@@ -105,6 +112,7 @@
     X(CORRUPTION_CUT, "a corrupt record in the middle is cut like a torn tail") \
     X(DIVERGENCE_SERVED, "a state that differs from a majority's is served") \
     X(DIVERGENCE_BY_ONE, "one other node's hash is enough to differ from") \
+    X(GIVEN_STATE_CLAIMED, "a state that another node gave is claimed at once") \
     X(REBUILT_FROM_BEFORE, "a wrong state is replaced by one from before it differed")
 /* clang-format on */
 

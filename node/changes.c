@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/err.h"
+#include "base/mutant.h"
 #include "node/replica_core.h"
 
 /* ---- Who the members are ---- */
@@ -86,8 +87,10 @@ void replica_transfer(struct replica *r, struct replica_change_wait *w,
 static int outcome_of_change(const struct replica *r,
                              const struct replica_change_wait *w)
 {
-    if (r->status.role != RAFT_LEADER || r->status.term != w->term)
-        return -PX_EUNKNOWN;
+    bool is_over = r->status.role != RAFT_LEADER || r->status.term != w->term;
+
+    if (is_over && !px_mutant(OVERWRITTEN_ACKED))
+        return px_mutant(STEP_DOWN_SILENT) ? 1 : -PX_EUNKNOWN;
     return r->commit >= w->index ? 0 : 1;
 }
 

@@ -252,7 +252,7 @@ void hashes_on_adopted(struct replica *r)
         r->hashes.points[i].is_noted = false;
     }
     r->hashes.to_claim = (struct store_claim){0};
-    r->hashes.is_silent = true;
+    r->hashes.is_silent = !px_mutant(GIVEN_STATE_CLAIMED);
 }
 
 /* ---- Claims of ours ---- */

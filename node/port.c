@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "node/node_core.h"
 #include "node/status.h"
 #include "store/members.h"
@@ -305,7 +306,7 @@ static enum net_refusal judge(void *ctx, const struct net_hello_info *hello)
         return 0;
     if (store_view_was_removed(n->view, hello->id) == 1)
         verdict = NET_REFUSED_REMOVED;
-    else if (hello->is_empty &&
+    else if (hello->is_empty && !px_mutant(WIPED_TAKEN) &&
              store_view_knows_node(n->view, hello->name) == 1)
         verdict = NET_REFUSED_WIPED;
     store_view_end(n->view);

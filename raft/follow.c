@@ -120,7 +120,9 @@ static size_t count_held(const struct raft *r, const struct raft_msg_append *a)
 
     if (px_mutant(CUT_MATCHING))
         return 0;
-    while (i < a->count && raft_log_holds(&r->log, a->entries[i].pos))
+    while (i < a->count &&
+           (raft_log_holds(&r->log, a->entries[i].pos) ||
+            (px_mutant(CONFLICT_KEPT) && a->prev.index + i < r->log.last)))
         i++;
     return i;
 }

@@ -3,6 +3,7 @@
 #include "raft/progress.h"
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 static void forget_inflight(struct raft_peer *p)
 {
@@ -103,14 +104,17 @@ void raft_progress_shown(struct raft_peer *p, raft_index last, px_ns now)
 
 bool raft_progress_has_room(const struct raft_peer *p, uint64_t *bytes_out)
 {
-    uint64_t room = RAFT_INFLIGHT_BYTES_MAX - p->inflight_bytes;
+    uint64_t room = px_mutant(FLOW_UNBOUNDED)
+                        ? RAFT_INFLIGHT_BYTES_MAX
+                        : RAFT_INFLIGHT_BYTES_MAX - p->inflight_bytes;
 
     *bytes_out = room < PX_BATCH_BYTES_MAX ? room : PX_BATCH_BYTES_MAX;
     switch (p->state) {
     case RAFT_PROBE:
         return !p->is_waiting;
     case RAFT_STREAM:
-        return p->inflight_count < RAFT_INFLIGHT_MSGS_MAX;
+        return p->inflight_count < RAFT_INFLIGHT_MSGS_MAX ||
+               px_mutant(FLOW_UNBOUNDED);
     case RAFT_SNAPSHOT:
         return false;
     }

@@ -292,7 +292,8 @@ static int on_msg(struct raft *r, const struct raft_msg *m)
     }
     if (m->term > r->hard.term)
         raft_become_follower(r, m->term);
-    if (m->term == r->hard.term)
+    if (m->term == r->hard.term ||
+        (px_mutant(ECHO_OLD_TERM) && m->type == RAFT_MSG_HEARTBEAT_REPLY))
         return on_msg_of_term(r, m);
     if (m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT)
         raft_refuse_stale_leader(r, m);

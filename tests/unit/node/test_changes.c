@@ -149,6 +149,31 @@ static void a_change_by_a_leader_that_is_cut_off_has_no_known_outcome(void **s)
     world_cut(w, leader, true);
     ask(w, leader, &a, RAFT_ADD, 4);
     assert_int_equal(answer(w, &a), -PX_EUNKNOWN);
+    assert_true(w->now < a.wait.deadline); /* when it steps down */
+    world_close(w);
+}
+
+static void a_change_in_whose_place_others_were_committed_is_not_done(void **s)
+{
+    struct world *w = three_and_one(10);
+    size_t leader = world_leader(w);
+    struct raft_status before, after;
+    struct asked a;
+    size_t members;
+
+    (void)s;
+    replica_get_status(w->nodes[leader].replica, &before);
+    world_cut(w, leader, true);
+    ask(w, leader, &a, RAFT_ADD, 4);
+    a.wait.deadline = PX_NS_NEVER;
+    world_settle(w, PX_NS_PER_S); /* another one leads */
+    world_cut(w, leader, false);
+    world_settle(w, PX_NS_PER_S);
+    replica_get_status(w->nodes[leader].replica, &after);
+    assert_true(after.commit > before.last.index);
+    assert_int_equal(voters_of(w, leader, &members), 3);
+    assert_int_equal(members, 3);
+    assert_int_equal(a.rc, -PX_EUNKNOWN);
     world_close(w);
 }
 
@@ -238,6 +263,8 @@ int main(void)
         cmocka_unit_test(whoever_does_not_lead_says_so),
         cmocka_unit_test(
             a_change_by_a_leader_that_is_cut_off_has_no_known_outcome),
+        cmocka_unit_test(
+            a_change_in_whose_place_others_were_committed_is_not_done),
         cmocka_unit_test(what_is_under_way_at_the_stop_has_no_known_outcome),
         cmocka_unit_test(leadership_goes_to_whom_it_is_handed),
         cmocka_unit_test(a_leader_whose_heir_does_not_come_leads_on),

@@ -153,6 +153,26 @@ static void a_node_that_lost_entries_says_once_that_it_is_whole(void **state)
     world_close(w);
 }
 
+/* Or it would answer from a state that lacks what the others' have. */
+static void a_node_that_can_not_apply_an_entry_stops(void **state)
+{
+    struct world *w = world_open(3, 19);
+    struct world_request q;
+    size_t broken;
+
+    (void)state;
+    assert_true(world_ready(w));
+    broken = (world_leader(w) + 1) % 3;
+    w->nodes[broken].apply_rc = -EIO;
+    world_mkdir(w, world_leader(w), "a", &q);
+    assert_true(world_wait(w, &q));
+    assert_int_equal(q.rc, 0);
+    (void)world_settle(w, 100 * PX_NS_PER_MS);
+    assert_string_equal(w->nodes[broken].failed, "applying the log failed");
+    assert_false(world_has_name(w, broken, "a"));
+    world_close(w);
+}
+
 static void make_names(struct world *w, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -667,6 +687,7 @@ int main(void)
         cmocka_unit_test(a_read_waits_until_its_index_is_applied_here),
         cmocka_unit_test(a_replica_knows_whether_requests_wait),
         cmocka_unit_test(a_node_that_lost_entries_says_once_that_it_is_whole),
+        cmocka_unit_test(a_node_that_can_not_apply_an_entry_stops),
         cmocka_unit_test(what_a_leader_can_not_read_goes_by_snapshot),
         cmocka_unit_test(
             a_command_sent_again_after_its_leader_died_is_applied_once),

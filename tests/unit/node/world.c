@@ -121,10 +121,13 @@ static void io_apply(void *ctx, struct replica_apply *job)
         }
     }
     /* In the smallest parts that there are. */
-    rc = store_apply_some(n->storage.state, job->entries, job->count, 1,
-                          job->results, &job->orphans);
-    assert_true(rc > 0);
-    job->applied = (size_t)rc;
+    rc = n->apply_rc;
+    if (rc == 0) {
+        rc = store_apply_some(n->storage.state, job->entries, job->count, 1,
+                              job->results, &job->orphans);
+        assert_true(rc > 0);
+        job->applied = (size_t)rc;
+    }
     replica_on_applied(n->replica, job, rc);
 }
 

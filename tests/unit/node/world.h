@@ -45,6 +45,7 @@ struct world_node {
     struct replica_fetch *fetches[WORLD_NODES_MAX]; /* under way */
     size_t fetch_count;
     int fetch_rc; /* what they end in; 0: they are read */
+    int apply_rc; /* what an apply ends in; 0: it is done */
     bool is_disk_stuck;
     bool is_unreachable;   /* forwards don't leave: its connections are down */
     uint64_t open_inode;   /* through its mount; 0: none */
