@@ -89,6 +89,7 @@
     X(FOUNDED_UNPROMISED, "a cluster is founded before the promise to is durable") \
     X(RETRY_APPLIED_TWICE, "a command that comes twice is applied twice") \
     X(SESSION_REVIVED, "a command of a session that has ended takes effect") \
+    X(SESSION_REOPENED, "a command of a session that has ended opens it again") \
     X(QUOTA_UNCHECKED, "commands are applied whatever the quota says") \
     X(QUOTA_UNASKED, "commands are proposed whatever the quota says") \
     X(TIME_BACKWARDS, "the time of the state follows each command's") \
@@ -98,12 +99,19 @@
     X(STATE_AHEAD_OF_LOG, "a state is adopted before the log holds what it has") \
     X(CHUNK_UNCHECKED, "a chunk of a file is believed unchecked") \
     X(META_UNCHECKED, "the record that sums up the state is believed unchecked") \
+    X(DISTRUST_IGNORED, "a state is believed that one was told to distrust") \
     X(APPLY_FAILURE_IGNORED, "a node that can't apply an entry goes on") \
     X(LOG_FSYNC_SKIPPED, "the log is not flushed") \
     X(FLUSH_FAILURE_FORGOTTEN, "a flush that fails is tried again") \
     X(LOG_CHAIN_UNCHECKED, "records of the log need not follow each other") \
     X(LOG_BODY_UNCHECKED, "a record of the log is believed by its head") \
+    X(LOG_HEAD_UNCHECKED, "a record's head is believed without its checksum") \
+    X(LOG_PLACE_UNCHECKED, "a record of the log is believed in another's place") \
+    X(SEGMENT_GAP_TAKEN, "a segment of the log that is missing is not missed") \
+    X(SHORT_SEGMENT_TAKEN, "a segment that lost its end is cut like a torn one") \
     X(TAIL_UNCUT, "appending goes on behind a torn tail") \
+    X(CUT_NOT_SYNCED, "what an open of the log cuts is not flushed") \
+    X(TAIL_FROM_CACHE, "the log's tail is read through the page cache") \
     X(RENAME_NOT_SYNCED, "a rename is not followed by an fsync of its folder") \
     X(LOG_CUT_EARLY, "the log is cut before its snapshot is durable") \
     X(SNAPSHOT_UNCHECKED, "a snapshot that arrives is believed unchecked") \
@@ -113,7 +121,10 @@
     X(DIVERGENCE_SERVED, "a state that differs from a majority's is served") \
     X(DIVERGENCE_BY_ONE, "one other node's hash is enough to differ from") \
     X(GIVEN_STATE_CLAIMED, "a state that another node gave is claimed at once") \
-    X(REBUILT_FROM_BEFORE, "a wrong state is replaced by one from before it differed")
+    X(REBUILT_FROM_BEFORE, "a wrong state is replaced by one from before it differed") \
+    X(FOLDER_UNLOCKED, "a second process opens the data folder") \
+    X(CLUSTER_UNCHECKED, "a data folder of another cluster is taken") \
+    X(FORMAT_UNCHECKED, "a newer format is read as if it were known")
 /* clang-format on */
 
 enum px_mutant {

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 #include "store/segment.h"
 
 #define WINDOW_BYTES (4u * PX_MIB)
@@ -69,7 +70,8 @@ static int open_with(struct log_scan *s, uint32_t sequence, unsigned how)
     int rc;
 
     log_scan_close(s);
-    s->file = segment_open(s->disk, sequence, how);
+    s->file = segment_open(s->disk, sequence,
+                           px_mutant(TAIL_FROM_CACHE) ? STORE_DISK_READ : how);
     if (s->file < 0)
         return s->file;
     rc = s->disk->size(s->disk, s->file, &s->file_bytes);

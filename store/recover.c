@@ -341,7 +341,7 @@ static int take_segment(struct recovery *r, uint32_t sequence, bool is_last)
     enum log_flaw flaw = r->flaw;
     int rc;
 
-    if (before > 0 && sequence != before + 1)
+    if (before > 0 && sequence != before + 1 && !px_mutant(SEGMENT_GAP_TAKEN))
         return say_missing(r, before + 1);
     r->sequence = sequence;
     rc = log_scan_open(&r->scan, sequence, is_last);
@@ -520,7 +520,7 @@ static int settle(struct recovery *r, uint64_t garbage_end, bool is_rewritten)
         rc = segment_zero(d, log->file, r->stop, garbage_end);
     if (rc == 0 && is_rewritten)
         rc = segment_rewrite(d, log->file, r->stop);
-    if (rc == 0)
+    if (rc == 0 && !px_mutant(CUT_NOT_SYNCED))
         rc = d->sync(d, log->file);
     return rc < 0 ? rc : d->sync_dir(d);
 }
@@ -576,9 +576,9 @@ static int take_tail(struct recovery *r)
     uint64_t cached = r->stop;
     int rc;
 
-    if (r->has_end)
+    if (r->has_end && !px_mutant(SEGMENT_GAP_TAKEN))
         return say_missing(r, r->sequence + 1);
-    if (r->scan.file_bytes < r->head.bytes)
+    if (r->scan.file_bytes < r->head.bytes && !px_mutant(SHORT_SEGMENT_TAKEN))
         return say_corrupt(r, r->sequence, r->stop,
                            "the file is shorter than its head says");
     rc = log_scan_zeros_from(&r->scan, r->stop, &on_disk);

@@ -248,6 +248,19 @@ static void a_higher_incarnation_ends_the_old_session(void **state)
     assert_int_equal(lookup(fx, ROOT, "e"), 0);
 }
 
+/* Its answer went with the session, so there is none to give again. */
+static void what_an_ended_session_did_is_not_done_again(void **state)
+{
+    struct fixture *fx = *state;
+    struct command c = mkdir_once(fx->session, 1, 1, fresh(fx), "d");
+
+    assert_int_equal(run_bare(fx, &c).rc, 0);
+    fx->session = open_session(fx, "node-0", 2);
+    assert_int_equal(run(fx, make_rmdir(ROOT, "d")).rc, 0);
+    assert_int_equal(run_bare(fx, &c).rc, -PX_ESESSION); /* late */
+    assert_int_equal(lookup(fx, ROOT, "d"), 0);
+}
+
 static void a_lower_incarnation_is_refused(void **state)
 {
     struct fixture *fx = *state;
@@ -326,6 +339,7 @@ int main(void)
         T(an_incarnation_used_again_does_not_get_old_answers),
         T(the_nonce_of_a_session_survives_a_restart),
         T(a_higher_incarnation_ends_the_old_session),
+        T(what_an_ended_session_did_is_not_done_again),
         T(a_lower_incarnation_is_refused),
         T(an_unknown_session_is_never_made_silently),
         T(sessions_are_bounded),
