@@ -47,7 +47,7 @@ ulimit -c 0 # a failed assertion is what is hoped for
 
 # --- what there is to run ----------------------------------------------------
 
-tests=() # in this order: the quick ones first
+tests=() # the quick ones first; what is not named here comes last
 targets() {
     local name
     for name in log progress elect commit disk lease read follow lead fault \
@@ -61,8 +61,8 @@ targets() {
         snapshot snapshot_damage; do
         tests+=("tests/unit/store/test_$name")
     done
-    for name in begin disk quota snapshots transfer_in transfer_out storage hashes \
-        quarantine changes replica founding; do
+    for name in begin port disk quota snapshots transfer_in transfer_out storage \
+        storage_arrive hashes quarantine changes replica founding; do
         tests+=("tests/unit/node/test_node_$name")
     done
     tests+=(tests/unit/raft/test_raft_random)
@@ -72,9 +72,12 @@ build() {
     if [ ! -f "$build/build.ninja" ]; then
         meson setup "$build" "$repo" -Dmutants=true || return 1
     fi
-    local known wanted=()
+    local known wanted=() others
     known=$(ninja -C "$build" -t targets all | sed -n 's/: .*//p')
     targets
+    mapfile -t others < <(grep -E '^tests/unit/(raft|store|node)/test_\w+$' \
+        <<<"$known" | grep -vxF -f <(printf '%s\n' "${tests[@]}"))
+    tests+=("${others[@]}")
     for name in "${tests[@]}" tests/sim/sim; do
         if grep -qxF "$name" <<<"$known"; then wanted+=("$name"); fi
     done
