@@ -61,8 +61,8 @@ targets() {
         snapshot snapshot_damage; do
         tests+=("tests/unit/store/test_$name")
     done
-    for name in begin port disk quota snapshots transfer_in transfer_out storage \
-        storage_arrive hashes quarantine changes replica founding; do
+    for name in begin port disk quota snapshots transfer_in transfer_out \
+        storage_arrive storage hashes quarantine changes replica founding; do
         tests+=("tests/unit/node/test_node_$name")
     done
     tests+=(tests/unit/raft/test_raft_random)
