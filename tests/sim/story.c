@@ -134,27 +134,11 @@ static void live_with_a_core(struct world *w)
     world_run(w, w->now + 5 * w->election);
 }
 
-/* Where nobody has begun, one whose log was damaged can't say that it was empty:
- * may there be enough without it for the others to know that all is new? */
-static bool can_begin(const struct world *w)
-{
-    struct raft_config first = {.count = w->voter_count};
-    size_t blank = 0;
-
-    for (size_t i = 0; i < w->voter_count; i++) {
-        const struct server *s = w->servers[i];
-
-        if (s->durable.is_begun)
-            return false; /* then a leader has to say it */
-        blank += !s->has_flips;
-        first.members[i] = (struct raft_member){i + 1, RAFT_VOTER};
-    }
-    return blank > bootstrap_empties_needed(&first);
-}
-
 /* A damaged log takes a vote away, until a leader has made it whole; where
- * others have not been given theirs yet, too few may be left to elect one. It
- * takes a flipped bit: whoever has led was elected by a majority of votes. */
+ * others have not been given theirs yet, too few may be left to elect one. And
+ * where nobody has begun, it can't say that it was empty, so nobody finds that the
+ * cluster is new. It takes a flipped bit: whoever has led was elected by a majority
+ * of votes. */
 static bool has_to_wait(struct world *w)
 {
     bool votes[SERVERS_MAX] = {false};
@@ -166,7 +150,7 @@ static bool has_to_wait(struct world *w)
         votes[i] = has_vote(s);
         has_flips |= s->has_flips;
     }
-    return has_flips && !check_have_majorities(w, votes) && !can_begin(w);
+    return has_flips && !check_have_majorities(w, votes);
 }
 
 /* What is safe stays so. */
