@@ -42,12 +42,11 @@ struct fault {
     struct raft_config initial;           /* that the cluster began with */
     struct replica *replica;              /* NULL: there is none yet */
     struct bootstrap_empties empties;
-    bool
-        is_cluster_new; /* others have proved it; raft waits until it is kept */
-    bool has_note;      /* the log, durably, unless: */
-    bool is_noting;     /* raft waits until that is durable */
-    bool is_recovered;  /* raft says so, and waits until that is durable */
-    raft_index lost;    /* what went while we ran; 0: nothing */
+    bool is_cluster_new; /* others prove it; raft waits for the identity */
+    bool has_note;       /* the log, durably, unless: */
+    bool is_noting;      /* raft waits until that is durable */
+    bool is_recovered;   /* raft says so, and waits until that is durable */
+    raft_index lost;     /* what went while we ran; 0: nothing */
 };
 
 /* A word of @peer, each time it connects. @is_log_empty: ours. */
