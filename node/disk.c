@@ -157,13 +157,8 @@ static void log_done(void *ctx, struct px_list *jobs)
     while (!px_list_empty(jobs)) {
         struct px_list *job = px_list_pop_front(jobs);
 
-        if (rc == 0 && job == &n->log_writer.loss)
-            fault_on_loss_noted(&n->fault);
-        else if (rc == 0 && job == &n->log_writer.recovered)
-            fault_on_mended(&n->fault);
-        else if (rc == 0)
-            replica_on_durable(n->replica,
-                               px_list_entry(job, struct replica_write, link));
+        if (rc == 0)
+            log_writer_done(&n->log_writer, &n->fault, job);
         /* otherwise the replica frees it when it is closed */
     }
     if (rc < 0)

@@ -42,8 +42,7 @@ static int do_job(struct log_writer *w, struct px_list *job)
         return storage_note_loss(w->storage, w->lost);
     if (job == &w->recovered)
         return storage_recovered(w->storage);
-    return write_one(w->storage->log,
-                     px_list_entry(job, struct replica_write, link));
+    return write_one(w->storage->log, log_writer_write_of(w, job));
 }
 
 int log_writer_do(struct log_writer *w, struct px_list *job)
@@ -57,6 +56,25 @@ int log_writer_do(struct log_writer *w, struct px_list *job)
         rc = do_job(w, job);
     w->is_full = rc == -ENOSPC;
     return rc;
+}
+
+struct replica_write *log_writer_write_of(const struct log_writer *w,
+                                          struct px_list *job)
+{
+    if (job == &w->loss || job == &w->recovered)
+        return NULL;
+    return px_list_entry(job, struct replica_write, link);
+}
+
+void log_writer_done(const struct log_writer *w, struct fault *f,
+                     struct px_list *job)
+{
+    if (job == &w->loss)
+        fault_on_loss_noted(f);
+    else if (job == &w->recovered)
+        fault_on_mended(f);
+    else
+        replica_on_durable(f->replica, log_writer_write_of(w, job));
 }
 
 void log_writer_allow_cut(struct log_writer *w, raft_index index)

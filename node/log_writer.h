@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 
+#include "node/fault.h"
 #include "node/storage.h"
 
 struct log_writer {
@@ -37,6 +38,14 @@ struct px_list *log_writer_recovered(struct log_writer *w);
  * the log is synced. Errors: -ENOSPC: again, before any other job. -errno: the
  * log is unusable, and the process must end. */
 int log_writer_do(struct log_writer *w, struct px_list *job);
+
+/* @job's write; NULL: it is one of the two. */
+struct replica_write *log_writer_write_of(const struct log_writer *w,
+                                          struct px_list *job);
+/* @job is durable: whoever asked for it is told, @f or its replica. Thread: the
+ * replica's. */
+void log_writer_done(const struct log_writer *w, struct fault *f,
+                     struct px_list *job);
 
 /* Entries up to @index won't be read again. Thread: any. */
 void log_writer_allow_cut(struct log_writer *w, raft_index index);

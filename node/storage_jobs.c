@@ -43,16 +43,9 @@ static uint64_t reserve_bytes(const struct storage *s)
     return segment + STORE_DISK_FULL_BYTES;
 }
 
-/* What can't be asked is not known to be full: writing will tell. */
 uint64_t storage_snapshot_room(const struct storage *s)
 {
-    struct store_disk *d = s->options.snapshot_disk;
-    uint64_t reserve = reserve_bytes(s);
-    uint64_t room;
-
-    if (d->room(d, &room) < 0)
-        return UINT64_MAX;
-    return room > reserve ? room - reserve : 0;
+    return store_disk_room_beyond(s->options.snapshot_disk, reserve_bytes(s));
 }
 
 static int save(struct storage *s, struct replica_snapshot_job *job)

@@ -81,6 +81,10 @@ void store_disk_close(struct store_disk *d);
  * which is how a disk that fills up begins. */
 int store_disk_full_err(struct store_disk *d, int rc);
 
+/* What there is beyond @reserve. What can't be asked is not known to be full:
+ * UINT64_MAX, for writing will tell. */
+uint64_t store_disk_room_beyond(struct store_disk *d, uint64_t reserve);
+
 /* Small files, whole, on any disk: disk_file.c. */
 
 /* Reads up to @size bytes from the beginning of @name; returns how many. */

@@ -20,6 +20,15 @@ int store_disk_full_err(struct store_disk *d, int rc)
     return rc;
 }
 
+uint64_t store_disk_room_beyond(struct store_disk *d, uint64_t reserve)
+{
+    uint64_t room;
+
+    if (d->room(d, &room) < 0)
+        return UINT64_MAX;
+    return room > reserve ? room - reserve : 0;
+}
+
 ssize_t store_disk_load(struct store_disk *d, const char *name, void *data,
                         size_t size)
 {

@@ -157,13 +157,12 @@ static int is_kept(struct store_disk *d, const char *bad)
 }
 
 /* Would a copy leave what the log may need to go on, another segment, and what a
- * snapshot leaves, too? What can't be asked is not known to be full. */
+ * snapshot leaves, too? */
 static bool has_room(struct store_log *log, uint64_t copy_bytes)
 {
     uint64_t rest = (uint64_t)log->segment_bytes + STORE_DISK_FULL_BYTES;
-    uint64_t room;
 
-    return log->disk->room(log->disk, &room) < 0 || room > copy_bytes + rest;
+    return store_disk_room_beyond(log->disk, rest) > copy_bytes;
 }
 
 /* Keeps a copy of segment @sequence up to @end. One that is there was made when

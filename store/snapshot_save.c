@@ -162,16 +162,9 @@ static uint64_t database_bytes(struct saving *s)
     return usage.file_bytes;
 }
 
-/* What can't be asked is not known to be full: writing will tell. */
 static uint64_t room_beyond_reserve(const struct saving *s)
 {
-    struct store_disk *d = s->options->disk;
-    uint64_t room;
-
-    if (d->room(d, &room) < 0)
-        return UINT64_MAX;
-    return room > s->options->reserve_bytes ? room - s->options->reserve_bytes
-                                            : 0;
+    return store_disk_room_beyond(s->options->disk, s->options->reserve_bytes);
 }
 
 /* Before anything is written. What the last one took is only a guess; one of a

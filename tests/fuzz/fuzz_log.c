@@ -105,19 +105,6 @@ static uint64_t mend(uint8_t *file, size_t size, uint32_t sequence,
     return chain;
 }
 
-static void put(struct memdisk *m, const char *name, uint8_t *bytes,
-                size_t size)
-{
-    struct store_disk *d = memdisk_disk(m);
-    struct iovec iov = {bytes, size};
-    int file = d->open(d, name, STORE_DISK_WRITE | STORE_DISK_CREATE);
-
-    px_assert(file >= 0);
-    px_assert(d->write(d, file, &iov, 1, 0) == 0);
-    px_assert(d->sync(d, file) == 0);
-    d->close(d, file);
-}
-
 static void put_segments(struct memdisk *m, uint8_t how, const uint8_t *data,
                          size_t size)
 {
@@ -138,7 +125,7 @@ static void put_segments(struct memdisk *m, uint8_t how, const uint8_t *data,
             chain = mend(file, bytes, i + 1, chain);
         }
         segment_name(i + 1, name);
-        put(m, name, file, bytes);
+        memdisk_put(m, name, file, bytes);
         free(file);
     }
 }

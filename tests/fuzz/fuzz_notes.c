@@ -89,17 +89,6 @@ static char *seal(const uint8_t *data, size_t size)
     return text;
 }
 
-static void put(struct store_disk *d, const char *name, const uint8_t *data,
-                size_t size)
-{
-    struct iovec iov = {(void *)(uintptr_t)data, size};
-    int file = d->open(d, name, STORE_DISK_WRITE | STORE_DISK_CREATE);
-
-    px_assert(file >= 0);
-    px_assert(d->write(d, file, &iov, 1, 0) == 0);
-    d->close(d, file);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct {
@@ -117,9 +106,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = is_sealed ? seal(data + 1, size - 1) : NULL;
 
     if (text != NULL)
-        put(memdisk_disk(m), files[which].name, (uint8_t *)text, strlen(text));
+        memdisk_put(m, files[which].name, text, strlen(text));
     else if (size > 0)
-        put(memdisk_disk(m), files[which].name, data + 1, size - 1);
+        memdisk_put(m, files[which].name, data + 1, size - 1);
     if (size > 0)
         files[which].fuzz(memdisk_disk(m));
     free(text);

@@ -485,6 +485,20 @@ bool memdisk_has(struct memdisk *m, const char *name)
     return find(&m->now, name) != NULL;
 }
 
+void memdisk_put(struct memdisk *m, const char *name, const void *data,
+                 size_t size)
+{
+    struct store_disk *d = memdisk_disk(m);
+    struct iovec iov = {(void *)(uintptr_t)data, size};
+    int file = d->open(d, name, STORE_DISK_WRITE | STORE_DISK_CREATE);
+
+    px_assert(file >= 0);
+    px_assert(d->write(d, file, &iov, 1, 0) == 0);
+    px_assert(d->sync(d, file) == 0);
+    d->close(d, file);
+    px_assert(d->sync_dir(d) == 0);
+}
+
 unsigned memdisk_file_count(const struct memdisk *m)
 {
     unsigned count = 0;

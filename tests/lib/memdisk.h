@@ -50,6 +50,9 @@ void memdisk_crash(struct memdisk *m, struct px_rand *rand);
 bool memdisk_flip(struct memdisk *m, const char *name, uint64_t offset,
                   uint8_t mask);
 bool memdisk_has(struct memdisk *m, const char *name);
+/* A file of these bytes, all of it synced. It must not fail. */
+void memdisk_put(struct memdisk *m, const char *name, const void *data,
+                 size_t size);
 
 unsigned memdisk_file_count(const struct memdisk *m);
 uint64_t memdisk_bytes(const struct memdisk *m); /* of all files */

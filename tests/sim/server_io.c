@@ -107,16 +107,13 @@ static int sync_group(struct server *s)
 
 static void give_back(struct server *s, struct px_list *job)
 {
-    if (job == &s->log_writer.loss) {
+    const struct log_writer *l = &s->log_writer;
+
+    if (job == &l->loss)
         world_trace(s->world, s, "loss of %" PRIu64 " noted", s->fault.lost);
-        fault_on_loss_noted(&s->fault);
-    } else if (job == &s->log_writer.recovered) {
+    if (job == &l->recovered)
         world_trace(s->world, s, "log whole again");
-        fault_on_mended(&s->fault);
-    } else {
-        replica_on_durable(s->replica,
-                           px_list_entry(job, struct replica_write, link));
-    }
+    log_writer_done(l, &s->fault, job);
 }
 
 static void end_writing(struct world *w, struct event *e)
@@ -137,16 +134,9 @@ static void end_writing(struct world *w, struct event *e)
         begin_writing(s);
 }
 
-static bool is_write(const struct server *s, const struct px_list *job)
-{
-    return job != &s->log_writer.loss && job != &s->log_writer.recovered;
-}
-
 static int write_one(struct server *s, struct px_list *job)
 {
-    struct replica_write *w =
-        is_write(s, job) ? px_list_entry(job, struct replica_write, link)
-                         : NULL;
+    struct replica_write *w = log_writer_write_of(&s->log_writer, job);
     bool had_reset = w != NULL && w->has_reset;
     int rc;
 

@@ -24,6 +24,31 @@ static struct {
     struct replica_write *write; /* with room for an entry */
 } b;
 
+/* ---- What the other parts would do ---- */
+
+static char told[8]; /* l, m or d, in order */
+
+void fault_on_loss_noted(struct fault *f)
+{
+    (void)f;
+    (void)strcat(told, "l");
+}
+
+void fault_on_mended(struct fault *f)
+{
+    (void)f;
+    (void)strcat(told, "m");
+}
+
+void replica_on_durable(struct replica *r, struct replica_write *w)
+{
+    (void)r;
+    assert_ptr_equal(w, b.write);
+    (void)strcat(told, "d");
+}
+
+/* ---- The log ---- */
+
 static int setup(void **state)
 {
     const struct memdisk_plan none = {0};
@@ -104,15 +129,10 @@ static void what_may_be_cut_makes_room_for_what_found_none(void **state)
 static void what_is_arriving_makes_way_for_the_log(void **state)
 {
     static uint8_t bytes[SEGMENT_BYTES];
-    struct store_disk *d = memdisk_disk(b.disk);
-    struct iovec iov = {bytes, sizeof bytes};
-    int file = d->open(d, "arriving" STORE_SNAPSHOT_UNFINISHED,
-                       STORE_DISK_WRITE | STORE_DISK_CREATE);
 
     (void)state;
-    assert_true(file >= 0);
-    assert_int_equal(d->write(d, file, &iov, 1, 0), 0);
-    d->close(d, file);
+    memdisk_put(b.disk, "arriving" STORE_SNAPSHOT_UNFINISHED, bytes,
+                sizeof bytes);
     set_limit(2 * SEGMENT_BYTES);
     assert_int_equal(write_entry(1), 0);
     assert_int_equal(write_entry(2), 0);
@@ -167,6 +187,18 @@ static void a_loss_is_noted_and_forgotten_in_the_order_it_is_asked(void **state)
     assert_false(memdisk_has(b.disk, "faulty"));
 }
 
+static void who_asked_for_a_job_is_told_that_it_is_done(void **state)
+{
+    struct fault fault = {0};
+
+    (void)state;
+    told[0] = '\0';
+    log_writer_done(&b.writer, &fault, log_writer_recovered(&b.writer));
+    log_writer_done(&b.writer, &fault, &b.write->link);
+    log_writer_done(&b.writer, &fault, log_writer_loss(&b.writer, 7));
+    assert_string_equal(told, "mdl");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -177,6 +209,7 @@ int main(void)
         TEST(what_may_be_cut_does_not_delay_what_has_room),
         TEST(a_reset_is_done_once_though_what_follows_it_is_done_again),
         TEST(a_loss_is_noted_and_forgotten_in_the_order_it_is_asked),
+        TEST(who_asked_for_a_job_is_told_that_it_is_done),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -373,19 +373,12 @@ static void a_log_of_another_history_is_faulty(void **state)
 static void copy_file(struct memdisk *from, struct memdisk *to,
                       const char *name)
 {
-    struct store_disk *d = memdisk_disk(to);
     uint8_t bytes[4096];
-    struct iovec iov = {.iov_base = bytes};
     ssize_t n =
         store_disk_load(memdisk_disk(from), name, (char *)bytes, sizeof bytes);
-    int file = d->open(d, name, STORE_DISK_WRITE | STORE_DISK_CREATE);
 
-    assert_true(n > 0 && n < (ssize_t)sizeof bytes && file >= 0);
-    iov.iov_len = (size_t)n;
-    assert_int_equal(d->write(d, file, &iov, 1, 0), 0);
-    assert_int_equal(d->sync(d, file), 0);
-    d->close(d, file);
-    assert_int_equal(d->sync_dir(d), 0);
+    assert_true(n > 0 && n < (ssize_t)sizeof bytes);
+    memdisk_put(to, name, bytes, (size_t)n);
 }
 
 /* From a leader, and it was whole when it arrived; ours is gone, or not yet. */
