@@ -216,6 +216,8 @@ static int apply_patiently(struct node *n, struct replica_apply *job)
     int rc;
 
     while ((rc = apply_job(n, job, UINT64_MAX)) == -ENOSPC) {
+        if (storage_make_room(&n->storage))
+            continue;
         if (!wait_for_room(n, &n->apply_worker, "state", &is_full))
             return -ECANCELED;
         if (atomic_load(&n->storage.is_loaded))

@@ -12,8 +12,8 @@
 
 #define MARK "diverged"
 #define KEPT "diverged-" /* and the index */
-#define MARK_FORMAT "index=%llu own=%016llx others=%016llx\n"
-#define MARK_SCAN "index=%llu own=%llx others=%llx"
+#define MARK_FORMAT "index=%llu own=%016llx others=%016llx heir=%llu\n"
+#define MARK_SCAN "index=%llu own=%llx others=%llx heir=%llu"
 #define PATH_BYTES (PATH_MAX + 64)
 #define DESCRIPTORS 4 /* that a walk may hold open */
 
@@ -32,7 +32,9 @@ static int remove_below(const char *path)
 {
     int rc = nftw(path, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
 
-    return rc == -1 && errno != ENOENT ? -errno : rc;
+    if (rc != -1)
+        return rc;
+    return errno == ENOENT ? 0 : -errno;
 }
 
 int evidence_drop(const char *state_dir)
@@ -81,7 +83,8 @@ static int write_synced(int dir, const char *name, const char *text)
 
 /* It need not be whole to count, so it is written in place; and it goes first:
  * what is kept may be large. */
-int evidence_mark(const char *state_dir, const struct replica_divergence *d)
+int evidence_mark(const char *state_dir, const struct replica_divergence *d,
+                  raft_index heir)
 {
     int dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char text[128];
@@ -90,8 +93,8 @@ int evidence_mark(const char *state_dir, const struct replica_divergence *d)
     if (dir < 0)
         return -errno;
     (void)snprintf(text, sizeof text, MARK_FORMAT, (unsigned long long)d->index,
-                   (unsigned long long)d->own,
-                   (unsigned long long)d->others); /* always fits */
+                   (unsigned long long)d->own, (unsigned long long)d->others,
+                   (unsigned long long)heir); /* always fits */
     rc = write_synced(dir, MARK, text);
     if (rc == 0 && fsync(dir) < 0)
         rc = -errno;
@@ -101,23 +104,50 @@ int evidence_mark(const char *state_dir, const struct replica_divergence *d)
     return rc < 0 ? rc : 0;
 }
 
-int evidence_read(const char *state_dir, struct replica_divergence *d_out)
+static int remove_mark(const char *mark)
 {
-    unsigned long long index, own, others;
+    return unlink(mark) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int evidence_read(const char *state_dir, struct replica_divergence *d_out,
+                  raft_index *heir_out)
+{
+    unsigned long long index, own, others, heir;
     char path[PATH_BYTES];
     FILE *file;
+    int n;
 
+    *heir_out = 0;
     *d_out = (struct replica_divergence){0};
     (void)snprintf(path, sizeof path, "%s/" MARK, state_dir); /* always fits */
     file = fopen(path, "re");
     if (file == NULL)
         return errno == ENOENT ? 0 : -errno;
-    if (fscanf(file, MARK_SCAN, &index, &own, &others) == 3 && index > 0)
+    n = fscanf(file, MARK_SCAN, &index, &own, &others, &heir);
+    if (n >= 3 && index > 0)
         *d_out = (struct replica_divergence){index, own, others};
     else
         d_out->index = 1;
+    if (n == 4)
+        *heir_out = heir;
     (void)fclose(file); /* only read */
     return 0;
+}
+
+int evidence_forget(const char *state_dir)
+{
+    int dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char path[PATH_BYTES];
+    int rc;
+
+    if (dir < 0)
+        return -errno;
+    (void)snprintf(path, sizeof path, "%s/" MARK, state_dir); /* always fits */
+    rc = remove_mark(path);
+    if (rc == 0 && fsync(dir) < 0)
+        rc = -errno;
+    (void)close(dir); /* only looked at */
+    return rc;
 }
 
 int evidence_keep(const char *state_dir, const char *folder, raft_index index)
@@ -132,5 +162,8 @@ int evidence_keep(const char *state_dir, const char *folder, raft_index index)
     (void)snprintf(beside, sizeof beside, "%s/" MARK, kept); /* likewise */
     if (rename(folder, kept) < 0)
         return -errno;
-    return rename(mark, beside) < 0 && errno != ENOENT ? -errno : 0;
+    if (rename(mark, beside) == 0)
+        return 0;
+    /* There is no mark; or the state has gone at once, as its room is needed. */
+    return errno == ENOENT ? remove_mark(mark) : -errno;
 }

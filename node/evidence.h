@@ -15,13 +15,18 @@
 
 #include "node/replica.h"
 
-/* Marks the state in use, and drops what was kept of an earlier one. The mark
- * is durable on return. -errno. */
-int evidence_mark(const char *state_dir, const struct replica_divergence *d);
+/* Marks the state in use, and drops what was kept of an earlier one. @heir: the
+ * index of the snapshot that is to take its place, which has come whole; 0:
+ * none yet. The mark is durable on return. -errno. */
+int evidence_mark(const char *state_dir, const struct replica_divergence *d,
+                  raft_index heir);
 /* What the mark says; index 0: there is none. One that can't be understood is a
  * mark still: index 1. One that is damaged may name any other: the caller knows
  * which can be. -errno. */
-int evidence_read(const char *state_dir, struct replica_divergence *d_out);
+int evidence_read(const char *state_dir, struct replica_divergence *d_out,
+                  raft_index *heir_out);
+/* Its heir is in its place, and nothing of it is kept. Durable. -errno. */
+int evidence_forget(const char *state_dir);
 /* Drops what is kept: of an earlier mark, or left by a crash in evidence_keep.
  * 1 if there was something, 0, -errno. */
 int evidence_drop(const char *state_dir);

@@ -36,12 +36,21 @@ static int write_one(struct store_log *log, struct replica_write *w)
                            w->count);
 }
 
+/* The log's note goes when all that was written before it is durable: what was
+ * in this group is not yet. */
+static int end_loss(struct storage *s)
+{
+    int rc = store_log_sync(s->log);
+
+    return rc < 0 ? rc : storage_recovered(s);
+}
+
 static int do_job(struct log_writer *w, struct px_list *job)
 {
     if (job == &w->loss)
         return storage_note_loss(w->storage, w->lost);
     if (job == &w->recovered)
-        return storage_recovered(w->storage);
+        return end_loss(w->storage);
     return write_one(w->storage->log, log_writer_write_of(w, job));
 }
 
@@ -53,6 +62,8 @@ int log_writer_do(struct log_writer *w, struct px_list *job)
     if (rc >= 0)
         rc = do_job(w, job);
     if (rc == -ENOSPC && storage_drop_arriving(w->storage) > 0)
+        rc = do_job(w, job);
+    if (rc == -ENOSPC && storage_make_room(w->storage))
         rc = do_job(w, job);
     w->is_full = rc == -ENOSPC;
     return rc;

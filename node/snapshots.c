@@ -72,14 +72,16 @@ static bool is_room_short(struct replica *r)
 static bool is_due(struct replica *r)
 {
     const struct snapshots *s = &r->snapshots;
+    unsigned patience;
 
     if (s->is_wanted)
         return r->applied > 0; /* perhaps in place of one that is damaged */
     if (r->applied <= s->newest.pos.index)
         return false; /* there is nothing new */
-    if (transfer_out_is_busy(r))
-        return s->grown > PATIENCE_FACTOR * due_bytes(s);
-    return s->grown > due_bytes(s) || is_room_short(r);
+    /* What travels is to arrive; but without room for the next one, nothing will
+     * be cut any more. */
+    patience = transfer_out_is_busy(r) ? PATIENCE_FACTOR : 1;
+    return s->grown > patience * due_bytes(s) || is_room_short(r);
 }
 
 static void start_save(struct replica *r)

@@ -103,7 +103,7 @@ static int rebuild(struct storage *s, char *why, size_t why_size)
 static int open_state(struct storage *s, char *why, size_t why_size)
 {
     enum store_state_origin origin;
-    int rc = evidence_read(s->options.state_dir, &s->divergence);
+    int rc = evidence_read(s->options.state_dir, &s->divergence, &s->heir);
 
     if (rc < 0)
         return storage_say(why, why_size, s->options.state_dir, rc);
@@ -165,6 +165,15 @@ static int mend_snapshot(struct storage *s, char *why, size_t why_size)
     return replace_snapshot(s, why, why_size);
 }
 
+/* The state is marked as wrong, and the snapshot that is to take its place has
+ * come: the process ended before it did, perhaps without room for both. Only the
+ * one that the mark names is known to be the leader's, and not made of the wrong
+ * state. */
+static bool has_heir(const struct storage *s)
+{
+    return s->heir > 0 && s->heir == s->snapshot.pos.index;
+}
+
 /* Log and state are about to make way for the snapshot: is all of it there? Where
  * the state is marked as wrong, the log is not. */
 static int check_snapshot(struct storage *s, char *why, size_t why_size)
@@ -173,13 +182,37 @@ static int check_snapshot(struct storage *s, char *why, size_t why_size)
     struct store_snapshot_info ignored;
     int rc;
 
-    if (store_state_applied(s->state).index >= s->snapshot.pos.index)
+    if (store_state_applied(s->state).index >= s->snapshot.pos.index &&
+        !has_heir(s))
         return 0;
     store_snapshot_name(s->snapshot.pos.index, name);
     rc = store_snapshot_verify(s->options.snapshot_disk, name,
                                s->options.cluster, &ignored, why, why_size);
     s->is_snapshot_bad = rc == -PX_ECORRUPT;
     return rc;
+}
+
+/* The mark stays until the new state is in place. */
+static int take_heir(struct storage *s, char *why, size_t why_size)
+{
+    int rc;
+
+    if (!has_heir(s))
+        return 0;
+    px_note(PX_NOTE_WARN,
+            "store: the state is wrong, and made anew of the leader's: "
+            "index=%llu",
+            (unsigned long long)s->snapshot.pos.index);
+    rc = rebuild(s, why, why_size);
+    if (rc < 0)
+        return rc;
+    rc = evidence_forget(s->options.state_dir);
+    if (rc < 0)
+        return storage_say(why, why_size, s->options.state_dir, rc);
+    s->divergence = (struct replica_divergence){0};
+    s->heir = 0;
+    s->is_rebuilt = true;
+    return 0;
 }
 
 /* @is_state_whole: see log.h. */
@@ -333,6 +366,8 @@ static int open_parts(struct storage *s, char *why, size_t why_size)
     if (rc == 0)
         rc = check_snapshot(s, why, why_size);
     if (rc == 0)
+        rc = take_heir(s, why, why_size);
+    if (rc == 0)
         rc = open_log(s, why, why_size);
     if (rc == 0)
         rc = mend_log(s, why, why_size);
@@ -446,7 +481,7 @@ int storage_recovered(struct storage *s)
 {
     int rc = store_log_recovered(s->log);
 
-    if (rc == 0)
+    if (rc > 0)
         px_note(PX_NOTE_INFO, "log: whole again");
-    return rc;
+    return rc < 0 ? rc : 0;
 }

@@ -79,6 +79,7 @@ struct storage {
     bool is_base_applied;  /* the newest was made of the state, at open */
     struct replica_divergence divergence; /* as the state is marked; 1: it can't
                                              be said since when it is wrong */
+    raft_index heir; /* the snapshot that its place is promised to, at open */
 
     /* Built from a snapshot, and not adopted yet. */
     struct store_state *loaded;
@@ -124,6 +125,9 @@ uint64_t storage_snapshot_room(const struct storage *s);
  * it goes. 1: it did; 0: there was none. Errors: -errno.
  * Thread: any; a transfer that is under way is refused then, and comes again. */
 int storage_drop_arriving(struct storage *s);
+/* Something has found no room: a wrong state that was kept for a look goes.
+ * False: there was none. Thread: any. */
+bool storage_make_room(struct storage *s);
 
 /* For good: a save or load that is under way, or is begun later, ends soon,
  * with -ECANCELED. Thread: any. */

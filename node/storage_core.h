@@ -39,8 +39,5 @@ int storage_remove_old(struct storage *s);
 /* Likewise, and the snapshots before @newest, which is durable: a crash at any
  * point leaves less of what is not needed. */
 int storage_clean(struct storage *s, raft_index newest);
-/* Something has found no room: what can be spared goes. False: there was
- * nothing. */
-bool storage_make_room(struct storage *s);
 
 #endif

@@ -200,9 +200,11 @@ static int load(struct storage *s, struct replica_snapshot_job *job)
     char why[256] = "";
     int rc = 0;
 
-    /* Here, for the loop is to remove nothing when it adopts. */
+    /* Here, for the loop is to remove nothing when it adopts. And should there be
+     * no room for two states, the start builds this one without the old one. */
     if (job->divergence.index > 0)
-        rc = evidence_drop(s->options.state_dir);
+        rc = evidence_mark(s->options.state_dir, &job->divergence,
+                           job->info.pos.index);
     if (rc < 0)
         return storage_say(why, sizeof why, s->options.state_dir, rc);
     rc = storage_build(s, job->info.pos, &job->is_cancelled, why, sizeof why);
@@ -213,7 +215,7 @@ static int load(struct storage *s, struct replica_snapshot_job *job)
 
 static int mark(struct storage *s, const struct replica_snapshot_job *job)
 {
-    int rc = evidence_mark(s->options.state_dir, &job->divergence);
+    int rc = evidence_mark(s->options.state_dir, &job->divergence, 0);
 
     s->divergence = job->divergence;
     if (rc < 0)

@@ -126,8 +126,8 @@ bool store_log_info_holds(const struct store_log_info *info,
 int store_log_note_loss(struct store_log *log, raft_index index);
 
 /* Raft says that the log holds again all that it ever did. Durable on return;
- * of what was put aside, the damaged file is kept. Of a log without a fault,
- * nothing is done.
+ * of what was put aside, the damaged file is kept. Returns 1; 0: the log had no
+ * fault, and nothing was done.
  * Errors: -errno; it is then as faulty as it was at the next open. */
 int store_log_recovered(struct store_log *log);
 

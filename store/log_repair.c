@@ -401,5 +401,5 @@ int store_log_recovered(struct store_log *log)
         return log->failed;
     log->is_faulty = false;
     remove_bad(log, true);
-    return 0;
+    return 1;
 }

@@ -110,7 +110,7 @@ void drop(struct storage *s)
 
 /* ---- What is done ---- */
 
-static void apply_noops(struct store_state *state, raft_index last)
+void apply_noops(struct store_state *state, raft_index last)
 {
     raft_index from = store_state_applied(state).index;
     struct store_orphans orphans = {.count = 0};

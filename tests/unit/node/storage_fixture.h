@@ -53,6 +53,7 @@ void open_it(struct folder *f, struct storage *s, const char *boot_id);
 /* The process is gone; the disks are what its calls have made of them. */
 void drop(struct storage *s);
 
+void apply_noops(struct store_state *state, raft_index last); /* of TERM */
 /* Entries 1 to HELD: in the log, of @term, and applied. */
 void write_and_apply(struct storage *s, raft_term term);
 /* @piece: of what is stored. */

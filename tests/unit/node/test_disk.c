@@ -206,6 +206,7 @@ static int setup(void **state)
     }
     open_disks();
     b.node.storage.options.snapshot_disk = b.node.log_disk;
+    b.node.storage.options.state_dir = b.dir;
     open_log();
     log_writer_init(&b.node.log_writer, &b.node.storage);
     assert_int_equal(uv_loop_init(&b.node.loop), 0);

@@ -1,5 +1,6 @@
 /* node/evidence.c: the mark of a wrong state, and what is kept of it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,11 +69,12 @@ static void the_wrong_state_is_kept_with_its_mark(void **state)
 {
     const struct replica_divergence wrong = {4096, 7, 8};
     struct replica_divergence d;
+    raft_index heir;
 
     (void)state;
     make_state("1", "1/data.mdb");
-    assert_int_equal(evidence_mark(root, &wrong), 0);
-    assert_int_equal(evidence_read(root, &d), 0);
+    assert_int_equal(evidence_mark(root, &wrong, 0), 0);
+    assert_int_equal(evidence_read(root, &d, &heir), 0);
     assert_int_equal(d.index, 4096);
     assert_int_equal(d.own, 7);
     assert_int_equal(d.others, 8);
@@ -80,7 +82,7 @@ static void the_wrong_state_is_kept_with_its_mark(void **state)
     assert_true(exists("diverged-4096/data.mdb"));
     assert_true(exists("diverged-4096/diverged"));
     assert_false(exists("1"));
-    assert_int_equal(evidence_read(root, &d), 0);
+    assert_int_equal(evidence_read(root, &d, &heir), 0);
     assert_int_equal(d.index, 0);
 }
 
@@ -88,6 +90,7 @@ static void the_wrong_state_is_kept_with_its_mark(void **state)
 static void a_mark_made_by_hand_works_every_time(void **state)
 {
     struct replica_divergence d;
+    raft_index heir;
 
     (void)state;
     for (int i = 1; i <= 3; i++) {
@@ -97,7 +100,7 @@ static void a_mark_made_by_hand_works_every_time(void **state)
         (void)snprintf(file, sizeof file, "%d/data-%d", i, i);
         make_state(name, file);
         make_file("diverged");
-        assert_int_equal(evidence_read(root, &d), 0);
+        assert_int_equal(evidence_read(root, &d, &heir), 0);
         assert_int_equal(d.index, 1);
         assert_int_equal(evidence_drop(root), i > 1);
         assert_int_equal(evidence_keep(root, path(name), d.index), 0);
@@ -141,18 +144,69 @@ static void only_the_newest_is_kept(void **state)
 {
     const struct replica_divergence first = {4096, 7, 8};
     struct replica_divergence d;
+    raft_index heir;
 
     (void)state;
     make_state("1", "1/data.mdb");
-    assert_int_equal(evidence_mark(root, &first), 0);
+    assert_int_equal(evidence_mark(root, &first, 0), 0);
     assert_int_equal(evidence_keep(root, path("1"), first.index), 0);
     make_state("2", "2/data.mdb");
     make_file("diverged"); /* by hand */
-    assert_int_equal(evidence_read(root, &d), 0);
+    assert_int_equal(evidence_read(root, &d, &heir), 0);
     assert_int_equal(evidence_drop(root), 1);
     assert_int_equal(evidence_keep(root, path("2"), d.index), 0);
     assert_true(exists("diverged-1/data.mdb"));
     assert_false(exists("diverged-4096"));
+}
+
+static bool is_dropped; /* as soon as it has been put aside */
+
+/* The C library's is replaced in this program. */
+int rename(const char *from, const char *to)
+{
+    int rc = renameat(AT_FDCWD, from, AT_FDCWD, to);
+
+    if (is_dropped) {
+        is_dropped = false;
+        assert_int_equal(evidence_drop(root), 1);
+    }
+    return rc;
+}
+
+/* The fault: the mark stayed, on the state that had taken its place. */
+static void what_is_dropped_at_once_takes_its_mark_with_it(void **state)
+{
+    const struct replica_divergence wrong = {7, 1, 2};
+
+    (void)state;
+    make_state("2", "2/data.mdb");
+    assert_int_equal(evidence_mark(root, &wrong, 0), 0);
+    is_dropped = true;
+    assert_int_equal(evidence_keep(root, path("2"), 7), 0);
+    assert_false(is_dropped);
+    assert_false(exists("diverged-7"));
+    assert_false(exists("diverged"));
+}
+
+static void the_mark_names_the_heir_until_it_is_forgotten(void **state)
+{
+    const struct replica_divergence wrong = {7, 1, 2};
+    struct replica_divergence d;
+    raft_index heir;
+
+    (void)state;
+    assert_int_equal(evidence_forget(root), 0);
+    assert_int_equal(evidence_mark(root, &wrong, 0), 0);
+    assert_int_equal(evidence_read(root, &d, &heir), 0);
+    assert_int_equal(heir, 0);
+    assert_int_equal(evidence_mark(root, &wrong, 12), 0);
+    assert_int_equal(evidence_read(root, &d, &heir), 0);
+    assert_int_equal(d.index, 7);
+    assert_int_equal(heir, 12);
+    assert_int_equal(evidence_forget(root), 0);
+    assert_int_equal(evidence_read(root, &d, &heir), 0);
+    assert_int_equal(d.index, 0);
+    assert_int_equal(heir, 0);
 }
 
 int main(void)
@@ -164,6 +218,8 @@ int main(void)
         T(nothing_is_removed_when_one_is_kept),
         T(what_is_kept_is_dropped_and_the_mark_stays),
         T(only_the_newest_is_kept),
+        T(what_is_dropped_at_once_takes_its_mark_with_it),
+        T(the_mark_names_the_heir_until_it_is_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

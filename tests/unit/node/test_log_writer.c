@@ -4,8 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -49,23 +52,34 @@ void replica_on_durable(struct replica *r, struct replica_write *w)
 
 /* ---- The log ---- */
 
+static void open_log(void)
+{
+    struct store_log_options options = {
+        .disk = memdisk_disk(b.disk),
+        .term_disk = memdisk_disk(b.home),
+        .dir = "log",
+        .stamp = 1,
+        .is_repaired = true,
+        .segment_bytes = SEGMENT_BYTES,
+    };
+    char why[256] = "";
+
+    assert_int_equal(store_log_open(&options, &b.storage.log, why, sizeof why),
+                     0);
+}
+
 static int setup(void **state)
 {
     const struct memdisk_plan none = {0};
-    struct store_log_options options = {
-        .dir = "log", .segment_bytes = SEGMENT_BYTES, .stamp = 1};
-    char why[256] = "";
 
     (void)state;
     b.disk = memdisk_new();
     b.home = memdisk_new();
     memdisk_go_on(b.disk, &none);
-    options.disk = memdisk_disk(b.disk);
-    b.storage.options.log_disk = options.disk;
-    b.storage.options.snapshot_disk = options.disk; /* the same room */
-    options.term_disk = memdisk_disk(b.home);
-    assert_int_equal(store_log_open(&options, &b.storage.log, why, sizeof why),
-                     0);
+    b.storage.options.log_disk = memdisk_disk(b.disk);
+    b.storage.options.snapshot_disk = memdisk_disk(b.disk); /* the same room */
+    b.storage.options.state_dir = "no such folder";
+    open_log();
     log_writer_init(&b.writer, &b.storage);
     b.write = calloc(1, sizeof *b.write + sizeof(struct raft_entry));
     assert_non_null(b.write);
@@ -142,6 +156,26 @@ static void what_is_arriving_makes_way_for_the_log(void **state)
     assert_int_equal(write_entry(5), -ENOSPC);
 }
 
+/* And a wrong state that was kept for a look is looked at no more. */
+static void a_wrong_state_that_was_kept_makes_way_for_the_log(void **state)
+{
+    char dir[] = "/tmp/phalanx-log-writer-XXXXXX";
+    char kept[sizeof dir + sizeof "/diverged-7"];
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(kept, sizeof kept, "%s/diverged-7", dir);
+    assert_return_code(mkdir(kept, 0700), errno);
+    b.storage.options.state_dir = dir;
+    set_limit(2 * SEGMENT_BYTES);
+    for (raft_index i = 1; i <= 4; i++)
+        assert_int_equal(write_entry(i), 0);
+    assert_return_code(access(kept, F_OK), errno);
+    assert_int_equal(write_entry(5), -ENOSPC); /* it was on another disk */
+    assert_int_equal(access(kept, F_OK), -1);
+    assert_return_code(rmdir(dir), errno);
+}
+
 static void what_may_be_cut_does_not_delay_what_has_room(void **state)
 {
     unsigned files;
@@ -187,6 +221,30 @@ static void a_loss_is_noted_and_forgotten_in_the_order_it_is_asked(void **state)
     assert_false(memdisk_has(b.disk, "faulty"));
 }
 
+/* The fault: the note went before what it speaks of was on the disk. */
+static void what_was_written_before_is_durable_when_the_note_goes(void **state)
+{
+    const struct memdisk_plan none = {0}, dark = {.dark_at = 1};
+    struct store_log_info info;
+    struct px_rand rand;
+
+    (void)state;
+    assert_int_equal(log_writer_do(&b.writer, log_writer_loss(&b.writer, 1)),
+                     0);
+    assert_int_equal(write_entry(1), 0);
+    assert_int_equal(log_writer_do(&b.writer, log_writer_recovered(&b.writer)),
+                     0);
+    memdisk_go_on(b.disk, &dark); /* before the group's flush */
+    store_log_close(b.storage.log);
+    memdisk_go_on(b.disk, &none);
+    px_rand_init(&rand, 1);
+    memdisk_crash(b.disk, &rand);
+    open_log();
+    store_log_info(b.storage.log, &info);
+    assert_null(info.fault);
+    assert_int_equal(info.last, 1);
+}
+
 static void who_asked_for_a_job_is_told_that_it_is_done(void **state)
 {
     struct fault fault = {0};
@@ -206,9 +264,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_may_be_cut_makes_room_for_what_found_none),
         TEST(what_is_arriving_makes_way_for_the_log),
+        TEST(a_wrong_state_that_was_kept_makes_way_for_the_log),
         TEST(what_may_be_cut_does_not_delay_what_has_room),
         TEST(a_reset_is_done_once_though_what_follows_it_is_done_again),
         TEST(a_loss_is_noted_and_forgotten_in_the_order_it_is_asked),
+        TEST(what_was_written_before_is_durable_when_the_note_goes),
         TEST(who_asked_for_a_job_is_told_that_it_is_done),
     };
 

@@ -344,6 +344,26 @@ none_is_made_while_one_travels_unless_the_log_is_very_long(void **state)
     assert_true(is_saving(s));
 }
 
+/* The fault: by the time that it had arrived, the log had taken the room of the
+ * next one, and was never cut again. */
+static void one_that_travels_makes_way_where_room_runs_out(void **state)
+{
+    struct solo *s = *state;
+
+    s->r->out[0].peer = 3;
+    s->r->status.role = RAFT_LEADER; /* as far as these files look */
+    s->r->out[0].moved_at = s->now;
+    s->r->snapshots.newest.bytes = 80 * PX_MIB;
+    s->log_bytes = 20 * PX_MIB;
+    s->snapshot_room = 91 * PX_MIB; /* an eighth more, and one of the log's */
+    snapshots_turn(s->r, s->now);
+    assert_null(solo_job(s));
+    s->snapshot_room = 90 * PX_MIB;
+    s->log_bytes += PX_MIB;
+    snapshots_turn(s->r, s->now);
+    assert_true(is_saving(s));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -367,6 +387,7 @@ int main(void)
         TEST(one_that_is_ahead_of_what_is_known_waits),
         TEST(one_of_a_state_that_is_wrong_is_cancelled),
         TEST(none_is_made_while_one_travels_unless_the_log_is_very_long),
+        TEST(one_that_travels_makes_way_where_room_runs_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,6 +176,53 @@ static void what_is_cancelled_ends_and_has_done_nothing(void **state)
     check_start(f, "one", true);
 }
 
+#define WRITTEN 120 /* behind the snapshot */
+#define APPLIED 110
+
+/* Entries behind HELD, some of which are applied: the log holds the snapshot's
+ * position, and goes on behind it. */
+static void go_on(struct storage *s)
+{
+    struct raft_entry e = {.kind = RAFT_ENTRY_NOOP};
+
+    for (raft_index i = HELD + 1; i <= WRITTEN; i++) {
+        e.pos = (struct raft_pos){TERM, i};
+        assert_int_equal(store_log_write(s->log, NULL, &e, 1), 0);
+    }
+    assert_int_equal(store_log_sync(s->log), 0);
+    apply_noops(s->state, APPLIED);
+}
+
+/* The fault: each start kept the wrong state, asked the leader again, and ended
+ * again where there was no room for a second one. */
+static void a_start_makes_the_state_that_a_wrong_ones_place_is_for(void **state)
+{
+    struct replica_snapshot_job load = {
+        .what = REPLICA_LOAD,
+        .info.pos = pos,
+        .divergence = {50, 1, 2},
+        .is_cancelled = true,
+    };
+    struct folder *f = *state;
+    struct storage s;
+
+    open_it(f, &s, "one");
+    go_on(&s);
+    for (size_t i = 0; i < PIECES; i++)
+        assert_int_equal(do_job(&s, REPLICA_STORE, i), 0);
+    assert_int_equal(storage_do(&s, &load), -ECANCELED);
+    drop(&s);
+    for (int starts = 0; starts < 2; starts++) {
+        open_it(f, &s, "one");
+        assert_int_equal(store_state_applied(s.state).index, pos.index);
+        assert_int_equal(s.divergence.index, 0);
+        assert_int_equal(s.found.last, WRITTEN);
+        assert_null(s.found.fault);
+        assert_false(has_folder(f, "diverged"));
+        drop(&s);
+    }
+}
+
 static void one_that_was_replaced_can_not_be_read(void **state)
 {
     struct replica_snapshot_job job = {
@@ -420,6 +467,7 @@ int main(void)
         TEST(a_damaged_snapshot_is_not_kept),
         TEST(one_that_is_not_what_was_offered_is_not_kept),
         TEST(what_is_cancelled_ends_and_has_done_nothing),
+        TEST(a_start_makes_the_state_that_a_wrong_ones_place_is_for),
         TEST(one_that_was_replaced_can_not_be_read),
         TEST_ONE_DISK(what_arrives_leaves_the_log_its_room),
         TEST_ONE_DISK(what_is_refused_leaves_nothing_on_a_full_disk),

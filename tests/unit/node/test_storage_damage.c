@@ -418,14 +418,13 @@ static void a_damaged_snapshot_takes_the_place_of_nothing(void **state)
 
 /* Nor where the state is marked, as the log is not in doubt by that. The fault:
  * it was reset to what nobody can read. */
-static void a_damaged_snapshot_for_a_wrong_state_leaves_the_log(void **state)
+static void leave_log(struct folder *f, raft_index heir)
 {
     const struct replica_divergence wrong = {HELD - 1, 1, 2};
-    struct folder *f = *state;
     struct storage s;
 
     receive_damaged(f, true);
-    assert_int_equal(evidence_mark(f->state, &wrong), 0);
+    assert_int_equal(evidence_mark(f->state, &wrong, heir), 0);
     for (int starts = 0; starts < 2; starts++) {
         open_it(f, &s);
         check_whole(&s, HELD, false);
@@ -434,6 +433,16 @@ static void a_damaged_snapshot_for_a_wrong_state_leaves_the_log(void **state)
         drop(&s);
     }
     assert_true(memdisk_has(f->snapshots, "damaged.bad"));
+}
+
+static void a_damaged_snapshot_for_a_wrong_state_leaves_the_log(void **state)
+{
+    leave_log(*state, 0);
+}
+
+static void a_damaged_heir_of_a_wrong_state_leaves_the_log(void **state)
+{
+    leave_log(*state, HELD + 60);
 }
 
 static void write_mark(const struct folder *f, const char *text)
@@ -486,7 +495,7 @@ static void a_mark_of_what_is_not_applied_yet_counts(void **state)
 
     open_it(f, &s);
     drop(&s);
-    assert_int_equal(evidence_mark(f->state, &wrong), 0);
+    assert_int_equal(evidence_mark(f->state, &wrong, 0), 0);
     f->boot_id = "two"; /* the machine has gone down */
     open_it(f, &s);
     assert_int_equal(store_state_applied(s.state).index, SAVED);
@@ -618,6 +627,7 @@ int main(void)
         TEST(a_log_of_another_history_is_faulty),
         TEST(a_damaged_snapshot_takes_the_place_of_nothing),
         TEST(a_damaged_snapshot_for_a_wrong_state_leaves_the_log),
+        TEST(a_damaged_heir_of_a_wrong_state_leaves_the_log),
         TEST(a_mark_that_names_what_never_was_is_a_mark_still),
         TEST(a_mark_of_what_is_not_applied_yet_counts),
         TEST(without_members_the_state_is_thrown_away),

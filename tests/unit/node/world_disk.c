@@ -84,7 +84,8 @@ void world_disk_start(struct world_node *n, struct replica_options *options)
     assert_true(rc == 0 || rc == -ENOENT);
     if (rc == -ENOENT)
         s->snapshot = (struct store_snapshot_info){0};
-    assert_int_equal(evidence_read(s->options.state_dir, &s->divergence), 0);
+    assert_int_equal(
+        evidence_read(s->options.state_dir, &s->divergence, &s->heir), 0);
     options->view = n->view;
     options->snapshot = s->snapshot;
     options->divergence = s->divergence;
