@@ -58,6 +58,7 @@
     X(OVERWRITTEN_ACKED, "a change that another leader overwrote is answered as done") \
     X(STEP_DOWN_SILENT, "a leader that steps down leaves waiting what waits for it") \
     X(LEARNER_COUNTED, "a learner counts towards the majority") \
+    X(LEARNER_AHEAD, "a learner is sent what is not committed") \
     X(PROMOTED_BEHIND, "a learner gets its vote before it has the log") \
     X(CHANGE_UNHEARD, "voters change though those that stay are not heard of") \
     X(FAULTY_PROMOTED, "a learner without a vote to give becomes a voter") \

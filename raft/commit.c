@@ -7,7 +7,7 @@
  *
  * Followers learn of commits with the next APPEND or heartbeat. Only one that
  * somebody waits at is told at once, by a heartbeat that asks for no answer:
- * waking a peer costs more than the message. */
+ * waking a peer costs more than the message. Learners get what is committed. */
 #include "base/mutant.h"
 #include "raft/core.h"
 
@@ -90,8 +90,11 @@ void raft_commit_tell(struct raft *r, struct raft_peer *p)
 
 void raft_commit_tell_all(struct raft *r)
 {
-    for (size_t i = 0; i < r->config.count; i++)
+    for (size_t i = 0; i < r->config.count; i++) {
+        if (r->peers[i].role == RAFT_LEARNER)
+            raft_send_entries(r, &r->peers[i]);
         raft_commit_tell(r, &r->peers[i]);
+    }
 }
 
 static uint64_t match_of(const struct raft_peer *p)

@@ -37,6 +37,7 @@
  *   R18 Of a leader that has committed in its term, one at most is uncommitted.
  *   R19 Who is passive is a follower.
  *   R20 Who is faulty asks its leader once that is noted durably.
+ *   R21 A leader sends a learner what is committed, and nothing else.
  *
  *   Log:       L1 terms ascend   L2 durable, applied <= last
  *              L3 what is not durable is in memory   L4 sums are right

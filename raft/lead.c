@@ -20,6 +20,13 @@
 
 /* ---- Sending ---- */
 
+/* R21 */
+static raft_index last_for(const struct raft *r, const struct raft_peer *p)
+{
+    return p->role == RAFT_VOTER || px_mutant(LEARNER_AHEAD) ? r->log.last
+                                                             : r->commit;
+}
+
 static void send_append(struct raft *r, struct raft_peer *p,
                         const struct raft_entry *entries, size_t count,
                         uint64_t bytes)
@@ -28,6 +35,7 @@ static void send_append(struct raft *r, struct raft_peer *p,
     raft_index verified = p->next - 1 + count;
     raft_index commit = verified < r->commit ? verified : r->commit;
 
+    px_assert(count == 0 || verified <= last_for(r, p)); /* R21 */
     m->append.prev = raft_log_pos(&r->log, p->next - 1);
     m->append.commit = r->commit;
     m->append.count = count;
@@ -44,7 +52,8 @@ static void send_append(struct raft *r, struct raft_peer *p,
 static size_t pick_batch(const struct raft *r, const struct raft_peer *p,
                          uint64_t room, uint64_t *bytes_out)
 {
-    raft_index count_max = r->log.last + 1 - p->next;
+    raft_index last = last_for(r, p);
+    raft_index count_max = last < p->next ? 0 : last + 1 - p->next;
     const struct raft_entry *e;
     size_t count = 0;
 
@@ -64,10 +73,13 @@ static void fetch(struct raft *r, struct raft_peer *p, uint64_t room)
     raft_index last = p->next + PX_BATCH_ENTRIES_MAX - 1;
 
     /* Room for whatever is read: nothing else is sent meanwhile. */
-    if (p->fetching != 0 || room < PX_BATCH_BYTES_MAX)
+    if (p->fetching != 0 || room < PX_BATCH_BYTES_MAX ||
+        p->next > last_for(r, p))
         return;
     if (last >= raft_log_tail_first(&r->log))
         last = raft_log_tail_first(&r->log) - 1;
+    if (last > last_for(r, p))
+        last = last_for(r, p);
     p->fetching = p->next;
     r->draft.fetches[r->draft.fetch_count++] =
         (struct raft_fetch){.peer = p->id, .first = p->next, .last = last};
@@ -316,8 +328,9 @@ void raft_on_fetched(struct raft *r, raft_id peer, raft_index first,
         return; /* it is no member any more, or is one anew */
     p = &r->peers[i];
     p->fetching = 0;
-    if (r->role != RAFT_LEADER || count == 0 || raft_is_silent(r))
-        return; /* not read, or not to be sent: the next heartbeat's answer asks again */
+    if (r->role != RAFT_LEADER || count == 0 || raft_is_silent(r) ||
+        first + count - 1 > last_for(r, p)) /* it was a voter then */
+        return; /* the next heartbeat's answer asks again */
     if (p->state == RAFT_STREAM && p->next == first &&
         raft_progress_has_room(p, &room) && are_ours(r, first, entries, count))
         send_fetched(r, p, entries, count);

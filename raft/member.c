@@ -18,8 +18,18 @@
  * configurations whose majorities have nobody in common (the flaw of the
  * single-server change as first published, found in 2015).
  *
- * A learner is sent the log and counts nowhere. It is promoted when it lacks at
- * most PROMOTE_LAG entries: else the majority might have to wait for it.
+ * A learner is sent what is committed, and counts nowhere. It is promoted when
+ * it lacks at most PROMOTE_LAG entries: else the majority might have to wait for
+ * it.
+ *
+ * Were it sent all that its leader has, it could hold what nobody else has any
+ * more, once that leader is lost, and be a voter to others: its promotion is in
+ * their logs, and that leader has cut it from its own. Whoever stands for
+ * election then needs its vote, and is refused for a log that is older; and by
+ * its own log it may not stand. So the log of one that is a learner by its own
+ * log, or no member, ends with what is committed, and is newer than nobody's who
+ * can be elected: what it was sent as a voter came behind its promotion, and is
+ * cut with it.
  *
  * Voters come and go only if a majority of those that there are then is heard
  * of and has votes to give (who is faulty has none: fault.c). Else nothing

@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "base/err.h"
-#include "tests/unit/raft/harness.h"
 #include "tests/unit/raft/rig.h"
 
 /* ---- One replica ---- */
@@ -121,6 +120,28 @@ static void a_learner_counts_towards_no_majority(void **s)
     assert_int_equal(rig_status(g).commit, commit); /* us and a learner */
     rig_accept(g, 2, rig_status(g).last.index);
     assert_int_equal(rig_status(g).commit, commit + 1);
+}
+
+static void a_learner_is_sent_what_is_committed(void **s)
+{
+    const struct raft_msg *m;
+    struct rig *g = *s;
+    raft_index last;
+
+    rig_propose(g, "x", 1);
+    last = rig_status(g).last.index;
+    assert_non_null(rig_now(g, 2, RAFT_MSG_APPEND));
+    assert_null(rig_now(g, 4, RAFT_MSG_APPEND));
+    rig_pass(g, RIG_H);
+    rig_beat(g, 4, last - 1);
+    assert_null(rig_now(g, 4, RAFT_MSG_APPEND));
+    rig_sync(g);
+    rig_accept(g, 2, last);
+    m = rig_now(g, 4, RAFT_MSG_APPEND); /* in the same step */
+    assert_non_null(m);
+    assert_int_equal(m->append.prev.index, last - 1);
+    assert_int_equal(m->append.count, 1);
+    assert_int_equal(m->append.commit, last);
 }
 
 static void a_learner_has_its_reads_answered(void **s)
@@ -530,95 +551,13 @@ static void nothing(struct rig *g)
     (void)g; /* the test begins by itself */
 }
 
-/* ---- A cluster ---- */
-
-static struct node *lead_and_change(struct cluster *c,
-                                    enum raft_change_what what, raft_id id)
-{
-    struct raft_change change = {.what = what, .id = id};
-    struct raft_in in = {.type = RAFT_IN_CHANGE, .change = &change};
-    struct node *leader = cluster_run_to_leader(c);
-
-    assert_int_equal(cluster_step(c, leader, in), 0);
-    cluster_run(c, 2 * CLUSTER_H);
-    return leader;
-}
-
-/* One by one, until nobody is left of those that began. */
-static void a_whole_cluster_is_exchanged(void **s)
-{
-    struct cluster *c = cluster_new_of(5, 2, 11);
-    struct node *leader;
-
-    (void)s;
-    for (raft_id id = 3; id <= 5; id++) {
-        (void)lead_and_change(c, RAFT_ADD, id);
-        (void)lead_and_change(c, RAFT_PROMOTE, id);
-    }
-    for (raft_id id = 1; id <= 2; id++) {
-        leader = cluster_run_to_leader(c);
-        if (leader->id == id) {
-            struct raft_in in = {.type = RAFT_IN_TRANSFER, .transfer = 5};
-
-            assert_int_equal(cluster_step(c, leader, in), 0);
-            cluster_run(c, CLUSTER_E);
-        }
-        assert_true(lead_and_change(c, RAFT_REMOVE, id)->id != id);
-    }
-    cluster_crash(c, &c->nodes[0], 0, 0);
-    cluster_crash(c, &c->nodes[1], 0, 0);
-    leader = cluster_run_to_leader(c);
-    assert_true(leader->id >= 3);
-    assert_int_equal(cluster_propose(c, leader, 7, leader->id), 0);
-    cluster_run(c, 2 * CLUSTER_H);
-    for (unsigned i = 2; i < 5; i++)
-        assert_int_equal(c->nodes[i].applied, c->commit);
-    cluster_free(c);
-}
-
-static void a_removed_node_disturbs_nobody(void **s)
-{
-    struct cluster *c = cluster_new(3, 12);
-    struct node *leader = cluster_run_to_leader(c);
-    raft_id gone = leader->id == 3 ? 2 : 3;
-    raft_term term = leader->raft->hard.term;
-
-    (void)s;
-    (void)lead_and_change(c, RAFT_REMOVE, gone);
-    cluster_run(c, 50 * CLUSTER_E);
-    assert_ptr_equal(cluster_run_to_leader(c), leader);
-    assert_int_equal(leader->raft->hard.term, term);
-    cluster_free(c);
-}
-
-static void a_sole_voter_serves_reads_when_the_last_other_was_removed(void **s)
-{
-    struct cluster *c = cluster_new(2, 13);
-    struct node *leader = cluster_run_to_leader(c);
-    raft_id other = leader->id == 1 ? 2 : 1;
-    struct raft_in in = {.type = RAFT_IN_TRANSFER, .transfer = other};
-
-    (void)s;
-    /* Told to take over, it never hears of it: no lease for this term. */
-    cluster_run(c, CLUSTER_H);
-    assert_int_equal(cluster_step(c, leader, in), 0);
-    while (c->network.count > 0)
-        cluster_drop(c, 0);
-    cluster_run(c, 2 * CLUSTER_E);
-    assert_ptr_equal(cluster_run_to_leader(c), leader);
-    (void)lead_and_change(c, RAFT_REMOVE, other);
-    cluster_read(c, leader);
-    cluster_settle(c);
-    assert_int_equal(leader->read_count, 0);
-    cluster_free(c);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         rig_unit(a_change_is_in_force_before_it_is_committed, lead_in_peace),
         rig_unit(what_was_added_follows_the_configuration, lead_in_peace),
         rig_unit(a_learner_counts_towards_no_majority, lead_with_a_learner),
+        rig_unit(a_learner_is_sent_what_is_committed, lead_with_a_learner),
         rig_unit(a_learner_has_its_reads_answered, lead_with_a_learner),
         rig_unit(a_learner_that_has_caught_up_becomes_a_voter,
                  lead_with_a_learner),
@@ -650,9 +589,6 @@ int main(void)
         rig_unit(who_knows_of_no_members_waits_to_be_told, nothing),
         rig_unit(after_a_restart_the_newest_in_the_log_is_in_force, nothing),
         rig_unit(a_snapshot_brings_its_members, rig_three),
-        unit(a_whole_cluster_is_exchanged),
-        unit(a_removed_node_disturbs_nobody),
-        unit(a_sole_voter_serves_reads_when_the_last_other_was_removed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
