@@ -125,7 +125,8 @@
     X(REBUILT_FROM_BEFORE, "a wrong state is replaced by one from before it differed") \
     X(FOLDER_UNLOCKED, "a second process opens the data folder") \
     X(CLUSTER_UNCHECKED, "a data folder of another cluster is taken") \
-    X(FORMAT_UNCHECKED, "a newer format is read as if it were known")
+    X(FORMAT_UNCHECKED, "a newer format is read as if it were known") \
+    X(IDENTITY_UNCOPIED, "the copy of the identity is never written")
 /* clang-format on */
 
 enum px_mutant {

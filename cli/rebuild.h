@@ -15,8 +15,9 @@
  *      the others are removed, and that this node is the only voter
  *   5  a snapshot of that, which the log begins behind; terms are higher than
  *      any that the survivor knew
- *   6  the identity: each step before is durable by now, and the folder is
- *      looked through once more as its first start will do it
+ *   6  the identity, of which the copy alone would do: each step before is
+ *      durable by now, and the folder is looked through once more as its first
+ *      start will do it
  *   7  the mark goes
  *
  * A folder with the mark and no identity is begun anew by the next run. The

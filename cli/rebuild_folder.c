@@ -1,6 +1,6 @@
 /* See rebuild_folder.h. What is in the folder decides:
  *
- *   an identity                            a node's: left alone
+ *   an identity, or its copy               a node's: left alone
  *   the mark                               of a run that was cut short
  *   nothing, or empty folders, and a lock  new
  *   anything else                          somebody's: left alone */
@@ -91,7 +91,7 @@ static int judge(int fd, const char *dir, char why[DATA_WHY_BYTES])
 {
     int rc;
 
-    if (is_there(fd, "identity")) {
+    if (is_there(fd, "identity") || is_there(fd, "identity.copy")) {
         (void)snprintf(why, DATA_WHY_BYTES,
                        "%s is a node's data folder already: write another, "
                        "which is empty or not there",

@@ -301,13 +301,14 @@ static void reserved(struct node *n, swim_incarnation incarnation)
 }
 
 /* A node that has no identity yet has nothing to be kept with it: after a
- * restart it begins above, by the clock on the wall (open.c). */
+ * restart it begins above, by the clock on the wall (open.c). While one is being
+ * written, for want of room again and again, there may be one already. */
 static void on_reserve(void *ctx, swim_incarnation incarnation)
 {
     struct node *n = ctx;
 
     n->identity.gossip_reserve = incarnation;
-    if (n->keep.has_identity || n->keep.is_busy)
+    if (n->keep.has_identity || n->keep.is_busy || n->keep.is_disk_full)
         keep_identity(n);
     else
         reserved(n, incarnation);

@@ -151,6 +151,9 @@ static int open_folder(struct node *n, enum bootstrap_start *start_out,
 
     if (rc < 0)
         return rc;
+    if (why[0] != '\0')
+        px_note(PX_NOTE_WARN, "node: the identity is made whole: %s", why);
+    why[0] = '\0';
     n->keep.has_identity = !is_new;
     known_open(n);
     if (is_new)

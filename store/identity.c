@@ -9,10 +9,11 @@
  *
  * So where there is an identity there is a log/, and where there is none, log/
  * and state/ are empty: anything else is a folder that has lost a part, and is
- * refused rather than adopted.
+ * refused rather than adopted. An identity is there when one of its two files is
+ * (identity_file.h).
  *
  * The folders and the lock are the kernel's, which no simulator stands in for;
- * the identity itself is written through a store_disk. */
+ * the identity itself is read and written through a store_disk. */
 #include "store/identity.h"
 
 #include <dirent.h>
@@ -229,32 +230,6 @@ static int check_ours(const struct store_folder *f,
     return check_log(f, id, why);
 }
 
-static int read_identity(const struct store_folder *f,
-                         struct store_identity *id, struct px_text *why)
-{
-    int rc = identity_read(f->disk, id);
-
-    if (rc == -PX_EFORMAT && id->format < STORE_FORMAT_VERSION)
-        return store_say(why, rc,
-                         "the data folder %s is in format %u, of an older "
-                         "program, which this one does not read: use that "
-                         "program, or an empty folder and a new node id",
-                         f->path, id->format);
-    if (rc == -PX_EFORMAT)
-        return store_say(why, rc,
-                         "the data folder %s is in a newer format than this "
-                         "program knows: use a newer program",
-                         f->path);
-    if (rc == -PX_ECORRUPT)
-        return store_say(why, rc,
-                         "%s/identity is damaged: restore it, or start with "
-                         "an empty data folder and a new node id",
-                         f->path);
-    if (rc < 0 && rc != -ENOENT)
-        return say_errno(why, f->path, rc);
-    return rc;
-}
-
 /* Those of the options, which fit. */
 static struct store_identity draft(const struct store_folder_options *o)
 {
@@ -271,7 +246,7 @@ static int learn_identity(struct store_folder *f,
                           const struct store_folder_options *o,
                           struct store_identity *id, struct px_text *why)
 {
-    int rc = read_identity(f, id, why);
+    int rc = identity_load(f->disk, f->path, id, why);
 
     f->has_identity = rc != -ENOENT;
     if (!f->has_identity) {
@@ -420,14 +395,16 @@ fail:
 /* Before the lock, which would be made. */
 static int check_found(const struct store_folder *f, struct px_text *why)
 {
+    static const char *const names[] = {IDENTITY_NAME, IDENTITY_COPY};
     char *path;
-    int rc = 0;
+    int rc = -ENOENT;
 
-    if (asprintf(&path, "%s/identity", f->path) < 0)
-        return store_say(why, -ENOMEM, "out of memory");
-    if (access(path, F_OK) < 0)
-        rc = -errno;
-    free(path);
+    for (size_t i = 0; rc == -ENOENT && i < 2; i++) {
+        if (asprintf(&path, "%s/%s", f->path, names[i]) < 0)
+            return store_say(why, -ENOMEM, "out of memory");
+        rc = access(path, F_OK) < 0 ? -errno : 0;
+        free(path);
+    }
     if (rc == -ENOENT || rc == -ENOTDIR)
         return store_say(why, -ENOENT, "%s is not a data folder of a node",
                          f->path);
@@ -450,13 +427,14 @@ int store_folder_open_found(const char *dir, struct store_folder **folder_out,
     if (rc == 0)
         rc = open_locked(f, &text);
     if (rc == 0)
-        rc = read_identity(f, &id, &text);
+        rc = identity_load(f->disk, f->path, &id, &text);
     if (rc == 0)
         rc = check_log(f, &id, &text);
     if (rc < 0) {
         store_folder_close(f);
         return rc;
     }
+    why[0] = '\0'; /* of a file that is bad, which the next start mends */
     f->has_identity = true;
     *folder_out = f;
     *identity_out = id;
@@ -471,8 +449,10 @@ int store_folder_begin(struct store_folder *f, struct store_identity *identity)
     px_assert(!f->has_identity);
     id.incarnation++;
     rc = identity_write(f->disk, &id);
-    if (rc < 0)
+    if (rc < 0) {
+        (void)f->disk->remove(f->disk, IDENTITY_COPY); /* it would be one */
         return rc;
+    }
     f->has_identity = true;
     *identity = id;
     return 0;

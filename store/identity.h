@@ -3,6 +3,7 @@
  *   DATA_DIR/lock       held with flock while the server runs
  *            identity   format version, cluster and node, incarnation; JSON
  *                       with a checksum, replaced by rename
+ *            identity.copy  the same once more: identity_file.h
  *            term       term and vote, store/log_term.h
  *            peers      where the others were, store/peers_file.h
  *            log/       store/log.h
@@ -66,10 +67,14 @@ struct store_folder;
  * lock and checks the identity. Where there is one, the incarnation is counted
  * up. Where there is none, @is_new_out is set, and @identity_out is a draft:
  * the options' names and cluster, incarnation 0. All durable on return.
+ * On success @why is empty, or a sentence for the operator: one of the two files
+ * of the identity was damaged or missing, and is whole again.
  * Errors, each with a sentence in @why: -EBUSY (another process holds it),
  * -PX_ECLUSTER (of another cluster or node, or of a node that was removed from
- * its cluster), -PX_EFORMAT (another format), -PX_ECORRUPT, -EINVAL, -errno.
- * Nothing is changed then. */
+ * its cluster; or its two files are not of one), -PX_EFORMAT (another format),
+ * -PX_ECORRUPT (neither file is sound), -EINVAL, -errno. Nothing is changed
+ * then; but of an -errno the incarnation may be counted up, in one file or both.
+ */
 int store_folder_open(const struct store_folder_options *options,
                       struct store_folder **folder_out,
                       struct store_identity *identity_out, bool *is_new_out,
@@ -78,18 +83,19 @@ int store_folder_open(const struct store_folder_options *options,
  * set what it knows by now, the cluster at least. Once. Durable on return, with
  * the incarnation behind the draft's: 1, but for a node that goes on in another
  * folder.
- * Errors: -errno; there is none, or this one. */
+ * Errors: -errno; there is none, or this one, whole: after a crash, too. */
 int store_folder_begin(struct store_folder *f, struct store_identity *identity);
 /* For tools: a folder that is there, whosever it is. Takes its lock, and changes
  * nothing: the incarnation is as it was, and so is that of a node that has been
- * removed. Its identity and its log have to be there.
+ * removed. Its identity, in one of the two files, and its log have to be there.
  * Errors, each with a sentence in @why: -ENOENT (no folder, or no identity),
  * -EBUSY, -PX_EFORMAT, -PX_ECORRUPT, -errno. */
 int store_folder_open_found(const char *dir, struct store_folder **folder_out,
                             struct store_identity *identity_out, char *why,
                             size_t why_size);
 /* Replaces the identity, durable on return. Not before there is one. Errors:
- * -errno; there is the old one, or the new one. */
+ * -errno; there is the old one, or the new one: each may be in a file of its own
+ * then, and whichever a start finds counts. */
 int store_folder_update(struct store_folder *f,
                         const struct store_identity *identity);
 void store_folder_close(struct store_folder *f);

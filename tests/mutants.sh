@@ -56,7 +56,8 @@ targets() {
     done
     for name in session apply apply_write apply_rename orphan room check view \
         state_open apply_fail apply_model segment log log_model log_disk recover \
-        log_repair log_repair_crash log_crash log_head log_config damage disk identity \
+        log_repair log_repair_crash log_crash log_head log_config damage disk \
+        identity_file identity \
         state_verify members change \
         snapshot snapshot_damage; do
         tests+=("tests/unit/store/test_$name")

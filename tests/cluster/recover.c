@@ -287,6 +287,12 @@ static void kill_after(const char *from, const char *to, unsigned us)
     (void)fclose(said);
 }
 
+/* In either of its two files. */
+static bool has_identity(const char *data)
+{
+    return is_there(data, "identity") || is_there(data, "identity.copy");
+}
+
 static void interrupt_runs(const char *from, const char *to, const char *node)
 {
     unsigned rounds = env_number("CLUSTER_ROUNDS", 20);
@@ -301,10 +307,10 @@ static void interrupt_runs(const char *from, const char *to, const char *node)
         unsigned us =
             (unsigned)(px_rand_next(&rand) % (1500u * (whole.ms + 10)));
 
-        if (is_there(to, "identity"))
+        if (has_identity(to))
             run_ok(RUN_MS_MAX, "rm", "-r", to, NULL);
         kill_after(from, to, us);
-        if (!is_there(to, "identity")) {
+        if (!has_identity(to)) {
             left++;
             no_start_takes(to, node);
         }
@@ -312,7 +318,7 @@ static void interrupt_runs(const char *from, const char *to, const char *node)
     print_message("             %u of %u runs were ended before their end, "
                   "of %u ms each\n",
                   left, rounds, whole.ms);
-    if (is_there(to, "identity"))
+    if (has_identity(to))
         run_ok(RUN_MS_MAX, "rm", "-r", to, NULL);
 }
 

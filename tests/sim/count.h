@@ -37,8 +37,9 @@
     X(READ_ERRORS, "failed reads")                                 \
     X(SYNC_ERRORS, "failed syncs")                                 \
     X(BIT_FLIPS, "flipped bits")                                   \
-    X(HOME_FLIPS, "flipped bits in identity or term")              \
+    X(HOME_FLIPS, "flipped bits in identity, its copy or term")    \
     X(HOME_MENDED, "  made good by the start")                     \
+    X(HOME_FROM_COPY, "    which took the identity from its copy") \
     X(HOME_RESTORED, "  the start refused, and the file restored") \
     X(FLUSHES_LOST, "flushes of the log that lied")                \
     X(LOSSES, "  and cost what was durable")                       \

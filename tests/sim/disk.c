@@ -13,6 +13,7 @@
 
 #define HANDLES_MAX 64
 #define PAGE_BYTES 4096u
+#define FLIPS_MAX 2 /* that can be taken back */
 
 struct sim_disk {
     struct store_disk door; /* first */
@@ -22,11 +23,12 @@ struct sim_disk {
     struct disk_file *files;   /* all: named now, durably, or open */
     struct disk_file *flushed; /* the last that was synced; NULL: it is gone */
     bool remembers;
-    struct {
+    struct flip {
         struct disk_file *file; /* NULL: there is none, or it is gone */
         uint64_t at;
         uint8_t bit;
-    } flipped;
+    } flips[FLIPS_MAX];
+    unsigned flip_count; /* ever */
     struct handle {
         struct disk_file *file; /* NULL: free */
         bool is_uncached;
@@ -82,8 +84,10 @@ static void free_unused(struct sim_disk *d)
         *at = f->next;
         if (d->flushed == f)
             d->flushed = NULL;
-        if (d->flipped.file == f)
-            d->flipped.file = NULL;
+        for (int i = 0; i < FLIPS_MAX; i++) {
+            if (d->flips[i].file == f)
+                d->flips[i].file = NULL;
+        }
         disk_file_free(f);
     }
 }
@@ -438,21 +442,27 @@ bool sim_disk_flip(struct sim_disk *d)
 bool sim_disk_flip_file(struct sim_disk *d, const char *name)
 {
     struct disk_file **at = names_find(&d->durable, name);
+    struct flip flip;
 
-    if (at == NULL ||
-        !disk_file_flip_any(*at, d->rand, &d->flipped.at, &d->flipped.bit))
+    if (at == NULL || !disk_file_flip_any(*at, d->rand, &flip.at, &flip.bit))
         return false;
-    d->flipped.file = *at;
+    flip.file = *at;
+    d->flips[d->flip_count++ % FLIPS_MAX] = flip;
     return true;
 }
 
 bool sim_disk_restore(struct sim_disk *d)
 {
-    if (d->flipped.file == NULL)
-        return false;
-    disk_file_flip_at(d->flipped.file, d->flipped.at, d->flipped.bit);
-    d->flipped.file = NULL;
-    return true;
+    bool is_any = false;
+
+    for (struct flip *f = d->flips; f < d->flips + FLIPS_MAX; f++) {
+        if (f->file == NULL)
+            continue;
+        disk_file_flip_at(f->file, f->at, f->bit);
+        f->file = NULL;
+        is_any = true;
+    }
+    return is_any;
 }
 
 void sim_disk_remember(struct sim_disk *d)

@@ -47,7 +47,8 @@ void sim_disk_start(struct sim_disk *d);
 void sim_disk_crash(struct sim_disk *d, bool is_machine);
 /* A bit changes in one of its files: disk_file.h. */
 bool sim_disk_flip(struct sim_disk *d);
-/* In the file of this name; and as it was, if it is still there. */
+/* In the file of this name; and the last two as they were, of those that are
+ * still there. */
 bool sim_disk_flip_file(struct sim_disk *d, const char *name);
 bool sim_disk_restore(struct sim_disk *d);
 /* From now on the next may be called. After a crash of the machine: what the

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "store/identity_file.h"
 #include "tests/sim/check.h"
 #include "tests/sim/faults_core.h"
 #include "tests/sim/wire.h"
@@ -186,20 +187,38 @@ static void flip(struct world *w, struct server *s)
         faults_end(w, s, SERVER_PROCESS_CRASHED);
 }
 
+static bool flip_file(struct world *w, struct server *s, const char *name)
+{
+    if (!sim_disk_flip_file(s->disks[SERVER_HOME], name))
+        return false;
+    w->counts[COUNT_HOME_FLIPS]++;
+    s->has_home_flip = true;
+    world_trace(w, s, "has a bit flipped in its %s", name);
+    return true;
+}
+
+/* In one of the two, or in both: then it takes a person. */
+static void flip_identity(struct world *w, struct server *s)
+{
+    const char *names[] = {IDENTITY_NAME, IDENTITY_COPY};
+    size_t first = world_chance(w, 50);
+
+    s->needs_person = flip_file(w, s, names[first]) && world_chance(w, 30) &&
+                      flip_file(w, s, names[1 - first]);
+}
+
 /* It is noticed at the next start, if the file is not written anew before. With
  * a loss that nobody knows of, "term" may be all that is left of a vote. */
 static void flip_home(struct world *w, struct server *s)
 {
-    const char *name = world_chance(w, 50) ? "identity" : "term";
-
     if (!w->is_flaky[s->number] || s->is_gone || s->has_home_flip ||
-        check_has_unseen_loss(s) ||
-        !sim_disk_flip_file(s->disks[SERVER_HOME], name))
+        check_has_unseen_loss(s))
         return;
-    w->counts[COUNT_HOME_FLIPS]++;
-    s->has_home_flip = true;
-    world_trace(w, s, "has a bit flipped in its %s", name);
     if (world_chance(w, 50))
+        flip_identity(w, s);
+    else
+        s->needs_person = flip_file(w, s, "term");
+    if (s->has_home_flip && world_chance(w, 50))
         faults_end(w, s, SERVER_PROCESS_CRASHED);
 }
 

@@ -165,7 +165,7 @@ bool server_has_failed_disk(const struct server *s)
         if (sim_disk_faults(s->disks[i])->has_failed)
             return true;
     }
-    return server_has_crashed(s) || s->has_flips || s->has_home_flip;
+    return server_has_crashed(s) || s->has_flips || s->needs_person;
 }
 
 void server_set_full(struct server *s, bool is_full)
@@ -253,13 +253,13 @@ void server_after(struct server *s)
 
 /* ---- Starting ---- */
 
-/* A person puts the file back that the start has complained about. */
+/* A person puts the files back that the start has complained about. */
 static void restore_home(struct server *s)
 {
     if (!sim_disk_restore(s->disks[SERVER_HOME]))
         return;
     s->world->counts[COUNT_HOME_RESTORED]++;
-    s->has_home_flip = false;
+    s->has_home_flip = s->needs_person = false;
     world_trace(s->world, s, "its identity and term are restored");
 }
 
@@ -283,7 +283,7 @@ void server_start(struct server *s)
     s->is_log_unsealed = rc < 0;
     if (rc == 0) {
         w->counts[COUNT_HOME_MENDED] += s->has_home_flip;
-        s->has_home_flip = false; /* both are written anew */
+        s->has_home_flip = s->needs_person = false; /* all are written anew */
         world_trace(w, s, "up, incarnation %" PRIu64, s->identity.incarnation);
         gossip_on_start(s);
         wire_on_start(s);
@@ -294,7 +294,7 @@ void server_start(struct server *s)
         world_fail(w, "%s does not start: %s: %s", s->name, why,
                    px_strerror(rc));
     world_trace(w, s, "does not start: %s: %s", why, px_strerror(rc));
-    if (s->has_home_flip && !server_has_crashed(s))
+    if (s->needs_person && !server_has_crashed(s))
         restore_home(s);
     w->counts[COUNT_CRASH_IN_START] += server_has_crashed(s);
     if (server_has_crashed(s))

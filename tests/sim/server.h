@@ -37,7 +37,7 @@ struct server_clock {
 
 /* The folders that it keeps on simulated disks. */
 enum server_disk {
-    SERVER_HOME, /* the identity */
+    SERVER_HOME, /* the identity, its copy, and the term */
     SERVER_LOG,
     SERVER_SNAPSHOTS,
     SERVER_DISKS,
@@ -52,7 +52,9 @@ struct server {
     uint64_t life;        /* counts starts and ends: events know theirs */
     uint64_t boot;        /* of the machine */
     bool has_flips;       /* some of what was durable is damaged */
-    bool has_home_flip;   /* in "identity" or "term", since the last start */
+    bool has_home_flip;   /* in "identity", its copy or "term", since the last
+                             start */
+    bool needs_person;    /* for those flips: "term", or the identity twice */
     bool loses_flush;     /* in the crash to come */
     bool is_log_unsealed; /* its last start was interrupted: damage to its last
                              batch can't be told from a torn write */

@@ -46,15 +46,30 @@ int server_write_identity(struct server *s)
     return rc;
 }
 
+/* What has been durable is not taken back, whichever of the files is read. */
+static bool is_older(const struct store_identity *id,
+                     const struct store_identity *durable)
+{
+    return id->incarnation < durable->incarnation ||
+           id->gossip_reserve < durable->gossip_reserve ||
+           id->promise < durable->promise || id->has_log < durable->has_log ||
+           id->is_begun < durable->is_begun;
+}
+
 static int open_identity(struct server *s, bool *is_new)
 {
     struct store_identity *id = &s->identity;
     struct store_disk *home = sim_disk_door(s->disks[SERVER_HOME]);
-    int rc = identity_read(home, id);
+    const char *bad;
+    int rc = identity_read(home, id, &bad);
 
     if (rc < 0 && rc != -ENOENT)
         return rc;
     *is_new = rc == -ENOENT;
+    s->world->counts[COUNT_HOME_FROM_COPY] +=
+        bad != NULL && strcmp(bad, IDENTITY_NAME) == 0;
+    if (is_older(*is_new ? &(struct store_identity){0} : id, &s->durable))
+        world_fail(s->world, "%s: its identity is an older one", s->name);
     if (*is_new) {
         *id = (struct store_identity){.format = STORE_FORMAT_VERSION,
                                       .cluster = CLUSTER,

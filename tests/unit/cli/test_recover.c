@@ -525,6 +525,23 @@ static void a_half_of_a_folder_is_made_anew(void **state)
     data_close(&d);
 }
 
+/* Its identity was begun, and so was the node, perhaps: nothing is removed. */
+static void beside_a_copy_of_an_identity_the_mark_is_not_looked_at(void **state)
+{
+    const struct old_node *n = *state;
+    struct run r = {.input = NULL};
+    struct data d;
+
+    expect_made(n);
+    old_node_shell(n->new, "rm \"$0\"/identity && "
+                           "echo x > \"$0\"/snapshot/recovering");
+    recover_yes(&r, n);
+    expect_failed(&r, "is a node's data folder already");
+    old_node_open(n->new, &d);
+    assert_int_equal(old_node_files(&d), OLD_ENTRIES - 1);
+    data_close(&d);
+}
+
 static void a_mark_that_was_begun_is_nothing_yet(void **state)
 {
     const struct old_node *n = *state;
@@ -584,6 +601,7 @@ int main(void)
         TEST(an_empty_folder_is_as_good_as_none),
         TEST(a_half_of_a_folder_is_no_servers),
         TEST(a_half_of_a_folder_is_made_anew),
+        TEST(beside_a_copy_of_an_identity_the_mark_is_not_looked_at),
         TEST(a_mark_that_was_begun_is_nothing_yet),
         TEST(a_folder_that_another_run_makes_is_left_to_it),
     };
