@@ -125,10 +125,12 @@ static int open_state(struct storage *s, char *why, size_t why_size)
  * members are is not known. */
 static int stand_in(struct storage *s, char *why, size_t why_size)
 {
+    struct progress progress;
     const struct store_snapshot_save_options options = {
         .disk = s->options.snapshot_disk,
         .stamp = s->options.cluster,
         .config = has_snapshot(s) ? s->snapshot.config : s->options.initial,
+        .progress = progress_begin(&progress, "makes a snapshot of the state"),
     };
     int rc = store_snapshot_save(s->state, &options, &s->snapshot);
 
@@ -180,14 +182,18 @@ static int check_snapshot(struct storage *s, char *why, size_t why_size)
 {
     char name[STORE_SNAPSHOT_NAME_BYTES];
     struct store_snapshot_info ignored;
+    struct progress progress;
+    struct store_progress tell;
     int rc;
 
     if (store_state_applied(s->state).index >= s->snapshot.pos.index &&
         !has_heir(s))
         return 0;
     store_snapshot_name(s->snapshot.pos.index, name);
+    tell = progress_begin(&progress, "checks the snapshot");
     rc = store_snapshot_verify(s->options.snapshot_disk, name,
-                               s->options.cluster, &ignored, why, why_size);
+                               s->options.cluster, &tell, &ignored, why,
+                               why_size);
     s->is_snapshot_bad = rc == -PX_ECORRUPT;
     return rc;
 }

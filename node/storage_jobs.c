@@ -141,7 +141,8 @@ static int finish_piece(struct store_disk *d, uint64_t cluster,
 {
     char name[STORE_SNAPSHOT_NAME_BYTES];
     struct store_snapshot_info info;
-    int rc = store_snapshot_verify(d, ARRIVING, cluster, &info, why, why_size);
+    int rc =
+        store_snapshot_verify(d, ARRIVING, cluster, NULL, &info, why, why_size);
 
     if (rc == 0 &&
         (info.pos.index != job->info.pos.index ||

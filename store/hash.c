@@ -47,12 +47,11 @@ uint64_t store_meta_hash(const struct meta_record *meta)
     return XXH3_64bits(meta, offsetof(struct meta_record, hash));
 }
 
-/* 0 if LMDB does not say: then the walk does not get far. */
-static uint64_t count_records(const struct store_kv *kv)
+uint64_t store_view_records(const struct store_view *v)
 {
     MDB_stat stat;
 
-    return mdb_stat(kv->txn, kv->dbi, &stat) == 0 ? stat.ms_entries : 0;
+    return mdb_stat(v->kv.txn, v->kv.dbi, &stat) == 0 ? stat.ms_entries : 0;
 }
 
 int store_view_walk(struct store_view *v, const struct store_progress *progress,
@@ -67,7 +66,7 @@ int store_view_walk(struct store_view *v, const struct store_progress *progress,
 
     px_assert(v->is_begun);
     kv->rc = 0;
-    all = count_records(kv);
+    all = store_view_records(v);
     meta.hashes = 0;
     store_key_start(&from, STORE_TAG_META);
     for (bool more = store_kv_first(kv, &from, 0, &key, &value); more;

@@ -27,6 +27,7 @@
 
 #include "raft/types.h"
 #include "store/disk.h"
+#include "store/progress.h"
 #include "store/state.h"
 
 #define STORE_SNAPSHOT_NAME_BYTES 32
@@ -60,6 +61,7 @@ struct store_snapshot_save_options {
     /* Asked before each block: true ends the save with -ECANCELED. */
     bool (*is_cancelled)(void *ctx);
     void *ctx;
+    struct store_progress progress; /* after each block, in records */
 };
 
 /* Saves what the state holds now, from one consistent read, while it goes on
@@ -99,11 +101,13 @@ int store_snapshot_find(struct store_disk *disk, uint64_t stamp,
 /* Removes the snapshots before @index. -errno. */
 int store_snapshot_remove_below(struct store_disk *disk, raft_index index);
 
-/* Checks every block and the whole. -PX_ECORRUPT, -PX_EFORMAT, -PX_ECLUSTER;
- * @why says which file, at which offset. */
+/* Checks every block and the whole. @progress, if any, is told after each block,
+ * in bytes of the file. -PX_ECORRUPT, -PX_EFORMAT, -PX_ECLUSTER; @why says which
+ * file, at which offset. */
 int store_snapshot_verify(struct store_disk *disk, const char *name,
-                          uint64_t stamp, struct store_snapshot_info *info_out,
-                          char *why, size_t why_size);
+                          uint64_t stamp, const struct store_progress *progress,
+                          struct store_snapshot_info *info_out, char *why,
+                          size_t why_size);
 
 /* Builds a state in @dir, which exists and is empty, from snapshot @name;
  * synced, and noted as clean, on return: store_state_open then opens it at the

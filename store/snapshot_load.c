@@ -178,8 +178,9 @@ int store_snapshot_load(struct store_disk *disk, const char *name,
 /* ---- Verify ---- */
 
 int store_snapshot_verify(struct store_disk *disk, const char *name,
-                          uint64_t stamp, struct store_snapshot_info *info_out,
-                          char *why, size_t why_size)
+                          uint64_t stamp, const struct store_progress *progress,
+                          struct store_snapshot_info *info_out, char *why,
+                          size_t why_size)
 {
     struct snapshot_reader r;
     struct px_text text;
@@ -189,9 +190,11 @@ int store_snapshot_verify(struct store_disk *disk, const char *name,
     rc = snapshot_reader_open(&r, disk, name, stamp, false, &text);
     if (rc < 0)
         return rc;
-    do
+    do {
         rc = snapshot_reader_next(&r);
-    while (rc > 0);
+        if (rc > 0 && progress != NULL)
+            store_progress_tell(progress, r.offset, r.foot.bytes);
+    } while (rc > 0);
     if (rc == 0)
         snapshot_reader_info(&r, info_out);
     snapshot_reader_close(&r);

@@ -145,6 +145,8 @@ static int write_block(struct saving *s)
         return rc;
     s->foot.records += b->records;
     s->foot.records_bytes += b->records_bytes;
+    store_progress_tell(&s->options->progress, s->foot.records,
+                        store_view_records(s->view));
     *b = (struct snapshot_block){.chain = b->checksum,
                                  .offset = b->offset +
                                            SNAPSHOT_BLOCK_HEAD_BYTES + size,

@@ -37,6 +37,9 @@ static inline struct store_kv *store_view_look(struct store_view *v)
     return &v->kv;
 }
 
+/* How many there are, of all kinds. 0 if LMDB does not say: then a walk does not
+ * get far. */
+uint64_t store_view_records(const struct store_view *v);
 /* store_view_hash, which tells how far it is, in records. */
 int store_view_walk(struct store_view *v, const struct store_progress *progress,
                     uint64_t *hash_out);

@@ -146,7 +146,7 @@ static void there_and_back(struct bench *b, const char *dir)
            (double)info.bytes / (double)PX_MIB);
     store_snapshot_name(info.pos.index, name);
     from = now();
-    must(store_snapshot_verify(&m.disk, name, 0, &info, why, sizeof why),
+    must(store_snapshot_verify(&m.disk, name, 0, NULL, &info, why, sizeof why),
          "verify");
     report("verify", from);
     from = now();

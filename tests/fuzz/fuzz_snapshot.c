@@ -254,8 +254,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)memory_disk_put(&m, NAME, data + 1, size - 1);
     if (data[0] == 1)
         mend(memory_disk_find(&m, NAME)->data, size - 1);
-    if (store_snapshot_verify(&m.disk, NAME, STAMP, &info, why, sizeof why) ==
-        0)
+    if (store_snapshot_verify(&m.disk, NAME, STAMP, NULL, &info, why,
+                              sizeof why) == 0)
         load_and_open(&m);
     else
         px_assert(why[0] != '\0');

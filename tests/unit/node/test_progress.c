@@ -54,6 +54,7 @@ static int try_open(void)
         .cluster = 1,
         .id = 1,
         .segment_bytes = SEGMENT_BYTES,
+        .initial = {.count = 1, .members = {{1, RAFT_VOTER}}},
     };
     char why[512];
 
@@ -76,12 +77,12 @@ static void write_log(void)
     assert_int_equal(store_log_sync(t.storage.log), 0);
 }
 
-static void apply(void)
+static void apply(raft_index from, raft_index to)
 {
     struct store_orphans orphans = {.count = 0};
     struct store_result result;
 
-    for (raft_index i = 1; i <= APPLIED; i++) {
+    for (raft_index i = from; i <= to; i++) {
         struct raft_entry e = {.kind = RAFT_ENTRY_NOOP, .pos = {TERM, i}};
 
         assert_int_equal(store_apply(t.storage.state, &e, 1, &result, &orphans),
@@ -111,7 +112,7 @@ static int setup(void **state)
     assert_non_null(mkdtemp(t.state));
     assert_int_equal(try_open(), 0);
     write_log();
-    apply();
+    apply(1, APPLIED);
     return 0;
 }
 
@@ -182,6 +183,48 @@ static void building_a_state_says_each_second_how_far_it_is(void **state)
     assert_true(noted_count("store: builds the state from a snapshot: ") > 0);
 }
 
+static void
+a_snapshot_that_stands_in_says_each_second_how_far_it_is(void **state)
+{
+    struct raft_pos pos;
+    char name[STORE_SNAPSHOT_NAME_BYTES];
+
+    (void)state;
+    save(&pos);
+    store_snapshot_name(pos.index, name);
+    assert_true(memdisk_flip(t.snapshots, name, 0, 1));
+    watch.step = PX_NS_PER_S;
+    assert_int_equal(noted_while(open_again, NULL), 0);
+    assert_int_equal(noted_count("the state stands in"), 1);
+    assert_int_equal(
+        noted_count("store: makes a snapshot of the state: 100%\n"), 1);
+}
+
+static void shell(const char *command)
+{
+    assert_int_equal(setenv("STATE", t.state, 1), 0);
+    assert_int_equal(system(command), 0);
+}
+
+/* One was received, and not adopted before the end: played by a state from
+ * before it was made. */
+static void checking_a_snapshot_says_each_second_how_far_it_is(void **state)
+{
+    struct raft_pos pos;
+
+    (void)state;
+    storage_close(&t.storage);
+    shell("cp -r \"$STATE\" \"$STATE\"-before");
+    assert_int_equal(try_open(), 0);
+    apply(APPLIED + 1, APPLIED + 2);
+    save(&pos);
+    storage_close(&t.storage);
+    shell("rm -r \"$STATE\" && mv \"$STATE\"-before \"$STATE\"");
+    watch.step = PX_NS_PER_S;
+    assert_int_equal(noted_while(open_again, NULL), 0);
+    assert_true(noted_count("store: checks the snapshot: ") > 0);
+}
+
 static void what_takes_no_second_says_nothing(void **state)
 {
     struct raft_pos pos;
@@ -204,6 +247,8 @@ int main(void)
         TEST(a_start_says_each_second_how_far_the_log_is_read),
         TEST(a_start_says_each_second_how_far_the_state_is_checked),
         TEST(building_a_state_says_each_second_how_far_it_is),
+        TEST(a_snapshot_that_stands_in_says_each_second_how_far_it_is),
+        TEST(checking_a_snapshot_says_each_second_how_far_it_is),
         TEST(what_takes_no_second_says_nothing),
     };
 

@@ -99,7 +99,7 @@ int verify(struct world *w, const char *name)
 {
     struct store_snapshot_info info;
 
-    return store_snapshot_verify(&w->m.disk, name, STAMP, &info, w->why,
+    return store_snapshot_verify(&w->m.disk, name, STAMP, NULL, &info, w->why,
                                  sizeof w->why);
 }
 

@@ -329,8 +329,8 @@ static void another_clusters_snapshot_is_refused(void **state)
     struct store_snapshot_info info = save(w);
     const char *name = file_of(w, info.pos.index)->name;
 
-    assert_int_equal(store_snapshot_verify(&w->m.disk, name, STAMP + 1, &info,
-                                           w->why, sizeof w->why),
+    assert_int_equal(store_snapshot_verify(&w->m.disk, name, STAMP + 1, NULL,
+                                           &info, w->why, sizeof w->why),
                      -PX_ECLUSTER);
     assert_non_null(strstr(w->why, "another cluster"));
     assert_int_equal(store_snapshot_find(&w->m.disk, STAMP + 1, &info, w->why,
