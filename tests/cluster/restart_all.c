@@ -3,8 +3,10 @@
  *
  * CLUSTER_ROUNDS: how often, 4. CLUSTER_SLACK_MS: as for kill_storm.
  *
- * Printed is how long the slowest restart took, from the start of the processes
- * to the first write that was acknowledged. */
+ * Printed is how long a restart took, from the start of the processes to the
+ * first write that was acknowledged: the median, the slowest, and how many took
+ * longer than they are meant to (3 s). That is no assertion: it depends on what
+ * else the machine does. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,6 +14,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,6 +28,7 @@
 #define NODES 5
 #define WRITES_PER_ROUND 1000
 #define FIRST_WRITE_MS_MAX 30000
+#define FIRST_WRITE_MS_MEANT 3000
 #define LOOK_MS 5
 
 static bool write_one(struct cluster *c, int i)
@@ -87,16 +91,38 @@ static void check_everything_is_there(struct cluster *c, struct load *l)
     }
 }
 
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void print_restarts(uint64_t *took_ms, unsigned rounds)
+{
+    unsigned over = 0;
+
+    qsort(took_ms, rounds, sizeof took_ms[0], by_number);
+    for (unsigned r = 0; r < rounds; r++)
+        over += took_ms[r] > FIRST_WRITE_MS_MEANT;
+    print_message("             %u restarts: first write after %" PRIu64
+                  " ms (median), %" PRIu64 " ms (slowest); %u over %d ms\n",
+                  rounds, took_ms[rounds / 2], took_ms[rounds - 1], over,
+                  FIRST_WRITE_MS_MEANT);
+}
+
 static void a_cluster_killed_whole_keeps_what_it_acknowledged(void **state)
 {
     struct load_options options = {
         .mount_count = NODES, .writers = 8, .readers = 2};
     unsigned rounds = env_number("CLUSTER_ROUNDS", 4);
-    uint64_t slowest = 0, sum = 0;
+    uint64_t *took_ms = calloc(rounds, sizeof *took_ms);
     struct cluster *c;
     struct load *l;
 
     (void)state;
+    assert_true(rounds > 0);
+    assert_non_null(took_ms);
     c = cluster_start(&(struct cluster_options){
         .nodes = NODES, .seconds_max = 60 + 60 * rounds});
     options.call_ms_max =
@@ -105,19 +131,14 @@ static void a_cluster_killed_whole_keeps_what_it_acknowledged(void **state)
         options.mounts[i] = cluster_mount(c, i);
     l = load_start(&options);
     for (unsigned r = 0; r < rounds; r++) {
-        uint64_t took;
-
         load_wait_writes(l, WRITES_PER_ROUND);
-        took = kill_and_restart_all(c, l);
-        sum += took;
-        slowest = took > slowest ? took : slowest;
+        took_ms[r] = kill_and_restart_all(c, l);
     }
     load_wait_writes(l, WRITES_PER_ROUND);
     load_stop(l);
     load_print(l);
-    print_message("             %u restarts: first write after %" PRIu64
-                  " ms on average, %" PRIu64 " at most\n",
-                  rounds, sum / rounds, slowest);
+    print_restarts(took_ms, rounds);
+    free(took_ms);
     check_everything_is_there(c, l);
     cluster_stop(c);
     load_free(l);
