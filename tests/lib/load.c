@@ -111,6 +111,16 @@ int load_hold_dir(const struct load_hold *h)
     return h->mounts[h->mount].dir;
 }
 
+void load_rest(struct load *l)
+{
+    if (!atomic_load(&l->is_paused))
+        return;
+    (void)atomic_fetch_add(&l->resting, 1);
+    while (atomic_load(&l->is_paused) && !atomic_load(&l->report.stop))
+        pause_ms(LOOK_MS);
+    (void)atomic_fetch_sub(&l->resting, 1);
+}
+
 /* Outcomes */
 
 enum load_outcome load_outcome_of(struct load_hold *h, const char *call,
@@ -176,6 +186,31 @@ void load_up(struct load *l, int mount)
 {
     assert_int_equal(atomic_load(&l->epochs[mount]) % 2, 1);
     (void)atomic_fetch_add(&l->epochs[mount], 1);
+}
+
+static void wait_resting(const struct load *l, int count)
+{
+    uint64_t deadline = now_ms() + WRITES_MS_MAX;
+
+    while (atomic_load(&l->resting) != count) {
+        load_check_so_far(l);
+        if (now_ms() > deadline)
+            fail_msg("not %d workers rest after %d ms", count, WRITES_MS_MAX);
+        pause_ms(LOOK_MS);
+    }
+}
+
+void load_pause(struct load *l)
+{
+    atomic_store(&l->is_paused, true);
+    wait_resting(l, l->worker_count);
+}
+
+/* When all have left: one that had not would be counted by the next pause. */
+void load_resume(struct load *l)
+{
+    atomic_store(&l->is_paused, false);
+    wait_resting(l, 0);
 }
 
 uint64_t load_acked(const struct load *l)

@@ -40,9 +40,15 @@ struct load_options {
 struct load *load_start(const struct load_options *options);
 
 /* To be called before a server is stopped, and when it is ready again: calls on
- * its mount may fail in between, and only then. */
+ * its mount may fail in between, and only then. Not sooner, when it is mounted:
+ * a call is several requests of the kernel, each of which may wait for as long
+ * as one deadline there. */
 void load_down(struct load *l, int mount);
 void load_up(struct load *l, int mount);
+
+/* Returns when no call is under way; none begins before load_resume. */
+void load_pause(struct load *l);
+void load_resume(struct load *l);
 
 /* How many writes have been acknowledged so far. */
 uint64_t load_acked(const struct load *l);

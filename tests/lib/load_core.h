@@ -50,6 +50,8 @@ struct load {
     struct load_options options;
     struct report report;
     _Atomic uint32_t epochs[LOAD_MOUNTS_MAX]; /* odd: down */
+    _Atomic bool is_paused;
+    _Atomic int resting; /* workers, while it is paused */
     _Atomic uint64_t outcomes[LOAD_UNKNOWN + 1];
     _Atomic uint64_t timeouts;
     _Atomic uint64_t refused; /* EAGAIN of a mount that was up */
@@ -79,6 +81,8 @@ void load_hold_init(struct load_hold *h, struct load *l, int number);
 /* A mount that is up and open, from @mount on; false: none right now. */
 bool load_hold_take(struct load_hold *h, int mount);
 int load_hold_dir(const struct load_hold *h);
+/* Between two calls: for as long as the load is paused. */
+void load_rest(struct load *l);
 
 /* What a failed call on the current mount means. An error that is not allowed
  * is reported. */

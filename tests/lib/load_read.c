@@ -137,6 +137,7 @@ void load_read_run(void *arg, int number)
         int writer = (int)px_rand_below(&h.rand, (uint64_t)l->options.writers);
         uint32_t key = atomic_load(&l->writers[writer].key);
 
+        load_rest(l);
         if (px_rand_below(&h.rand, 8) == 0) /* what is settled must stay */
             key = (uint32_t)px_rand_below(&h.rand, key + 1);
         if (load_hold_take(&h, mount))

@@ -142,6 +142,7 @@ void load_write_run(void *arg, int number)
 
     load_hold_init(&h, l, number);
     while (!atomic_load(&l->report.stop)) {
+        load_rest(l);
         if (!load_hold_take(&h, home)) {
             pause_ms(NOWHERE_MS);
             continue;
