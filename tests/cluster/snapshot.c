@@ -1,10 +1,12 @@
 /* A node that was away for longer than the log goes back comes back by a
  * snapshot, while the others go on serving; and snapshots keep the log short.
+ * From when it is mounted on it waits, or refuses at the deadline, and what it
+ * answers is right (watch.h).
  *
  * SNAPSHOT_TEST_MIB: what is written meanwhile, 64. A snapshot is made for each
- * MiB of log here, so that a little data makes many. */
+ * MiB of log here, so that a little data makes many. CLUSTER_SLACK_MS: how far a
+ * call may overrun its deadline. */
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +18,7 @@
 #include <cmocka.h>
 
 #include "base/rand.h"
+#include "tests/cluster/watch.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/load.h"
 #include "tests/lib/process.h"
@@ -28,28 +31,33 @@
 #define BLOCK_BYTES (1u << 20)
 #define WAIT_MS_MAX 60000
 
-/* @mib MiB into a few files, over and over, each block in one write. */
-static void overwrite(struct cluster *c, int i, unsigned mib)
+/* @mib MiB into a few files, over and over. */
+static struct watch *overwrite(struct cluster *c, int i, unsigned mib)
 {
-    static uint64_t block[BLOCK_BYTES / sizeof(uint64_t)];
+    struct watch *w = watch_new(FILES);
     int mount = cluster_open_mount(c, i);
     struct px_rand rand;
-    char name[16];
 
     assert_return_code(mount, -mount);
     px_rand_init(&rand, mib);
-    for (unsigned m = 0; m < mib; m++) {
-        int fd;
+    watch_write(w, mount, mib, &rand);
+    watch_note_names(w, mount);
+    (void)close(mount); /* was only a way in */
+    return w;
+}
 
-        (void)snprintf(name, sizeof name, "large-%u", m % FILES);
-        fd = openat(mount, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-        assert_return_code(fd, errno);
-        for (size_t b = 0; b < BLOCK_BYTES / sizeof block[0]; b++)
-            block[b] = px_rand_next(&rand);
-        assert_int_equal(write(fd, block, sizeof block), sizeof block);
-        assert_return_code(close(fd), errno);
-    }
-    (void)close(mount);
+/* It is back, and lacks what was written meanwhile. */
+static void watch_until_ready(struct cluster *c, int i, struct watch *w)
+{
+    watch_begin(w, &(struct watch_options){
+                       .path = cluster_mount(c, i),
+                       .request_ms_max = cluster_request_timeout_ms(c),
+                       .slack_ms = env_number("CLUSTER_SLACK_MS", 1000)});
+    cluster_restart(c, i);
+    cluster_wait_ready(c, i);
+    watch_end(w);
+    watch_print(w);
+    watch_free(w);
 }
 
 static void a_node_that_was_away_too_long_comes_back_by_a_snapshot(void **state)
@@ -58,6 +66,7 @@ static void a_node_that_was_away_too_long_comes_back_by_a_snapshot(void **state)
     struct load_options options = {
         .mount_count = NODES, .writers = 4, .readers = 2};
     struct cluster *c;
+    struct watch *w;
     struct load *l;
     uint64_t last;
     int mount;
@@ -74,12 +83,11 @@ static void a_node_that_was_away_too_long_comes_back_by_a_snapshot(void **state)
     load_down(l, AWAY);
     last = cluster_number(c, AWAY, NULL, "log_length");
     cluster_kill(c, AWAY);
-    overwrite(c, 0, mib);
+    w = overwrite(c, 0, mib);
     for (int i = 0; i < NODES; i++)
         assert_true(i == AWAY ||
                     cluster_number(c, i, NULL, "log_first") > last + 1);
-    cluster_restart(c, AWAY);
-    cluster_wait_ready(c, AWAY);
+    watch_until_ready(c, AWAY, w);
     load_up(l, AWAY);
     load_wait_writes(l, 1000);
     assert_true(cluster_number(c, AWAY, "counters", "snapshots_installed") > 0);
@@ -110,7 +118,7 @@ static void a_restart_begins_at_the_snapshot(void **state)
     (void)state;
     c = cluster_start(
         &(struct cluster_options){.nodes = NODES, .snapshot_mib = 1});
-    overwrite(c, 0, 24);
+    watch_free(overwrite(c, 0, 24));
     cluster_kill_all(c);
     for (int i = 0; i < NODES; i++)
         cluster_restart(c, i);

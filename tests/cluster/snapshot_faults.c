@@ -1,12 +1,13 @@
 /* Snapshots on their way, and what may happen to them: the receiver is killed
  * or stopped, the leader is killed, at any moment. Whatever was acknowledged is
- * there, and all nodes hold the same.
+ * there, and all nodes hold the same; and a receiver's mount, whenever there is
+ * one, waits, or refuses at the deadline, and answers what is right (watch.h).
  *
- * SNAPSHOT_ROUNDS: how often each, 3. CLUSTER_SEED: when. A snapshot is made
- * for each MiB of log here, and there are 32 MiB of data that can't be
- * compressed, which travel for half a second. */
+ * SNAPSHOT_ROUNDS: how often each, 3. CLUSTER_SEED: when. CLUSTER_SLACK_MS: how
+ * far a call may overrun its deadline. A snapshot is made for each MiB of log
+ * here, and there are 32 MiB of data that can't be compressed, which travel for
+ * half a second. */
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 #include <cmocka.h>
 
 #include "base/rand.h"
+#include "tests/cluster/watch.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/load.h"
 #include "tests/lib/process.h"
@@ -27,52 +29,48 @@
 
 #define NODES 3
 #define FILES 32
-#define BLOCK_BYTES (1u << 20)
 #define ARRIVES_MS_MAX 1000 /* start, election, and most of the way */
 #define KILLS 3             /* of a receiver, in a row */
 #define STOP_MS 3000        /* the leader gives up after 8 x 240 */
 #define WAIT_MS_MAX 20000
 #define LOOK_MS 20
+#define OPEN_READ_REQUESTS 5 /* the root, the name, the file; open; read */
 
 struct story {
     struct cluster *cluster;
     struct load *load;
+    struct watch *watch;
     struct px_rand rand;
+    unsigned stop_ms; /* so long a server may be stopped, and answer nobody */
 };
 
 /* Every file anew, through node @i. */
 static void overwrite(struct story *s, int i)
 {
-    static uint64_t block[BLOCK_BYTES / sizeof(uint64_t)];
     int mount = cluster_open_mount(s->cluster, i);
-    char name[16];
 
     assert_return_code(mount, -mount);
-    for (unsigned f = 0; f < FILES; f++) {
-        int fd;
-
-        (void)snprintf(name, sizeof name, "large-%u", f);
-        fd = openat(mount, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-        assert_return_code(fd, errno);
-        for (size_t b = 0; b < BLOCK_BYTES / sizeof block[0]; b++)
-            block[b] = px_rand_next(&s->rand);
-        assert_int_equal(write(fd, block, sizeof block), sizeof block);
-        assert_return_code(close(fd), errno);
-    }
+    watch_write(s->watch, mount, FILES, &s->rand);
+    watch_note_names(s->watch, mount);
     (void)close(mount); /* was only a way in */
 }
 
-static void begin(struct story *s)
+/* @call_requests: so many of the kernel's requests may have to wait in one of
+ * the load's calls, on mounts that are well. */
+static void begin(struct story *s, unsigned call_requests, unsigned stop_ms)
 {
     struct load_options options = {
         .mount_count = NODES, .writers = 4, .readers = 2};
     unsigned rounds = env_number("SNAPSHOT_ROUNDS", 3);
 
     px_rand_init(&s->rand, env_number("CLUSTER_SEED", (unsigned)getpid()));
+    s->watch = watch_new(FILES);
+    s->stop_ms = stop_ms;
     s->cluster = cluster_start(&(struct cluster_options){
         .nodes = NODES, .snapshot_mib = 1, .seconds_max = 120 + 60 * rounds});
-    options.call_ms_max = cluster_request_timeout_ms(s->cluster) +
-                          env_number("CLUSTER_SLACK_MS", 1000);
+    options.call_ms_max =
+        call_requests * cluster_request_timeout_ms(s->cluster) +
+        env_number("CLUSTER_SLACK_MS", 1000);
     for (int i = 0; i < NODES; i++)
         options.mounts[i] = cluster_mount(s->cluster, i);
     s->load = load_start(&options);
@@ -128,12 +126,25 @@ static void finish(struct story *s)
     }
     print_message("             %u transfers begun, %u installed\n", begun,
                   installed);
+    watch_print(s->watch);
     assert_true(installed > 0);
     cluster_stop(s->cluster);
     load_free(s->load);
+    watch_free(s->watch);
 }
 
-/* A follower, killed, and behind the others' logs. Returns which. */
+static void begin_watch(struct story *s, int i)
+{
+    unsigned deadline_ms = cluster_request_timeout_ms(s->cluster);
+
+    watch_begin(s->watch, &(struct watch_options){
+                              .path = cluster_mount(s->cluster, i),
+                              .request_ms_max = deadline_ms + s->stop_ms,
+                              .slack_ms = env_number("CLUSTER_SLACK_MS", 1000),
+                              .may_break = true});
+}
+
+/* A follower, killed, behind the others' logs, and watched. Returns which. */
 static int leave_behind(struct story *s)
 {
     int leader = cluster_leader(s->cluster);
@@ -142,6 +153,7 @@ static int leave_behind(struct story *s)
     load_down(s->load, away);
     cluster_kill(s->cluster, away);
     overwrite(s, leader);
+    begin_watch(s, away);
     return away;
 }
 
@@ -158,13 +170,20 @@ static void be_well(struct story *s, int i)
     load_up(s->load, i);
 }
 
+/* The one that was left behind. */
+static void has_come_back(struct story *s, int away)
+{
+    be_well(s, away);
+    watch_end(s->watch);
+}
+
 static void a_receiver_may_be_killed_at_any_moment(void **state)
 {
     unsigned rounds = env_number("SNAPSHOT_ROUNDS", 3);
     struct story s;
 
     (void)state;
-    begin(&s);
+    begin(&s, 1, 0);
     for (unsigned r = 0; r < rounds; r++) {
         int away = leave_behind(&s);
 
@@ -173,7 +192,7 @@ static void a_receiver_may_be_killed_at_any_moment(void **state)
             cluster_kill(s.cluster, away);
         }
         cluster_restart(s.cluster, away);
-        be_well(&s, away);
+        has_come_back(&s, away);
         load_wait_writes(s.load, 100);
     }
     finish(&s);
@@ -185,7 +204,7 @@ static void a_receiver_may_be_told_to_end_at_any_moment(void **state)
     struct story s;
 
     (void)state;
-    begin(&s);
+    begin(&s, 1, 0);
     for (unsigned r = 0; r < rounds; r++) {
         int away = leave_behind(&s);
 
@@ -199,18 +218,19 @@ static void a_receiver_may_be_told_to_end_at_any_moment(void **state)
                         status == 128 + SIGTERM); /* before it listened */
         }
         cluster_restart(s.cluster, away);
-        be_well(&s, away);
+        has_come_back(&s, away);
     }
     finish(&s);
 }
 
+/* There is no majority until the receiver has its snapshot. */
 static void the_leader_may_be_killed_while_it_sends(void **state)
 {
     unsigned rounds = env_number("SNAPSHOT_ROUNDS", 3);
     struct story s;
 
     (void)state;
-    begin(&s);
+    begin(&s, OPEN_READ_REQUESTS, 0);
     for (unsigned r = 0; r < rounds; r++) {
         int away = leave_behind(&s);
         int leader = cluster_leader(s.cluster);
@@ -218,7 +238,7 @@ static void the_leader_may_be_killed_while_it_sends(void **state)
         come_back_some_way(&s, away);
         load_down(s.load, leader);
         cluster_kill(s.cluster, leader);
-        be_well(&s, away); /* of two nodes, one has to help the other */
+        has_come_back(&s, away); /* of two, one has to help the other */
         cluster_restart(s.cluster, leader);
         be_well(&s, leader);
         load_wait_writes(s.load, 100);
@@ -232,7 +252,7 @@ static void a_receiver_may_stop_for_a_while(void **state)
     struct story s;
 
     (void)state;
-    begin(&s);
+    begin(&s, 1, STOP_MS);
     for (unsigned r = 0; r < rounds; r++) {
         int away = leave_behind(&s);
 
@@ -240,7 +260,7 @@ static void a_receiver_may_stop_for_a_while(void **state)
         cluster_signal(s.cluster, away, SIGSTOP);
         pause_ms(r % 2 == 0 ? STOP_MS : STOP_MS / 10);
         cluster_signal(s.cluster, away, SIGCONT);
-        be_well(&s, away);
+        has_come_back(&s, away);
         load_wait_writes(s.load, 100);
     }
     finish(&s);
@@ -265,7 +285,7 @@ static void wait_saved(struct story *s, int i, uint64_t before)
 /* The default is one for each 64 MiB of log, and that is not reached here. */
 static void sigusr1_asks_for_a_snapshot(void **state)
 {
-    struct story s;
+    struct story s = {.watch = watch_new(FILES)};
 
     (void)state;
     s.cluster = cluster_start(&(struct cluster_options){.nodes = NODES});
@@ -277,6 +297,7 @@ static void sigusr1_asks_for_a_snapshot(void **state)
         wait_saved(&s, i, 0);
     }
     cluster_stop(s.cluster);
+    watch_free(s.watch);
 }
 
 /* All at once: what the snapshots and the logs hold is all that there is. */
@@ -285,7 +306,7 @@ static void states_that_are_distrusted_are_built_anew(void **state)
     struct story s;
 
     (void)state;
-    begin(&s);
+    begin(&s, 1, 0);
     overwrite(&s, 0);
     load_wait_writes(s.load, 200);
     for (int i = 0; i < NODES; i++)
@@ -302,6 +323,7 @@ static void states_that_are_distrusted_are_built_anew(void **state)
         assert_true(count_notes(&s, i, "store: state is rebuilt") > 0);
     cluster_stop(s.cluster);
     load_free(s.load);
+    watch_free(s.watch);
 }
 
 int main(void)
