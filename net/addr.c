@@ -25,6 +25,17 @@ static int parse_port(const char *text, uint32_t port_min, uint16_t *port_out)
     return 0;
 }
 
+/* The name of an interface, which may have any letters; but nodes tell each
+ * other addresses as words. */
+static bool is_zone(const char *zone)
+{
+    size_t size = 0;
+
+    while (isgraph((unsigned char)zone[size]))
+        size++;
+    return size > 0 && zone[size] == '\0';
+}
+
 /* What stands between brackets: an IPv6 address, perhaps with a zone. */
 static bool is_ipv6(const char *host)
 {
@@ -34,7 +45,7 @@ static bool is_ipv6(const char *host)
 
     if (size >= sizeof address)
         return false;
-    if (host[size] == '%' && host[size + 1] == '\0')
+    if (host[size] == '%' && !is_zone(host + size + 1))
         return false;
     memcpy(address, host, size);
     address[size] = '\0';

@@ -64,6 +64,17 @@ static void what_is_not_an_address_is_refused(void **state)
     is_refused("[fe80::1%]:9000");
 }
 
+/* Who is told of it takes words alone: codec_admin.c, gossip/packet.c. */
+static void a_zone_is_a_word(void **state)
+{
+    (void)state;
+    is_refused("[fe80::1%a b]:9000");
+    is_refused("[fe80::1%a\n]:9000");
+    is_refused("[fe80::1%\x7f]:9000");
+    is_refused("[fe80::1%\xc3\xa9]:9000");
+    parses("[fe80::1%br-a.1_b]:9000", "fe80::1%br-a.1_b", 9000);
+}
+
 static void a_host_too_long_is_refused(void **state)
 {
     char text[PX_ADDRESS_BYTES_MAX + 1 + sizeof ":1"];
@@ -98,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_and_names_are_parsed),
         cmocka_unit_test(what_is_not_an_address_is_refused),
+        cmocka_unit_test(a_zone_is_a_word),
         cmocka_unit_test(a_host_too_long_is_refused),
         cmocka_unit_test(port_zero_is_for_listening_only),
     };
