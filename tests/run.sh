@@ -159,7 +159,7 @@ simulate() {
         say "passed  sim, $1: $2 seeds ($((SECONDS - begin)) s)"
         passed=$((passed + 1))
     else
-        say "FAILED  sim, $1: repeat a seed with $sim --seed N --trace"
+        say "FAILED  sim, $1: what repeats a seed shows more with --trace"
         head -n 60 "$work/sim.err"
         failed=$((failed + 1))
     fi

@@ -18,9 +18,10 @@
  *   --until-failure  none is begun after the first that fails: the lowest of
  *                 those that are named is the first of all
  *
- * A failure is one line on standard error that names its seed; the status is 1
- * then, and where 1,000 seeds or more of any worlds have never reached something
- * that is counted: each such thing has a line. */
+ * A failure is one line on standard error that names its seed, and one with the
+ * command that repeats the run; the status is 1 then, and where 1,000 seeds or
+ * more of any worlds have never reached something that is counted: each such
+ * thing has a line. */
 #include <errno.h>
 #include <ftw.h>
 #include <getopt.h>
@@ -163,6 +164,19 @@ static struct job *job_of(struct shared *sh, pid_t pid)
     return NULL;
 }
 
+/* All that the run depends on. */
+static void print_again(const struct options *o, uint64_t seed)
+{
+    (void)fprintf(stderr, "seed %" PRIu64 ": again by %s --seed %" PRIu64, seed,
+                  program_invocation_name, seed);
+    if (o->server_count != 0)
+        (void)fprintf(stderr, " --nodes %zu", o->server_count);
+    if (o->seconds != SECONDS)
+        (void)fprintf(stderr, " --seconds %" PRIu64, o->seconds);
+    (void)fprintf(stderr, "%s%s\n", o->has_members ? " --members" : "",
+                  o->has_gossip ? " --gossip" : "");
+}
+
 /* Waits for all, and starts those anew that a failure has ended. Returns how
  * many failed. */
 static uint64_t wait_for_jobs(const struct options *o, struct shared *sh)
@@ -180,6 +194,7 @@ static uint64_t wait_for_jobs(const struct options *o, struct shared *sh)
         if (WIFSIGNALED(status))
             (void)fprintf(stderr, "seed %" PRIu64 ": ended by signal %d\n",
                           j->seed, WTERMSIG(status));
+        print_again(o, j->seed);
         if (o->stops_early)
             atomic_store(&sh->next, o->first + o->seed_count);
         start_job(o, sh, j);
