@@ -1,14 +1,17 @@
-/* The bytes of an entry, as applying decodes them.
+/* The bytes of an entry, as applying decodes them, and raft.
  *
  *   byte 0   0: the rest is a command
+ *            1: the rest is a configuration, and what stands behind it
  *            else: the rest is what is added to a change of the members
  *
- * What decodes is sound, so it can be encoded, and comes back as it was. Run as
+ * What decodes is sound, and a configuration could be in force; so it can be
+ * encoded, and comes back as it was. Run as
  *   fuzz_command -max_len=20000 CORPUS_DIR */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "raft/config.h"
 #include "store/change.h"
 #include "store/command.h"
 
@@ -63,6 +66,26 @@ static void fuzz_change(struct px_slice bytes)
     px_slice_unref(&encoded);
 }
 
+static void fuzz_config(struct px_slice bytes)
+{
+    uint8_t encoded[RAFT_CONFIG_BYTES_MAX];
+    struct raft_config c, again;
+    int size = raft_config_decode(bytes, &c);
+
+    if (size < 0)
+        return;
+    px_assert((size_t)size <= bytes.size);
+    px_assert(raft_config_is_sound(&c) && raft_config_voters(&c) > 0);
+    px_assert(raft_config_encode(&c, encoded) == (size_t)size);
+    bytes = (struct px_slice){.data = encoded, .size = (size_t)size};
+    px_assert(raft_config_decode(bytes, &again) == size);
+    px_assert(again.count == c.count);
+    for (size_t i = 0; i < c.count; i++) {
+        px_assert(again.members[i].id == c.members[i].id);
+        px_assert(again.members[i].role == c.members[i].role);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct px_slice bytes;
@@ -75,6 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bytes = (struct px_slice){.data = data + 1, .size = size - 1};
     if (data[0] == 0)
         fuzz_command(bytes);
+    else if (data[0] == 1)
+        fuzz_config(bytes);
     else
         fuzz_change(bytes);
     return 0;

@@ -9,12 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_STATIC_LINKING_ONLY
-#include <xxhash.h>
-
 #include "base/assert.h"
 #include "net/codec.h"
 #include "net/reader.h"
+#include "tests/fuzz/frames.h"
 
 #define CHUNK_BYTES 512
 
@@ -131,33 +129,6 @@ static int on_frame(void *ctx, const struct net_frame_in *in)
     return 0;
 }
 
-/* Gives each frame that lies in @data its magic and checksum. */
-static void mend(uint8_t *data, size_t size)
-{
-    while (size >= NET_FRAME_HEADER_BYTES) {
-        struct net_frame_header h;
-        XXH3_state_t state;
-        uint64_t checksum;
-        size_t bytes;
-
-        memcpy(data, NET_FRAME_MAGIC, NET_FRAME_MAGIC_BYTES);
-        if (net_frame_header_decode(data, &h) < 0)
-            return;
-        bytes = net_frame_header_bytes(&h);
-        if (bytes > size)
-            return;
-        (void)XXH3_64bits_reset(&state);
-        (void)XXH3_64bits_update(&state, data, NET_FRAME_AT_CHECKSUM);
-        (void)XXH3_64bits_update(&state, data + NET_FRAME_HEADER_BYTES,
-                                 bytes - NET_FRAME_HEADER_BYTES);
-        checksum = XXH3_64bits_digest(&state);
-        for (unsigned i = 0; i < 8; i++)
-            data[NET_FRAME_AT_CHECKSUM + i] = (uint8_t)(checksum >> 8 * i);
-        data += bytes;
-        size -= bytes;
-    }
-}
-
 static void feed(struct net_reader *r, const uint8_t *data, size_t size,
                  size_t step)
 {
@@ -186,7 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     px_assert(stream != NULL);
     memcpy(stream, data + 1, size - 1);
     if (data[0] & 1)
-        mend(stream, size - 1);
+        frames_mend(stream, size - 1);
     px_assert(net_reader_init(&r, CHUNK_BYTES, on_frame, NULL) == 0);
     r.head_bytes_max = PX_FRAME_HEAD_BYTES_MAX;
     r.body_bytes_max = PX_FRAME_BODY_BYTES_MAX;

@@ -1,14 +1,18 @@
 /* The small files of a data folder, each of which says something about the rest.
  *
- *   byte 0   which: identity, peers, boot, term; and whether the checksum of
- *            one of the first two is put right
+ *   byte 0   which: identity, peers, boot, term, the mark of a wrong state; and
+ *            whether the checksum of one of the first two is put right, and
+ *            whether the mark is three numbers that are written down first
  *
  * What is read can be written, and reads as the same again. Run as
  *   fuzz_notes -max_len=4096 CORPUS_DIR */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/assert.h"
+#include "node/evidence.h"
 #include "store/boot.h"
 #include "store/identity_file.h"
 #include "store/log_term.h"
@@ -77,6 +81,51 @@ static void fuzz_term(struct store_disk *d)
     px_assert(a.term == b.term && a.voted_for == b.voted_for);
 }
 
+static void put_mark(const char *dir, const uint8_t *data, size_t size)
+{
+    char path[64];
+    FILE *f;
+
+    (void)snprintf(path, sizeof path, "%s/diverged", dir);
+    f = fopen(path, "we");
+    px_assert(f != NULL && fwrite(data, 1, size, f) == size);
+    px_assert(fclose(f) == 0);
+}
+
+static void remove_mark(const char *dir)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "%s/diverged", dir);
+    px_assert(unlink(path) == 0 && rmdir(dir) == 0);
+}
+
+static bool is_same_mark(const struct replica_divergence *a,
+                         const struct replica_divergence *b)
+{
+    return a->index == b->index && a->own == b->own && a->others == b->others;
+}
+
+/* There is one, whatever it says. */
+static void fuzz_mark(const uint8_t *data, size_t size, bool is_numbers)
+{
+    char dir[] = "/dev/shm/fuzz-notes-XXXXXX";
+    struct replica_divergence a = {.index = 0}, b;
+
+    px_assert(mkdtemp(dir) != NULL);
+    if (is_numbers) {
+        memcpy(&a, data, size < sizeof a ? size : sizeof a);
+        a.index += a.index == 0;
+        px_assert(evidence_mark(dir, &a) == 0);
+    } else {
+        put_mark(dir, data, size);
+        px_assert(evidence_read(dir, &a) == 0 && a.index > 0);
+        px_assert(evidence_mark(dir, &a) == 0);
+    }
+    px_assert(evidence_read(dir, &b) == 0 && is_same_mark(&a, &b));
+    remove_mark(dir);
+}
+
 /* Of a JSON object; NULL for anything else. */
 static char *seal(const uint8_t *data, size_t size)
 {
@@ -102,17 +151,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         {"boot", fuzz_boot},
         {"term", fuzz_term},
     };
-    struct memdisk *m = memdisk_new();
-    size_t which = size > 0 ? data[0] % 4u : 0;
-    bool is_sealed = size > 0 && data[0] >= 128;
-    char *text = is_sealed ? seal(data + 1, size - 1) : NULL;
+    struct memdisk *m;
+    size_t which = size > 0 ? data[0] % 5u : 0;
+    bool is_mended = size > 0 && data[0] >= 128;
+    char *text;
 
+    if (size == 0)
+        return 0;
+    if (which == 4) {
+        fuzz_mark(data + 1, size - 1, is_mended);
+        return 0;
+    }
+    m = memdisk_new();
+    text = is_mended ? seal(data + 1, size - 1) : NULL;
     if (text != NULL)
         memdisk_put(m, files[which].name, text, strlen(text));
-    else if (size > 0)
+    else
         memdisk_put(m, files[which].name, data + 1, size - 1);
-    if (size > 0)
-        files[which].fuzz(memdisk_disk(m));
+    files[which].fuzz(memdisk_disk(m));
     free(text);
     memdisk_free(m);
     return 0;
