@@ -7,7 +7,8 @@
 #   asan    AddressSanitizer and UndefinedBehaviorSanitizer: unit, mount, and a
 #           shortened sim and cluster
 #   tsan    ThreadSanitizer: those of unit that start threads
-#   clang   the build alone, where clang is installed
+#   fuzz    where clang is installed, its build, with -Dwerror=true, and each
+#           target of tests/fuzz over a few thousand inputs
 #
 #   --quick        unit and mount tests under gcc only: before a commit
 #   --only SUITE   that suite only, under gcc: unit, sim, mount or cluster
@@ -166,6 +167,30 @@ simulate() {
     cat "$work/sim.out"
 }
 
+# Each target, as its first comment says that it is run, over the same inputs
+# each time: enough to see that it still builds, runs, and holds.
+fuzz() {
+    local source name args begin
+    say "fuzzing"
+    for source in "$repo"/tests/fuzz/fuzz_*.c; do
+        name=$(basename "$source" .c) begin=$SECONDS
+        read -ra args < <(sed -nE \
+            "s/^ \*   $name (.*) CORPUS_DIR \*\/$/\1/p" "$source")
+        if run env -C "$repo" timeout 300 \
+            "$builds/test-fuzz/tests/fuzz/$name" "${args[@]}" -seed=1 \
+            -runs=3000 -len_control=0 -max_total_time=60 \
+            -artifact_prefix="$work/" \
+            >"$work/fuzz.out" 2>&1; then
+            say "passed  $name, fuzz ($((SECONDS - begin)) s)"
+            passed=$((passed + 1))
+        else
+            say "FAILED  $name, fuzz: the end of what it said:"
+            tail -n 60 "$work/fuzz.out"
+            failed=$((failed + 1))
+        fi
+    done
+}
+
 finish() {
     [ -z "$keep" ] || say "kept: $work"
     say "$passed passed, $failed failed"
@@ -217,7 +242,8 @@ fi
 if build tsan -Db_sanitize=thread; then
     suite tsan unit single
 fi
-if command -v clang >/dev/null; then
-    CC=clang build clang -Dwerror=true
+if command -v clang >/dev/null &&
+    CC=clang build fuzz -Dwerror=true -Dfuzz=true; then
+    fuzz
 fi
 finish
