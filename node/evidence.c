@@ -124,12 +124,12 @@ int evidence_read(const char *state_dir, struct replica_divergence *d_out,
     if (file == NULL)
         return errno == ENOENT ? 0 : -errno;
     n = fscanf(file, MARK_SCAN, &index, &own, &others, &heir);
-    if (n >= 3 && index > 0)
+    if (n >= 3 && index > 0) { /* an older program names no heir */
         *d_out = (struct replica_divergence){index, own, others};
-    else
+        *heir_out = n == 4 ? heir : 0;
+    } else {
         d_out->index = 1;
-    if (n == 4)
-        *heir_out = heir;
+    }
     (void)fclose(file); /* only read */
     return 0;
 }

@@ -111,18 +111,19 @@ static void fuzz_mark(const uint8_t *data, size_t size, bool is_numbers)
 {
     char dir[] = "/dev/shm/fuzz-notes-XXXXXX";
     struct replica_divergence a = {.index = 0}, b;
+    raft_index heir = size, read;
 
     px_assert(mkdtemp(dir) != NULL);
     if (is_numbers) {
         memcpy(&a, data, size < sizeof a ? size : sizeof a);
         a.index += a.index == 0;
-        px_assert(evidence_mark(dir, &a) == 0);
     } else {
         put_mark(dir, data, size);
-        px_assert(evidence_read(dir, &a) == 0 && a.index > 0);
-        px_assert(evidence_mark(dir, &a) == 0);
+        px_assert(evidence_read(dir, &a, &heir) == 0 && a.index > 0);
     }
-    px_assert(evidence_read(dir, &b) == 0 && is_same_mark(&a, &b));
+    px_assert(evidence_mark(dir, &a, heir) == 0);
+    px_assert(evidence_read(dir, &b, &read) == 0);
+    px_assert(is_same_mark(&a, &b) && read == heir);
     remove_mark(dir);
 }
 
