@@ -279,6 +279,30 @@ static void a_shortened_last_segment_is_damage_wherever_it_ends(void **state)
     file_free(&two.file);
 }
 
+/* It was never the log's: no record behind the head's end is one. */
+static void what_lies_behind_the_end_of_a_segment_is_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct two_batches two;
+    size_t size;
+
+    f->segment_bytes = 8192;
+    write_two_batches(f, &two);
+    size = two.file.size;
+    two.file.bytes = realloc(two.file.bytes, size + LOG_BLOCK_BYTES);
+    assert_non_null(two.file.bytes);
+    memcpy(two.file.bytes + size, two.file.bytes, LOG_BLOCK_BYTES);
+    two.file.size += LOG_BLOCK_BYTES;
+    file_store(&two.file);
+    fixture_open(f);
+    f->model = two.states[4];
+    fixture_expect(f, &f->model);
+    assert_null(f->info.fault);
+    assert_int_equal(f->info.torn_bytes, 0);
+    fixture_close(f);
+    file_free(&two.file);
+}
+
 /* The next one's head says that no record is missing. */
 static void an_earlier_segment_may_lack_the_zeros_behind_its_end(void **state)
 {
@@ -683,6 +707,7 @@ int main(void)
         TEST(the_log_goes_on_behind_a_cut),
         TEST(any_sectors_of_the_last_batch_may_be_missing),
         TEST(a_shortened_last_segment_is_damage_wherever_it_ends),
+        TEST(what_lies_behind_the_end_of_a_segment_is_nothing),
         TEST(an_earlier_segment_may_lack_the_zeros_behind_its_end),
         TEST(any_flipped_bit_before_the_last_batch_is_reported),
         TEST(damage_is_reported_with_offset_and_index),
