@@ -33,9 +33,11 @@
     X(SECTORS_LOST, "unsynced sectors lost")                       \
     X(SECTORS_KEPT, "unsynced sectors kept")                       \
     X(NAMES_LOST, "unsynced names lost")                           \
-    X(WRITE_ERRORS, "failed writes")                               \
+    X(WRITE_ERRORS, "failed writes, with EIO")                     \
+    X(WRITES_NO_ROOM, "  with ENOSPC, once")                       \
     X(READ_ERRORS, "failed reads")                                 \
-    X(SYNC_ERRORS, "failed syncs")                                 \
+    X(SYNC_ERRORS, "failed syncs, with EIO")                       \
+    X(SYNCS_NO_ROOM, "  with ENOSPC")                              \
     X(BIT_FLIPS, "flipped bits")                                   \
     X(HOME_FLIPS, "flipped bits in identity, its copy or term")    \
     X(HOME_MENDED, "  made good by the start")                     \
@@ -131,6 +133,10 @@
     X(PIECES_LATER, "  not the first of its snapshot")             \
     X(SNAPSHOTS_INSTALLED, "snapshots installed")                  \
     X(INSTALLED_PARTITIONED, "  under a partition")                \
+    X(TRANSFERS_RESUMED, "  gone on with by another connection")   \
+    X(TRANSFERS_REPLACED, "  begun while another was received")    \
+    X(OFFERS_LATE, "  offered while another was installed")        \
+    X(TERMS_IN_INSTALL, "  under way at a new term")               \
     X(SNAPSHOT_ERRORS, "work on snapshots that failed")            \
     X(CRASH_IN_SNAPSHOT, "crashes while a snapshot is worked on")  \
     X(SEGMENTS, "log segments, at the end")                        \

@@ -111,14 +111,16 @@ static bool crashes_here(struct sim_disk *d)
     return true;
 }
 
-static int take_error(struct sim_disk *d, int *error, enum count count)
+/* @no_room: what -ENOSPC counts as. */
+static int take_error(struct sim_disk *d, int *error, enum count count,
+                      enum count no_room)
 {
     int rc = *error;
 
     *error = 0;
     if (rc < 0) {
         d->faults.has_failed = true;
-        d->counts[count]++;
+        d->counts[rc == -ENOSPC ? no_room : count]++;
     }
     return rc;
 }
@@ -216,7 +218,8 @@ static ssize_t disk_read(struct store_disk *door, int file, void *data,
 
     if (d->faults.has_crashed)
         return -EIO;
-    rc = take_error(d, &d->faults.read_error, COUNT_READ_ERRORS);
+    rc = take_error(d, &d->faults.read_error, COUNT_READ_ERRORS,
+                    COUNT_READ_ERRORS);
     if (rc < 0)
         return rc;
     if (is_uncached && ((uintptr_t)data | size | offset) % PAGE_BYTES != 0)
@@ -259,7 +262,8 @@ static int disk_write(struct store_disk *door, int file, struct iovec *iov,
     if (crashes_here(d))
         rc = -EIO;
     else
-        rc = take_error(d, &d->faults.write_error, COUNT_WRITE_ERRORS);
+        rc = take_error(d, &d->faults.write_error, COUNT_WRITE_ERRORS,
+                        COUNT_WRITES_NO_ROOM);
     if (rc == 0 && d->faults.is_full && offset + bytes > f->size)
         rc = full(d);
     if (rc < 0 && bytes > 0)
@@ -311,7 +315,8 @@ static int disk_sync(struct store_disk *door, int file)
             disk_file_sync(f);
         return -EIO;
     }
-    rc = take_error(d, &d->faults.sync_error, COUNT_SYNC_ERRORS);
+    rc = take_error(d, &d->faults.sync_error, COUNT_SYNC_ERRORS,
+                    COUNT_SYNCS_NO_ROOM);
     if (rc < 0)
         disk_file_sync_badly(f, d->rand);
     else
@@ -376,7 +381,8 @@ static int disk_sync_dir(struct store_disk *door)
             settle_names(d);
         return -EIO;
     }
-    rc = take_error(d, &d->faults.sync_error, COUNT_SYNC_ERRORS);
+    rc = take_error(d, &d->faults.sync_error, COUNT_SYNC_ERRORS,
+                    COUNT_SYNCS_NO_ROOM);
     if (rc == 0)
         settle_names(d);
     return rc;

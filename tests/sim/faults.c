@@ -34,6 +34,7 @@ enum kind {
     KIND_ONE_WAY,
     KIND_BRIDGE,
     KIND_BREAK,
+    KIND_BREAK_PIECE,
     KIND_SLOW_LINK,
     KIND_ROUGHNESS,
     KINDS,
@@ -237,6 +238,13 @@ static void slow_disk(struct world *w, struct server *s)
     end_later(w, s, SERVER_DISK_SPEED);
 }
 
+/* Few snapshots come in more than one piece: it is the next that does. */
+static void break_pieces(struct world *w)
+{
+    for (size_t i = 0; i < w->server_count; i++)
+        w->servers[i]->breaks_piece = true;
+}
+
 /* ---- The schedule ---- */
 
 static void strike(struct world *w, enum kind kind)
@@ -320,6 +328,9 @@ static void strike(struct world *w, enum kind kind)
     case KIND_BREAK:
         wire_break(w, s->number, faults_any_server(w)->number);
         break;
+    case KIND_BREAK_PIECE:
+        break_pieces(w);
+        break;
     case KIND_SLOW_LINK:
         faults_slow_link(w);
         break;
@@ -365,6 +376,7 @@ static void heal_server(struct server *s)
 {
     server_heal_disks(s);
     s->lag_after = 0; /* a pause that was to come */
+    s->breaks_piece = false;
     if (!server_is_up(s) && !s->is_gone)
         server_start(s);
 }

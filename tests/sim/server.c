@@ -20,6 +20,7 @@
 #include "tests/sim/gossip.h"
 #include "tests/sim/hello.h"
 #include "tests/sim/server_open.h"
+#include "tests/sim/transfers.h"
 #include "tests/sim/wire.h"
 
 #define TURN_DELAY_MAX (30 * PX_NS_PER_US)
@@ -141,6 +142,7 @@ static void run_turn(struct world *w, struct event *e)
     s->is_turning = true;
     replica_turn(s->replica);
     check_server(s);
+    transfers_look(s);
     if (s->has_new_members)
         hello_on_members(s);
     s->has_new_members = false;
@@ -278,6 +280,8 @@ void server_start(struct server *s)
     s->now_seen = 0;
     s->saves_busy_until = 0;
     s->pieces_busy_until = 0;
+    s->pieces_from = 0;
+    s->install_term = 0;
     w->counts[COUNT_STARTS]++;
     rc = server_open(s, why, sizeof why);
     s->is_log_unsealed = rc < 0;

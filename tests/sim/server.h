@@ -87,6 +87,10 @@ struct server {
     bool has_new_members;   /* has just applied such an entry */
     px_ns saves_busy_until; /* snapshots that are made or loaded */
     px_ns pieces_busy_until;
+    bool breaks_piece;   /* a piece to come breaks its connection */
+    raft_id pieces_from; /* the last piece came from it, by this connection */
+    uint64_t pieces_epoch;
+    raft_term install_term; /* when last looked at; 0: none is installed */
     bool is_turn_due;
     bool is_turning; /* this event is a turn, or not for raft: none is due */
     px_ns timer_at;

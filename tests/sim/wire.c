@@ -10,6 +10,7 @@
 #include "raft/text.h"
 #include "tests/sim/gossip.h"
 #include "tests/sim/hello.h"
+#include "tests/sim/transfers.h"
 
 struct link {
     bool is_up;
@@ -235,12 +236,13 @@ static void on_raft(struct server *s, const struct net_frame_in *frame)
     replica_on_message(s->replica, &msg);
 }
 
-static void on_snapshot(struct server *s, const struct net_frame_in *frame)
+static void on_snapshot(struct server *s, const struct net_frame_in *frame,
+                        uint64_t epoch)
 {
     static const char *const texts[] = {
         [NET_SNAPSHOT_OFFER] = "offer",     [NET_SNAPSHOT_WANT] = "want",
         [NET_SNAPSHOT_PIECE] = "piece",     [NET_SNAPSHOT_DONE] = "done",
-        [NET_SNAPSHOT_REFUSED] = "refusal",
+        [NET_SNAPSHOT_REFUSED] = "refusal", [NET_SNAPSHOT_ASK] = "question",
     };
     struct net_snapshot n;
 
@@ -248,10 +250,11 @@ static void on_snapshot(struct server *s, const struct net_frame_in *frame)
     world_trace(s->world, s, "gets %s of snapshot %llu from n%llu, at %llu",
                 texts[n.what], (unsigned long long)n.pos.index,
                 (unsigned long long)n.from, (unsigned long long)n.offset);
-    replica_on_transfer(s->replica, &n);
+    transfers_take(s, &n, epoch);
 }
 
-static void on_frame(struct server *s, const struct net_frame_in *frame)
+static void on_frame(struct server *s, const struct net_frame_in *frame,
+                     uint64_t epoch)
 {
     struct net_forward forward;
     struct net_forward_refused refused;
@@ -259,7 +262,7 @@ static void on_frame(struct server *s, const struct net_frame_in *frame)
     if (frame->type == NET_FRAME_RAFT) {
         on_raft(s, frame);
     } else if (frame->type == NET_FRAME_SNAPSHOT) {
-        on_snapshot(s, frame);
+        on_snapshot(s, frame, epoch);
     } else if (frame->type == NET_FRAME_FORWARD) {
         px_assert(net_decode_forward(frame, &forward) == 0);
         world_trace(s->world, s, "gets forward of %llu/%llu",
@@ -294,7 +297,7 @@ static void run_packet(struct world *w, struct event *e)
                                 h.body_bytes),
         };
         w->counts[COUNT_MESSAGES]++;
-        on_frame(e->server, &frame);
+        on_frame(e->server, &frame, p->link.epoch);
     }
     drop_packet(w, e);
 }
