@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 enum px_note_level {
+    PX_NOTE_NONE = -1, /* of px_note_init alone: nothing is noted */
     PX_NOTE_ERROR,
     PX_NOTE_WARN,
     PX_NOTE_INFO,

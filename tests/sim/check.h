@@ -19,7 +19,8 @@
  *                      hold the members that were settled there
  *   determinism        the same entry has the same result everywhere, and the
  *                      state after it the same hash; so no node ever finds
- *                      that its own differs
+ *                      that its own differs, but those to whose state something
+ *                      was done: state.h
  *
  *   check_disk.c   what is on the disks      check_lead.c   who may lead
  *   check_loss.c   what a flush that lied has lost

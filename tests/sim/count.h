@@ -43,6 +43,12 @@
     X(HOME_MENDED, "  made good by the start")                     \
     X(HOME_FROM_COPY, "    which took the identity from its copy") \
     X(HOME_RESTORED, "  the start refused, and the file restored") \
+    X(VALUES_DAMAGED, "values damaged in a state")                 \
+    X(SUMS_OFF, "sums of a state that are off")                    \
+    X(VALUES_MET, "  met, and the process ended")                  \
+    X(VALUES_FOUND, "  found by the start")                        \
+    X(RECORDS_CHANGED, "records of a state changed, sums too")     \
+    X(STATES_AT_REST, "states changed so while down")              \
     X(FLUSHES_LOST, "flushes of the log that lied")                \
     X(LOSSES, "  and cost what was durable")                       \
     X(LOSSES_FOUND, "    found by the start")                      \
@@ -147,6 +153,12 @@
     X(READS_LEASE, "reads by lease")                               \
     X(READS_INDEX, "reads by index")                               \
     X(HASHES_EQUAL, "states found equal, by a majority's claims")  \
+    X(HASHES_UNDECIDED, "states found to differ, no majority")     \
+    X(QUARANTINES, "quarantines begun, by others' claims")         \
+    X(QUARANTINES_BY_HAND, "  begun by a person")                  \
+    X(QUARANTINES_RESUMED, "  gone on with by a start")            \
+    X(QUARANTINES_CUT, "  while cut off from another")             \
+    X(QUARANTINES_ENDED, "  ended by a snapshot")                  \
     X(EXPIRED, "requests that reached their deadline")             \
     X(CORES, "runs with a core only")                              \
     X(TOO_FEW_VOTES, "runs that have to wait for ever")            \

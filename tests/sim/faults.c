@@ -7,6 +7,7 @@
 #include "store/identity_file.h"
 #include "tests/sim/check.h"
 #include "tests/sim/faults_core.h"
+#include "tests/sim/state.h"
 #include "tests/sim/wire.h"
 
 enum kind {
@@ -20,6 +21,7 @@ enum kind {
     KIND_SYNC_ERROR,
     KIND_BIT_FLIP,
     KIND_HOME_FLIP,
+    KIND_STATE,
     KIND_LOST_FLUSH,
     KIND_FULL_DISK,
     KIND_SLOW_DISK,
@@ -223,6 +225,16 @@ static void flip_home(struct world *w, struct server *s)
         faults_end(w, s, SERVER_PROCESS_CRASHED);
 }
 
+/* On disks where bits flip, sooner than by chance. */
+static void change_state(struct world *w)
+{
+    struct server *s = faults_any_server(w);
+
+    for (int i = 0; i < 3 && !w->is_flaky[s->number]; i++)
+        s = faults_any_server(w);
+    state_change(s);
+}
+
 static void fill_disk(struct world *w, struct server *s)
 {
     world_trace(w, s, "has a full disk");
@@ -283,6 +295,9 @@ static void strike(struct world *w, enum kind kind)
         break;
     case KIND_HOME_FLIP:
         flip_home(w, s);
+        break;
+    case KIND_STATE:
+        change_state(w);
         break;
     case KIND_LOST_FLUSH:
         faults_lose_flush(w);
@@ -377,6 +392,8 @@ static void heal_server(struct server *s)
     server_heal_disks(s);
     s->lag_after = 0; /* a pause that was to come */
     s->breaks_piece = false;
+    if (server_is_up(s) && s->doubt.is_unsound) /* a start looks at all of it */
+        server_end(s, SERVER_PROCESS_CRASHED);
     if (!server_is_up(s) && !s->is_gone)
         server_start(s);
 }

@@ -339,7 +339,8 @@ int main(int argc, char **argv)
     int status;
 
     parse(&o, argc, argv);
-    px_note_init(PX_NOTE_ERROR, "sim"); /* what else goes wrong is ours */
+    /* What else goes wrong is ours; of many seeds, all of it. */
+    px_note_init(o.is_single ? PX_NOTE_ERROR : PX_NOTE_NONE, "sim");
     make_base(base, sizeof base);
     if (!o.is_single)
         (void)setrlimit(RLIMIT_CORE, &no_core); /* the seed is enough */

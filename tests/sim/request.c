@@ -93,36 +93,46 @@ static void finish(struct request *q, enum request_outcome outcome, int rc)
     q->answer(q);
 }
 
+/* NULL: some of it is damaged. */
 static uint8_t *read_file(struct server *s, const struct store_inode *inode)
 {
     uint8_t *data = malloc((size_t)inode->size + 1);
+    ssize_t rc;
 
     px_assert(data != NULL);
-    px_assert(store_view_read(s->view, inode->inode, 0, data,
-                              (size_t)inode->size) == (ssize_t)inode->size);
+    rc = store_view_read(s->view, inode->inode, 0, data, (size_t)inode->size);
+    if (rc == -PX_ECORRUPT && s->doubt.is_unsound) {
+        free(data);
+        return NULL;
+    }
+    px_assert(rc == (ssize_t)inode->size);
     return data;
 }
 
-static void look_at(struct request *q, const struct store_inode *inode)
+/* 0 or -EIO. */
+static int look_at(struct request *q, const struct store_inode *inode)
 {
     struct server *s = q->server;
     uint8_t *data;
 
     if (q->op.verb == HISTORY_LOOKUP) {
         q->result.value = inode->uid; /* its creator's mark */
-        return;
+        return 0;
     }
     data = read_file(s, inode);
+    if (data == NULL)
+        return -EIO;
     if (q->op.verb == HISTORY_READ) {
         q->result.value = value_parse(s->world, data, (size_t)inode->size);
         free(data);
-        return;
+        return 0;
     }
     if (inode->size % sizeof *q->tokens != 0)
         world_fail(s->world, "a list with a part of a token");
     q->tokens = (uint64_t *)(void *)data;
     q->result.tokens = q->tokens;
     q->result.token_count = (size_t)inode->size / sizeof *q->tokens;
+    return 0;
 }
 
 static void look(struct request *q)
@@ -142,8 +152,12 @@ static void look(struct request *q)
                            (struct command_name){name, size}, &inode);
     px_assert(rc == 0 || rc == -ENOENT);
     if (rc == 0)
-        look_at(q, &inode);
+        rc = look_at(q, &inode);
     store_view_end(s->view);
+    if (rc == -EIO) {
+        finish(q, REQUEST_NO_EFFECT, rc);
+        return;
+    }
     if (q->op.verb == HISTORY_LIST)
         rc = 0; /* one that is not there is empty */
     finish(q, REQUEST_ANSWERED, rc);

@@ -20,6 +20,7 @@
 #include "tests/sim/gossip.h"
 #include "tests/sim/hello.h"
 #include "tests/sim/server_open.h"
+#include "tests/sim/state.h"
 #include "tests/sim/transfers.h"
 #include "tests/sim/wire.h"
 
@@ -142,6 +143,7 @@ static void run_turn(struct world *w, struct event *e)
     s->is_turning = true;
     replica_turn(s->replica);
     check_server(s);
+    state_look(s);
     transfers_look(s);
     if (s->has_new_members)
         hello_on_members(s);
@@ -167,7 +169,8 @@ bool server_has_failed_disk(const struct server *s)
         if (sim_disk_faults(s->disks[i])->has_failed)
             return true;
     }
-    return server_has_crashed(s) || s->has_flips || s->needs_person;
+    return server_has_crashed(s) || s->has_flips || s->needs_person ||
+           s->doubt.is_unsound;
 }
 
 void server_set_full(struct server *s, bool is_full)
@@ -344,6 +347,8 @@ static void count_commands(struct server *s)
     counts[COUNT_EXPIRED] += now.expired;
     counts[COUNT_ELECTIONS] += now.elections;
     counts[COUNT_HASHES_EQUAL] += now.hashes_equal;
+    counts[COUNT_HASHES_UNDECIDED] += now.hashes_undecided;
+    counts[COUNT_QUARANTINES] += now.divergences;
     counts[COUNT_SNAPSHOTS_SAVED] += now.snapshots_saved;
     counts[COUNT_LOG_REPAIRS] += now.log_repairs;
     counts[COUNT_SNAPSHOTS_SENT] += now.snapshots_sent;
@@ -402,6 +407,7 @@ void server_end(struct server *s, enum server_end how)
     if (server_is_up(s))
         check_on_end(s);
     count_end(s, how);
+    state_on_end(s, is_machine);
     gossip_on_end(s, how);
     s->is_ending = true;
     s->has_died = !is_clean;

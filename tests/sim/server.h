@@ -35,6 +35,15 @@ struct server_clock {
     int64_t ppm; /* faster than the true one */
 };
 
+/* What was done to its state behind its back: state.h. */
+struct server_doubt {
+    unsigned folder;  /* of the state, while it is down; 0: it is lost */
+    bool is_unsound;  /* a value in it, or the sum of all, may be damaged */
+    bool is_wrong;    /* a record is another one, and all sums agree with it */
+    bool is_allowed;  /* it may find that it is wrong, or is marked */
+    bool was_cut_off; /* in this quarantine */
+};
+
 /* The folders that it keeps on simulated disks. */
 enum server_disk {
     SERVER_HOME, /* the identity, its copy, and the term */
@@ -58,12 +67,13 @@ struct server {
     bool loses_flush;     /* in the crash to come */
     bool is_log_unsealed; /* its last start was interrupted: damage to its last
                              batch can't be told from a torn write */
-    bool is_gone;         /* it is stopped for good, or its disks are lost */
-    const char *failed;   /* why it can't go on; NULL: it can */
-    px_ns stopped_until;  /* SIGSTOP */
-    unsigned lag_after;   /* calls of replica_io, then a pause; 0: none */
-    px_ns lag_next;       /* how long that pause is */
-    px_ns lag;            /* how late this event is by now */
+    struct server_doubt doubt;
+    bool is_gone;        /* it is stopped for good, or its disks are lost */
+    const char *failed;  /* why it can't go on; NULL: it can */
+    px_ns stopped_until; /* SIGSTOP */
+    unsigned lag_after;  /* calls of replica_io, then a pause; 0: none */
+    px_ns lag_next;      /* how long that pause is */
+    px_ns lag;           /* how late this event is by now */
     struct server_clock clock;
     px_ns now_seen; /* the latest that this process was shown */
     int64_t wall_offset;

@@ -15,6 +15,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/hello.h"
 #include "tests/sim/server_open.h"
+#include "tests/sim/state.h"
 #include "tests/sim/wire.h"
 
 void server_die(struct server *s, const char *why, int rc)
@@ -71,7 +72,9 @@ static int io_transfer(void *ctx, raft_id to, const struct net_snapshot *n)
 {
     struct server *s = ctx;
 
-    return s->is_ending ? -ENOTCONN : wire_send_snapshot(s, to, n);
+    if (s->is_ending || (n->what == NET_SNAPSHOT_OFFER && !state_may_offer(s)))
+        return -ENOTCONN;
+    return wire_send_snapshot(s, to, n);
 }
 
 static void io_refuse(void *ctx, raft_id to,

@@ -19,13 +19,12 @@
 #include "tests/sim/check.h"
 #include "tests/sim/gossip.h"
 #include "tests/sim/server_io.h"
+#include "tests/sim/state.h"
 
-#define BOOT_ID_BYTES 32
-#define HASH_EVERY 64 /* entries: runs are short */
-
-static void name_boot(const struct server *s, char boot_id[BOOT_ID_BYTES])
+void server_name_boot(const struct server *s,
+                      char boot_id[SERVER_BOOT_ID_BYTES])
 {
-    (void)snprintf(boot_id, BOOT_ID_BYTES, "boot-%" PRIu64, s->boot);
+    (void)snprintf(boot_id, SERVER_BOOT_ID_BYTES, "boot-%" PRIu64, s->boot);
 }
 
 /* A folder that has lost a part is refused: store/identity.c. */
@@ -121,7 +120,7 @@ static void initial_config(const struct server *s, struct raft_config *out)
 
 static int open_storage(struct server *s, char *why, size_t why_size)
 {
-    char boot_id[BOOT_ID_BYTES];
+    char boot_id[SERVER_BOOT_ID_BYTES];
     struct storage_options options = {
         .log_disk = sim_disk_door(s->disks[SERVER_LOG]),
         .term_disk = sim_disk_door(s->disks[SERVER_HOME]),
@@ -136,7 +135,7 @@ static int open_storage(struct server *s, char *why, size_t why_size)
     };
     int rc;
 
-    name_boot(s, boot_id);
+    server_name_boot(s, boot_id);
     initial_config(s, &options.initial);
     rc = storage_open(&s->storage, &options, why, why_size);
     if (rc < 0)
@@ -146,9 +145,11 @@ static int open_storage(struct server *s, char *why, size_t why_size)
     count_storage(s);
     check_on_open(s);
     rc = store_view_new(s->storage.state, &s->view);
-    if (rc == 0)
-        check_state(s);
-    return rc;
+    if (rc < 0)
+        return rc;
+    state_on_open(s);
+    check_state(s);
+    return 0;
 }
 
 /* What later starts have to know of this one: node/node.c. */
@@ -177,7 +178,7 @@ static int open_replica(struct server *s, bool is_new)
         .snapshot = s->storage.snapshot,
         .snapshot_bytes = w->snapshot_bytes,
         .quota_bytes = w->quota_bytes,
-        .hash_every = HASH_EVERY,
+        .hash_every = SERVER_HASH_EVERY,
         .divergence = s->storage.divergence,
     };
     struct raft_options *raft = &options.raft;
@@ -277,12 +278,12 @@ static int note_one(const char *path, const struct stat *st, int type,
 {
     struct store_boot note;
     struct store_disk *disk;
-    char boot_id[BOOT_ID_BYTES];
+    char boot_id[SERVER_BOOT_ID_BYTES];
 
     (void)st;
     if (type != FTW_DP || ftw->level != 1)
         return 0;
-    name_boot(walking, boot_id);
+    server_name_boot(walking, boot_id);
     px_assert(store_disk_open(path, &disk) == 0);
     if (store_boot_read(disk, &note) == 0 && strcmp(note.id, boot_id) == 0) {
         note.is_clean = false;

@@ -4,6 +4,12 @@
 
 #include "tests/sim/server.h"
 
+#define SERVER_BOOT_ID_BYTES 32
+#define SERVER_HASH_EVERY 64u /* entries: runs are short */
+
+/* Of the machine, since it last went down. */
+void server_name_boot(const struct server *s,
+                      char boot_id[SERVER_BOOT_ID_BYTES]);
 /* As node/node.c does, in its order. On an error all is closed, and @why has a
  * sentence. */
 int server_open(struct server *s, char *why, size_t why_size);

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "tests/sim/check.h"
 #include "tests/sim/server_io.h"
+#include "tests/sim/state.h"
 #include "tests/sim/wire.h"
 
 #define APPLY_HERE_BYTES_MAX (64u * PX_KIB)
@@ -254,6 +255,7 @@ struct store_view *server_adopt(void *ctx)
     world_trace(s->world, s, "adopts the state at %" PRIu64,
                 store_state_applied(s->storage.state).index);
     count_install(s);
+    state_on_adopt(s);
     check_on_adopt(s);
     check_state(s);
     return s->view;

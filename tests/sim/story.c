@@ -1,5 +1,6 @@
 /*   storm ─▶ (a core works, the rest is broken for ever) ─▶ all heals
  *         ─▶ progress on each node, in time ─▶ nothing is asked any more
+ *         ─▶ states that are wrong are found
  *         ─▶ equal states, a linearizable history */
 #include "tests/sim/story.h"
 
@@ -11,7 +12,8 @@
 #include "tests/sim/faults.h"
 #include "tests/sim/gossip.h"
 #include "tests/sim/members.h"
-#include "tests/sim/server.h"
+#include "tests/sim/server_open.h"
+#include "tests/sim/state.h"
 
 /* A write succeeds on each node that works within this many election timeouts:
  * a restarted node waits for one before it votes, elections may split, a
@@ -19,6 +21,11 @@
  * quarter of the request timeout (at most 3 elections here). */
 #define RECOVERY_ELECTIONS 30
 #define QUIET_ELECTIONS 60
+/* A leader that could make no snapshot tries again so much later: one may wait for
+ * it whose own state is wrong. */
+#define SAVE_RETRY (10 * PX_NS_PER_S)
+/* A state that differs is found when so many entries more are committed. */
+#define FOUND_ENTRIES (4 * SERVER_HASH_EVERY)
 
 /* Who is no member yet, or no longer, may do what it likes. */
 static bool is_to_work(const struct world *w, size_t i, const bool core[])
@@ -43,17 +50,29 @@ static void probe(struct world *w, const bool core[])
     }
 }
 
+static px_ns recovery_max(const struct world *w)
+{
+    px_ns most = RECOVERY_ELECTIONS * w->election;
+
+    for (size_t i = 0; i < w->server_count; i++) {
+        if (w->servers[i]->doubt.is_allowed)
+            return most + SAVE_RETRY;
+    }
+    return most;
+}
+
 static void must_recover(struct world *w, const bool core[])
 {
     px_ns begun = w->now;
+    px_ns end = begun + recovery_max(w);
     uint64_t took;
 
     clients_forget_probes(w);
     while (!all_probed(w, core)) {
         probe(w, core);
-        if (w->now > begun + RECOVERY_ELECTIONS * w->election)
-            world_fail(w, "no progress %d election timeouts after healing",
-                       RECOVERY_ELECTIONS);
+        if (w->now > end)
+            world_fail(w, "no progress %" PRIu64 " ms after healing",
+                       (end - begun) / PX_NS_PER_MS);
         world_run(w, w->now + w->heartbeat);
     }
     took = (w->now - begun) / PX_NS_PER_MS;
@@ -68,12 +87,14 @@ static bool has_vote(const struct server *s)
            s->durable.is_begun;
 }
 
-/* No more than it takes. False: there may be none yet, where the cluster has
+/* No more than it takes; and nobody whose state may be found to be wrong, for
+ * then it does not lead. False: there may be none yet, where the cluster has
  * hardly begun. */
 static bool draw_core(struct world *w, bool core[])
 {
     for (size_t i = 0; i < SERVERS_MAX; i++)
-        core[i] = i < w->server_count && has_vote(w->servers[i]);
+        core[i] = i < w->server_count && has_vote(w->servers[i]) &&
+                  !w->servers[i]->doubt.is_allowed;
     if (!check_have_majorities(w, core))
         return false;
     for (size_t tries = 4 * w->server_count; tries > 0; tries--) {
@@ -162,6 +183,26 @@ static void wait_for_ever(struct world *w)
     clients_check(w);
 }
 
+/* A state that is wrong is outvoted, and replaced. A person decides where those
+ * who are right have no say, or nothing more can be written. */
+static void must_find(struct world *w, const bool all[])
+{
+    raft_index decided_since = check_commit(w);
+
+    if (!states_have_wrong(w))
+        return;
+    for (unsigned i = 0; i < FOUND_ENTRIES && states_have_wrong(w); i++) {
+        if (!states_are_decided(w))
+            decided_since = check_commit(w);
+        if (check_commit(w) > decided_since + FOUND_ENTRIES)
+            world_fail(w, "a wrong state is not found");
+        must_recover(w, all);
+    }
+    states_give_up(w);
+    world_run(w, w->now + w->heartbeat);
+    must_recover(w, all);
+}
+
 static void end_well(struct world *w)
 {
     bool all[SERVERS_MAX];
@@ -171,6 +212,7 @@ static void end_well(struct world *w)
     gossip_must_agree(w, all);
     must_recover(w, all);
     clients_end(w);
+    must_find(w, all);
     must_be_quiet(w);
     gossip_must_bury(w);
     check_states(w);
