@@ -23,6 +23,9 @@
 #define NODES 3
 #define DISK_MIB 1024u
 #define BULK_MIB "100" /* more than a segment of the log */
+/* What a snapshot of the bulk that arrives fits into, and leaves 32 MiB of, and
+ * a second state does not fit beside it. */
+#define ONE_MIB 160u
 #define SECONDS_MAX 600
 #define RUN_MS_MAX 120000
 #define HEALTH_MS_MAX 60000
@@ -127,17 +130,24 @@ static void need_disk(void)
     skip();
 }
 
-/* A cluster in which node @i has a disk of its own. */
-static struct cluster *start(int i)
+/* A cluster in which node @i has a disk of its own. @snapshot_mib: 0: as ever. */
+static struct cluster *start_with(int i, unsigned snapshot_mib)
 {
-    struct cluster *c = cluster_start(
-        &(struct cluster_options){.nodes = NODES, .seconds_max = SECONDS_MAX});
+    struct cluster *c =
+        cluster_start(&(struct cluster_options){.nodes = NODES,
+                                                .snapshot_mib = snapshot_mib,
+                                                .seconds_max = SECONDS_MAX});
 
     cluster_kill(c, i);
     cluster_move_data(c, i, DISK_MIB);
     cluster_restart(c, i);
     cluster_wait_all_ready(c);
     return c;
+}
+
+static struct cluster *start(int i)
+{
+    return start_with(i, 0);
 }
 
 static void make_lead(struct cluster *c, int i)
@@ -283,6 +293,62 @@ static void a_leader_whose_disk_hangs_is_replaced(void **state)
     cluster_stop(c);
 }
 
+static void save_once(struct cluster *c, int i)
+{
+    uint64_t before = cluster_number(c, i, "counters", "snapshots_saved");
+    uint64_t end = now_ms() + HEALTH_MS_MAX;
+
+    cluster_signal(c, i, SIGUSR1);
+    while (cluster_number(c, i, "counters", "snapshots_saved") == before) {
+        if (now_ms() > end)
+            fail_msg("node-%d makes no snapshot", i);
+        pause_ms(LOOK_MS);
+    }
+}
+
+/* A snapshot of all that node @i has: one may be under way, of less. */
+static void save(struct cluster *c, int i)
+{
+    save_once(c, i);
+    save_once(c, i);
+}
+
+/* It was away for longer than the log goes back, and its disk has no room for a
+ * second state beside the one that it has: it ends, and its next start makes the
+ * leader's in the room of its own. */
+static void a_start_needs_no_room_for_two_states(void **state)
+{
+    const int small = 0;
+    struct cluster *c;
+    uint64_t last;
+
+    (void)state;
+    need_disk();
+    c = start_with(small, 8);
+    write_bulk(c, 1);
+    cluster_wait_all_ready(c);
+    cluster_check_states(c);
+    save(c, small);
+    last = cluster_number(c, small, NULL, "log_length");
+    cluster_kill(c, small);
+    for (int i = 0; i < 3; i++)
+        write_bulk(c, 1);
+    for (int i = 1; i < NODES; i++) {
+        save(c, i);
+        assert_true(cluster_number(c, i, NULL, "log_first") > last + 1);
+    }
+    filler_fill_but(cluster_data(c, small), (uint64_t)ONE_MIB << 20);
+    cluster_restart(c, small);
+    assert_int_not_equal(cluster_wait_end(c, small), 0);
+    run_ok(RUN_MS_MAX, "grep", "-q", "building the state from a snapshot",
+           cluster_notes(c, small), NULL);
+    cluster_restart(c, small);
+    cluster_wait_ready(c, small);
+    compare_bulk(c, small, 1);
+    cluster_check_states(c);
+    cluster_stop(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +357,8 @@ int main(void)
         cmocka_unit_test_teardown(a_leaders_full_disk_makes_it_give_way,
                                   teardown),
         cmocka_unit_test_teardown(a_leader_whose_disk_hangs_is_replaced,
+                                  teardown),
+        cmocka_unit_test_teardown(a_start_needs_no_room_for_two_states,
                                   teardown),
     };
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -35,6 +36,20 @@ void filler_fill(const char *dir)
     }
     (void)close(fd);
     assert_true(end > 0);
+}
+
+void filler_fill_but(const char *dir, uint64_t left)
+{
+    int fd = open(foreign_path(dir), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    struct statvfs st;
+    uint64_t room;
+
+    assert_return_code(fd, errno);
+    assert_return_code(fstatvfs(fd, &st), errno);
+    room = (uint64_t)st.f_bavail * st.f_frsize;
+    assert_true(room > left);
+    assert_int_equal(posix_fallocate(fd, 0, (off_t)(room - left)), 0);
+    (void)close(fd);
 }
 
 void filler_make_room(const char *dir)
