@@ -31,8 +31,8 @@ void state_look(struct server *s);
 /* It offers a snapshot. False: it must not. */
 bool state_may_offer(struct server *s);
 
-/* Of the members: has one a state with another record? Is one that has bound to
- * be found, in the end? */
+/* Does a member have a state with another record, which nobody has found? Would
+ * the others' claims decide it? */
 bool states_have_wrong(const struct world *w);
 bool states_are_decided(const struct world *w);
 /* A person marks those that are wrong, and not found yet. */
