@@ -20,6 +20,7 @@
     X(ACK_BEFORE_FSYNC, "an acknowledgement leaves before the write is durable") \
     X(VOTE_NOT_DURABLE, "terms and votes count as durable when handed out") \
     X(HELD_MSGS_EARLY, "messages that wait for a write are sent at once") \
+    X(ENTRIES_NOT_HELD, "a write does not hold the bytes of its entries") \
     X(OWN_COPY_NOT_DURABLE, "the leader counts its own copy before it is durable") \
     X(APPLY_NOT_DURABLE, "entries are applied before they are durable here") \
     X(TIMEOUT_FIXED, "election timeouts are not random") \
@@ -48,10 +49,12 @@
     X(ECHO_OLD_TERM, "an echo of an earlier term counts for the lease") \
     X(LEASE_ENDLESS, "a lease has no end") \
     X(LEASE_NO_DRIFT, "the lease ignores that clocks differ in rate") \
+    X(LEASE_TIME_CACHED, "a read goes by the time of the last step") \
     X(LEASE_AFTER_RESTART, "a restarted node votes at once") \
     X(LEASE_AFTER_TIMEOUT_NOW, "the lease goes on after TimeoutNow was sent") \
     X(CHANGE_BEFORE_COMMIT, "members change before the leader has committed in its term") \
     X(CHANGES_OVERLAP, "a change of members begins before the last is committed") \
+    X(CONFIG_WHEN_APPLIED, "members change when their entry is applied") \
     X(CONFIG_OF_SNAPSHOT_STALE, "a snapshot does not bring its members along") \
     X(CONFIG_OF_SNAPSHOT_GIVEN, "a snapshot names the members that its maker began with") \
     X(CONFIG_CUT_FORGOTTEN, "members stay as a cut entry had them") \
@@ -93,8 +96,10 @@
     X(SESSION_REOPENED, "a command of a session that has ended opens it again") \
     X(QUOTA_UNCHECKED, "commands are applied whatever the quota says") \
     X(QUOTA_UNASKED, "commands are proposed whatever the quota says") \
+    X(QUOTA_STOPS_ALL, "beyond the quota, what grows nothing is refused too") \
     X(TIME_BACKWARDS, "the time of the state follows each command's") \
     X(APPLIED_APART, "the applied index is stored apart from what it tells of") \
+    X(REPLAY_LATE, "a start applies the log from one entry too late") \
     X(BOOT_ID_IGNORED, "the state is believed after the machine went down") \
     X(STATE_KEPT_BEHIND, "a state without a note of its boot is believed") \
     X(STATE_AHEAD_OF_LOG, "a state is adopted before the log holds what it has") \
@@ -113,8 +118,12 @@
     X(TAIL_UNCUT, "appending goes on behind a torn tail") \
     X(CUT_NOT_SYNCED, "what an open of the log cuts is not flushed") \
     X(TAIL_FROM_CACHE, "the log's tail is read through the page cache") \
+    X(FULL_FOR_EVER, "what the log had no room for is not tried again") \
     X(RENAME_NOT_SYNCED, "a rename is not followed by an fsync of its folder") \
+    X(FILE_NOT_SYNCED, "a small file is renamed before it is flushed") \
     X(LOG_CUT_EARLY, "the log is cut before its snapshot is durable") \
+    X(SNAPSHOT_NOT_SYNCED, "a snapshot that was made is renamed before it is flushed") \
+    X(SNAPSHOT_OF_TWO_VIEWS, "a snapshot is of the state at several indexes") \
     X(SNAPSHOT_UNCHECKED, "a snapshot that arrives is believed unchecked") \
     X(SNAPSHOT_TERM_LOST, "a snapshot is durable before its sender's term") \
     X(SNAPSHOT_REPLY_EARLY, "a snapshot is acknowledged before it is durable") \

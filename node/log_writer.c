@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/assert.h"
+#include "base/mutant.h"
 
 void log_writer_init(struct log_writer *w, struct storage *storage)
 {
@@ -59,6 +60,8 @@ int log_writer_do(struct log_writer *w, struct px_list *job)
     /* A snapshot that was made meanwhile may make room. */
     int rc = w->is_full ? log_writer_cut_head(w) : 0;
 
+    if (w->is_full && px_mutant(FULL_FOR_EVER))
+        return -ENOSPC;
     if (rc >= 0)
         rc = do_job(w, job);
     if (rc == -ENOSPC && storage_drop_arriving(w->storage) > 0)

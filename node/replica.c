@@ -93,7 +93,8 @@ static int list_write(struct replica *r, const struct raft_out *out)
     w->count = count;
     for (size_t i = 0; i < count; i++) {
         w->entries[i] = out->append[i];
-        (void)px_slice_ref(w->entries[i].data); /* held by the copy */
+        if (!px_mutant(ENTRIES_NOT_HELD))
+            (void)px_slice_ref(w->entries[i].data); /* held by the copy */
     }
     px_list_push_back(&r->writes, &w->link);
     px_list_push_back(&r->under_way, &w->track);
@@ -105,7 +106,7 @@ static void write_free(struct replica_write *w)
 {
     px_list_remove(&w->link);
     px_list_remove(&w->track);
-    for (size_t i = 0; i < w->count; i++)
+    for (size_t i = 0; i < w->count && !px_mutant(ENTRIES_NOT_HELD); i++)
         px_slice_unref(&w->entries[i].data);
     free(w);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mutant.h"
 #include "base/note.h"
 #include "node/evidence.h"
 #include "node/progress.h"
@@ -476,6 +477,8 @@ void storage_to_raft(const struct storage *s, struct raft_options *raft)
     raft->last = s->found.last;
     raft->is_faulty = s->found.fault != NULL;
     raft->applied = store_state_applied(s->state).index;
+    if (px_mutant(REPLAY_LATE) && raft->applied < raft->last)
+        raft->applied++;
 }
 
 int storage_note_loss(struct storage *s, raft_index index)

@@ -105,6 +105,8 @@ px_ns raft_lease_end(const struct raft *r)
 
 bool raft_lease_read(const struct raft *r, px_ns now, raft_index *index_out)
 {
+    if (px_mutant(LEASE_TIME_CACHED))
+        now = r->now;
     if (px_mutant(LEASE_ENDLESS) ? raft_lease_end(r) == 0
                                  : now >= raft_lease_end(r))
         return false;

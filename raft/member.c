@@ -111,7 +111,9 @@ static void take_peers(struct raft *r, const struct raft_config *config)
 /* The newest in the log is in force. */
 static void take(struct raft *r)
 {
-    const struct raft_config *config = &in_force(r)->config;
+    const struct raft_config *config = px_mutant(CONFIG_WHEN_APPLIED)
+                                           ? &r->configs.list[0].config
+                                           : &in_force(r)->config;
     int own = raft_config_find(config, r->id);
 
     take_peers(r, config);
@@ -195,6 +197,8 @@ void raft_configs_forget(struct raft *r, raft_index applied)
         return;
     c->count -= gone;
     memmove(c->list, c->list + gone, c->count * sizeof *c->list);
+    if (px_mutant(CONFIG_WHEN_APPLIED))
+        take(r);
 }
 
 void raft_configs_install(struct raft *r, raft_index index,

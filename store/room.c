@@ -6,6 +6,7 @@
  * records are looked up that the command would change. */
 #include "store/room.h"
 
+#include "base/mutant.h"
 #include "store/apply.h"
 #include "store/hash.h"
 
@@ -166,10 +167,12 @@ bool store_room_is_lacking(struct store_kv *kv, struct store_room room,
     uint64_t most = growth_max(c);
     int64_t grows;
 
-    if (room.quota == 0 || most == 0 || room.used + most <= room.quota)
+    if (room.quota == 0 || room.used + most <= room.quota ||
+        (most == 0 && !px_mutant(QUOTA_STOPS_ALL)))
         return false;
     grows = growth(kv, c);
-    return grows > 0 && room.used + (uint64_t)grows > room.quota;
+    return (grows > 0 || px_mutant(QUOTA_STOPS_ALL)) &&
+           room.used + (uint64_t)grows > room.quota;
 }
 
 /* ---- For applying ---- */

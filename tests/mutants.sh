@@ -62,8 +62,9 @@ targets() {
         snapshot snapshot_damage; do
         tests+=("tests/unit/store/test_$name")
     done
-    for name in begin port disk quota snapshots transfer_in transfer_out \
-        storage_arrive storage hashes quarantine changes replica founding; do
+    for name in begin port log_writer disk writes quota snapshots transfer_in \
+        transfer_out storage_arrive storage hashes quarantine changes replica \
+        founding; do
         tests+=("tests/unit/node/test_node_$name")
     done
     tests+=(tests/unit/raft/test_raft_random)

@@ -97,6 +97,21 @@ static void a_read_waits_until_its_index_is_applied_here(void **state)
     world_close(w);
 }
 
+/* The process stood still between its turn and the read. */
+static void a_lease_that_has_ended_since_the_turn_serves_no_read(void **state)
+{
+    struct world *w = world_open(3, 20);
+    struct replica *r;
+
+    (void)state;
+    assert_true(world_ready(w));
+    r = w->nodes[world_leader(w)].replica;
+    assert_int_equal(replica_try_read(r), 0);
+    w->now += PX_NS_PER_S; /* four election timeouts */
+    assert_int_equal(replica_try_read(r), -EAGAIN);
+    world_close(w);
+}
+
 /* So that a node which is to end can wait for them. */
 static void a_replica_knows_whether_requests_wait(void **state)
 {
@@ -685,6 +700,7 @@ int main(void)
         cmocka_unit_test(
             a_read_on_any_node_sees_what_was_acknowledged_on_another),
         cmocka_unit_test(a_read_waits_until_its_index_is_applied_here),
+        cmocka_unit_test(a_lease_that_has_ended_since_the_turn_serves_no_read),
         cmocka_unit_test(a_replica_knows_whether_requests_wait),
         cmocka_unit_test(a_node_that_lost_entries_says_once_that_it_is_whole),
         cmocka_unit_test(a_node_that_can_not_apply_an_entry_stops),

@@ -284,6 +284,25 @@ static void raft_begins_with_the_newest_configuration_in_the_log(void **state)
     drop(&s);
 }
 
+/* All of it, and nothing twice. */
+static void raft_begins_behind_what_the_state_has_applied(void **state)
+{
+    struct raft_options options = {.id = 1};
+    struct folder *f = *state;
+    struct storage s;
+
+    open_it(f, &s, "one");
+    write_config(&s, HELD + 1, 20);
+    write_config(&s, HELD + 2, 30);
+    drop(&s);
+    open_it(f, &s, "one");
+    storage_to_raft(&s, &options);
+    assert_int_equal(store_state_applied(s.state).index, HELD);
+    assert_int_equal(options.applied, HELD);
+    assert_int_equal(options.last, HELD + 2);
+    drop(&s);
+}
+
 /* A member that was sent one: its log holds nothing, and what it was started
  * with is long out of date. */
 static void raft_begins_with_the_configuration_of_the_snapshot(void **state)
@@ -321,6 +340,7 @@ int main(void)
         TEST(a_state_of_another_history_than_the_log_is_refused),
         TEST(a_log_that_is_gone_is_not_taken_for_an_empty_one),
         TEST(raft_begins_with_the_newest_configuration_in_the_log),
+        TEST(raft_begins_behind_what_the_state_has_applied),
         TEST(raft_begins_with_the_configuration_of_the_snapshot),
     };
 
