@@ -129,8 +129,10 @@ static void run(struct http *h)
      * again only when it is run: with nothing left to wake it, never. */
     if (before == HTTP_CONNECTIONS_MAX && connection_count(h) < before)
         (void)MHD_run(h->daemon);
+    /* Never at once: libuv would call us again and again, and nobody else. */
     if (MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES)
-        (void)uv_timer_start(&h->timer, on_timer, wait_ms, 0); /* is open */
+        (void)uv_timer_start(&h->timer, on_timer, wait_ms > 0 ? wait_ms : 1,
+                             0); /* is open */
     else
         (void)uv_timer_stop(&h->timer); /* never fails */
 }

@@ -35,29 +35,12 @@ void node_end(struct node *n, const char *why)
 
 /* ---- Turns ---- */
 
-static void on_timer(uv_timer_t *timer);
-
 static px_ns next_deadline(const struct node *n)
 {
     px_ns deadline =
         n->replica != NULL ? replica_deadline(n->replica) : PX_NS_NEVER;
 
     return deadline < n->leave_by ? deadline : n->leave_by;
-}
-
-static void arm_timer(struct node *n)
-{
-    px_ns deadline = next_deadline(n);
-    px_ns now;
-    uint64_t ms = 0;
-
-    if (n->timer_at <= deadline)
-        return; /* it fires early enough, and is armed anew then */
-    now = px_now();
-    if (deadline > now)
-        ms = (deadline - now + PX_NS_PER_MS - 1) / PX_NS_PER_MS;
-    n->timer_at = deadline;
-    (void)uv_timer_start(&n->timer, on_timer, ms, 0); /* the handle is open */
 }
 
 /* What our log holds is no longer nothing: peers may count on it. */
@@ -82,7 +65,7 @@ static void turn_waiting(struct node *n)
     if (n->gossip.is_changed)
         look_around(n);
     leave_turn_waiting(n);
-    arm_timer(n);
+    node_timer_set(&n->timer, next_deadline(n));
 }
 
 static void turn(struct node *n)
@@ -106,15 +89,12 @@ static void turn(struct node *n)
     replica_get_status(n->replica, &status);
     node_note_changes(n, &status);
     leave_turn(n, &status);
-    arm_timer(n);
+    node_timer_set(&n->timer, next_deadline(n));
 }
 
-static void on_timer(uv_timer_t *timer)
+void node_on_due(void *ctx)
 {
-    struct node *n = timer->data;
-
-    n->timer_at = PX_NS_NEVER;
-    turn(n);
+    turn(ctx);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -250,8 +230,8 @@ void node_close(struct node *n)
     if (n->has_loop) {
         (void)uv_prepare_stop(&n->prepare); /* always succeeds */
         (void)uv_check_stop(&n->check);     /* likewise */
-        (void)uv_timer_stop(&n->timer);     /* likewise */
         (void)uv_timer_stop(&n->second);    /* likewise */
+        node_timer_stop(&n->timer);
     }
     if (n->replica != NULL)
         replica_stop(n->replica);

@@ -19,6 +19,7 @@
 #include "node/peers.h"
 #include "node/replica.h"
 #include "node/storage.h"
+#include "node/timer.h"
 #include "node/worker.h"
 #include "store/identity.h"
 #include "store/log.h"
@@ -107,8 +108,7 @@ struct node {
 
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_timer_t timer;
-    px_ns timer_at; /* what the timer is set to; PX_NS_NEVER: stopped */
+    struct node_timer timer;
     px_ns leave_by; /* it leaves, and ends then at the latest; PX_NS_NEVER: it
                        doesn't */
     bool is_handing_over; /* it leaves, and leads, or nobody does yet */
@@ -151,6 +151,8 @@ void node_on_part_closed(void *ctx);
 
 /* Turns begin. */
 int node_start_handles(struct node *n);
+/* The timer's: another turn. */
+void node_on_due(void *ctx);
 
 /* open.c: storage, replica and mount of a node whose cluster is known. Errors:
  * -errno, with a sentence in @why. */

@@ -306,10 +306,8 @@ static int open_mount(struct node *n, char *why, size_t why_size)
 /* The loop's own handles; none of these calls fails on an open loop. */
 static int open_handles(struct node *n)
 {
-    int rc = uv_timer_init(&n->loop, &n->timer);
+    int rc = node_timer_init(&n->timer, &n->loop, node_on_due, n);
 
-    n->timer.data = n;
-    n->timer_at = PX_NS_NEVER;
     leave_init(n);
     if (rc == 0)
         rc = uv_prepare_init(&n->loop, &n->prepare);

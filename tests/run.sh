@@ -229,7 +229,7 @@ if build gcc -Dwerror=true; then
 fi
 [ -z "$quick$only" ] || finish
 
-export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:handle_abort=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 export LSAN_OPTIONS=suppressions=$repo/tests/lib/lsan.supp:print_suppressions=0

@@ -248,8 +248,10 @@ int cluster_wait_end(struct cluster *c, int i)
     struct node *n = &c->nodes[i];
     int status = process_wait(n->pid, STOP_MS_MAX);
 
-    if (status == -ETIMEDOUT)
+    if (status == -ETIMEDOUT) {
+        process_show_stuck(n->pid);
         fail_msg("%s still runs after %d ms", n->name, STOP_MS_MAX);
+    }
     guard_set_pid(c->guard, i, 0);
     n->pid = 0;
     return status;

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #define ARGUMENTS_MAX 16
+#define SHOW_MS_MAX 5000
 
 uint64_t now_ms(void)
 {
@@ -115,6 +116,25 @@ void process_run(const struct process_options *options, unsigned ms,
     read_back(o.err_fd, result_out->err, sizeof result_out->err);
     (void)close(o.out_fd);
     (void)close(o.err_fd);
+}
+
+void process_show_stuck(pid_t pid)
+{
+    char number[16];
+    const char *const argv[] = {"sh", "-c",
+                                "cd /proc/$0/task && for t in *; do\n"
+                                "    echo \"thread $t: state, ticks: $(cut -d "
+                                "' ' -f 3,14,15 $t/stat),\""
+                                " \"waits in $(cat $t/wchan)\"\n"
+                                "done",
+                                number, NULL};
+    struct process_result r;
+
+    (void)snprintf(number, sizeof number, "%d", (int)pid);
+    process_run(&(struct process_options){.argv = argv}, SHOW_MS_MAX, &r);
+    (void)fprintf(stderr, "%s%s", r.out, r.err);
+    (void)kill(pid, SIGABRT);
+    (void)process_wait(pid, SHOW_MS_MAX); /* it may be beyond any signal */
 }
 
 void run_ok(unsigned ms, const char *program, ...)

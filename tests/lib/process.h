@@ -29,6 +29,11 @@ pid_t process_start(const struct process_options *options);
  * -ETIMEDOUT: it still runs. */
 int process_wait(pid_t pid, unsigned ms);
 
+/* For a child that does not end: what each of its threads does, to stderr; and
+ * SIGABRT, upon which a server with AddressSanitizer (handle_abort=1) writes
+ * its stack among its notes. */
+void process_show_stuck(pid_t pid);
+
 struct process_result {
     int status;     /* as of process_wait; -ETIMEDOUT: it had to be killed */
     unsigned ms;    /* how long it ran */

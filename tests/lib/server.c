@@ -119,8 +119,10 @@ int server_wait_end(struct server *s)
 {
     int status = process_wait(s->pid, END_MS_MAX);
 
-    if (status == -ETIMEDOUT)
+    if (status == -ETIMEDOUT) {
+        process_show_stuck(s->pid);
         fail_msg("%s still runs after %d ms", s->name, END_MS_MAX);
+    }
     guard_set_pid(s->guard, s->slot, 0);
     s->pid = 0;
     return status;
