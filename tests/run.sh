@@ -101,6 +101,16 @@ failed=0
 
 say() { printf '%s\n' "$*"; }
 
+# Test $1, begun at $2, and what a failed one says of itself.
+pass() {
+    say "passed  $1 ($((SECONDS - $2)) s)"
+    passed=$((passed + 1))
+}
+fail() {
+    say "FAILED  $1"
+    failed=$((failed + 1))
+}
+
 # Setting up and building tree $1 with the meson options that follow.
 build() {
     local tree=$1 dir=$builds/test-$1 output=$work/build.log begin=$SECONDS
@@ -113,10 +123,9 @@ build() {
     fi
     local status=$?
     if [ $status -ne 0 ]; then
-        say "FAILED  build $tree: the end of what it said:"
+        fail "build $tree: the end of what it said:"
         grep -E -A4 'error|undefined|ERROR|FAILED' "$output" | head -n 40
         tail -n 5 "$output"
-        failed=$((failed + 1))
     else
         say "built   $tree ($((SECONDS - begin)) s)"
     fi
@@ -138,9 +147,8 @@ suite() {
     rm -f "$dir"/meson-logs/testlog.json
     run meson_test "$dir" "$2" "${3:-}"
     result=$(python3 "$repo/tests/summary.py" "$dir/meson-logs/testlog.json" "$1") || {
-        say "FAILED  no result of $2, $1"
+        fail "no result of $2, $1"
         cat "$work/meson.err"
-        failed=$((failed + 1))
         return
     }
     sed '$d' <<<"$result"
@@ -157,12 +165,10 @@ simulate() {
     if run env TMPDIR="$memory" "$sim" --seeds "$2" \
         >"$work/sim.out" 2>"$work/sim.err" &&
         run env TMPDIR="$memory" sh "$repo/tests/sim/same_trace.sh" "$sim"; then
-        say "passed  sim, $1: $2 seeds ($((SECONDS - begin)) s)"
-        passed=$((passed + 1))
+        pass "sim, $1: $2 seeds" "$begin"
     else
-        say "FAILED  sim, $1: what repeats a seed shows more with --trace"
+        fail "sim, $1: what repeats a seed shows more with --trace"
         head -n 60 "$work/sim.err"
-        failed=$((failed + 1))
     fi
     cat "$work/sim.out"
 }
@@ -181,12 +187,10 @@ fuzz() {
             -runs=3000 -len_control=0 -max_total_time=60 \
             -artifact_prefix="$work/" \
             >"$work/fuzz.out" 2>&1; then
-            say "passed  $name, fuzz ($((SECONDS - begin)) s)"
-            passed=$((passed + 1))
+            pass "$name, fuzz" "$begin"
         else
-            say "FAILED  $name, fuzz: the end of what it said:"
+            fail "$name, fuzz: the end of what it said:"
             tail -n 60 "$work/fuzz.out"
-            failed=$((failed + 1))
         fi
     done
 }

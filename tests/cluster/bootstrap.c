@@ -32,6 +32,7 @@
 #include "tests/lib/cluster.h"
 #include "tests/lib/netns.h"
 #include "tests/lib/process.h"
+#include "tests/lib/skip.h"
 #include "tests/lib/worker.h"
 
 #define NODES 5
@@ -367,9 +368,7 @@ static void need_names(void)
 {
     if (can_serve_names() && netns_has_ipv6(hosts))
         return;
-    print_message("             skipped: it needs dnsmasq (dnsmasq-base), "
-                  "and IPv6\n");
-    skip();
+    skip_as("it needs dnsmasq (dnsmasq-base), and IPv6");
 }
 
 /* Servers are the script's from now on. Mounts made in a mount namespace of its

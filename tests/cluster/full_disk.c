@@ -18,6 +18,7 @@
 #include "tests/lib/filler.h"
 #include "tests/lib/load.h"
 #include "tests/lib/process.h"
+#include "tests/lib/skip.h"
 #include "tests/lib/worker.h"
 
 #define NODES 3
@@ -125,9 +126,7 @@ static void need_disk(void)
 {
     if (cluster_can_move_data())
         return;
-    print_message(
-        "             skipped: it needs mkfs.ext4 and loop devices\n");
-    skip();
+    skip_as("it needs mkfs.ext4 and loop devices");
 }
 
 /* A cluster in which node @i has a disk of its own. @snapshot_mib: 0: as ever. */

@@ -20,6 +20,7 @@
 #include "tests/lib/cluster.h"
 #include "tests/lib/load.h"
 #include "tests/lib/server.h"
+#include "tests/lib/skip.h"
 #include "tests/lib/worker.h"
 
 #define SECONDS_MAX 300
@@ -93,7 +94,7 @@ static void without_a_data_folder_the_data_lies_beside_us(void **state)
 
     (void)state;
     if (stat("/data", &st) == 0)
-        skip(); /* it would be used, and it is not ours */
+        skip_as("/data is there: it would be used, and is not ours");
     assert_non_null(server);
     server_init(&s, guard, 0);
     notes = open(s.notes, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

@@ -1,10 +1,12 @@
 #include "tests/fuzz/frames.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
+#include "base/assert.h"
 #include "net/frame.h"
 
 static uint64_t sum_of(const uint8_t *frame, size_t bytes)
@@ -18,7 +20,7 @@ static uint64_t sum_of(const uint8_t *frame, size_t bytes)
     return XXH3_64bits_digest(&state);
 }
 
-void frames_mend(uint8_t *data, size_t size)
+static void mend(uint8_t *data, size_t size)
 {
     while (size >= NET_FRAME_HEADER_BYTES) {
         struct net_frame_header h;
@@ -37,4 +39,15 @@ void frames_mend(uint8_t *data, size_t size)
         data += bytes;
         size -= bytes;
     }
+}
+
+uint8_t *frames_copy(const uint8_t *data, size_t size, bool mended)
+{
+    uint8_t *copy = malloc(size);
+
+    px_assert(copy != NULL);
+    memcpy(copy, data, size);
+    if (mended)
+        mend(copy, size);
+    return copy;
 }

@@ -153,11 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 2)
         return 0;
-    stream = malloc(size - 1);
-    px_assert(stream != NULL);
-    memcpy(stream, data + 1, size - 1);
-    if (data[0] & 1)
-        frames_mend(stream, size - 1);
+    stream = frames_copy(data + 1, size - 1, (data[0] & 1u) != 0);
     px_assert(net_reader_init(&r, CHUNK_BYTES, on_frame, NULL) == 0);
     r.head_bytes_max = PX_FRAME_HEAD_BYTES_MAX;
     r.body_bytes_max = PX_FRAME_BODY_BYTES_MAX;

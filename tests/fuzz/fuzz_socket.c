@@ -379,11 +379,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 2)
         return 0;
-    stream = malloc(size - 1);
-    px_assert(stream != NULL);
-    memcpy(stream, data + 1, size - 1);
-    if ((data[0] & 8u) != 0)
-        frames_mend(stream, size - 1);
+    stream = frames_copy(data + 1, size - 1, (data[0] & 8u) != 0);
     if (who == 0)
         fuzz_http(stream, size - 1, step);
     else if (who == 1)

@@ -2,6 +2,7 @@
  * of any disk. What a loss of power does is not to be had here: test_log_crash
  * has a disk that loses it. */
 #include "store/disk.h"
+#include "tests/lib/skip.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -147,14 +148,14 @@ static void a_read_past_the_cache_ends_with_the_file(void **state)
     file = t->d->open(t->d, "a", STORE_DISK_READ | STORE_DISK_UNCACHED);
     if (file == -EINVAL) { /* as tmpfs once did */
         free(block);
-        skip();
+        skip_as("the filesystem reads nothing past its cache");
     }
     assert_true(file >= 0);
     n = t->d->read(t->d, file, block, 8192, 0);
     t->d->close(t->d, file);
     if (n == -EINVAL) { /* disks that want whole blocks, of files as well */
         free(block);
-        skip();
+        skip_as("the disk wants whole blocks");
     }
     assert_int_equal(n, 4096 + 7);
     assert_memory_equal(block + 4096, "the end", 7);
