@@ -76,7 +76,7 @@ static void run_member(const struct exchange *e, const char *verb, int i)
     const char *program = getenv("PHALANX");
     char addresses[TEXT_BYTES] = "";
     struct process_result r;
-    char name[16];
+    char name[24];
     const char *const argv[] = {program,     "member",  verb, name,
                                 "--address", addresses, NULL};
     size_t used = 0;

@@ -192,7 +192,7 @@ static void make_names(struct world *w, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         struct world_request q;
-        char name[16];
+        char name[24];
 
         (void)snprintf(name, sizeof name, "n%zu", i);
         world_mkdir(w, world_leader(w), name, &q);
