@@ -127,6 +127,7 @@
     X(SNAPSHOT_UNCHECKED, "a snapshot that arrives is believed unchecked") \
     X(SNAPSHOT_TERM_LOST, "a snapshot is durable before its sender's term") \
     X(SNAPSHOT_REPLY_EARLY, "a snapshot is acknowledged before it is durable") \
+    X(PIECE_FLUSHED_AGAIN, "a snapshot's flush that failed is tried again")   \
     X(CORRUPTION_CUT, "a corrupt record in the middle is cut like a torn tail") \
     X(DIVERGENCE_SERVED, "a state that differs from a majority's is served") \
     X(DIVERGENCE_BY_ONE, "one other node's hash is enough to differ from") \

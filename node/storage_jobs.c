@@ -112,8 +112,9 @@ static uint64_t room_needed(const struct replica_snapshot_job *job)
     return job->offset == 0 ? job->info.bytes : job->data.size;
 }
 
-static int write_piece(const struct storage *s,
-                       const struct replica_snapshot_job *job)
+/* The file stays open for its flush. */
+static int put_piece(const struct storage *s,
+                     const struct replica_snapshot_job *job, int *file_out)
 {
     struct iovec iov = {(void *)(uintptr_t)job->data.data, job->data.size};
     struct store_disk *d = s->options.snapshot_disk;
@@ -128,9 +129,32 @@ static int write_piece(const struct storage *s,
         return file; /* -ENOENT: it was dropped */
     if (storage_snapshot_room(s) >= room_needed(job))
         rc = d->write(d, file, &iov, 1, job->offset);
-    if (rc == 0 && is_sync_due(job) && !px_mutant(SNAPSHOT_REPLY_EARLY))
+    if (rc < 0)
+        d->close(d, file);
+    else
+        *file_out = file;
+    return rc;
+}
+
+/* A flush that fails, be it for want of room, may have lost pieces before this
+ * one, and the next would not say so: it is not tried again, but all of it comes
+ * again, and finds the room. */
+static int write_piece(struct storage *s,
+                       const struct replica_snapshot_job *job)
+{
+    struct store_disk *d = s->options.snapshot_disk;
+    int file;
+    int rc = put_piece(s, job, &file);
+
+    if (rc == -ENOSPC && storage_make_room(s))
+        rc = put_piece(s, job, &file);
+    if (rc < 0)
+        return rc;
+    if (is_sync_due(job) && !px_mutant(SNAPSHOT_REPLY_EARLY))
         rc = d->sync(d, file);
     d->close(d, file);
+    if (rc == -ENOSPC && storage_make_room(s) && px_mutant(PIECE_FLUSHED_AGAIN))
+        return write_piece(s, job);
     return rc;
 }
 
@@ -181,8 +205,6 @@ static int store_piece(struct storage *s, struct replica_snapshot_job *job)
     char why[256] = "";
     int rc = write_piece(s, job);
 
-    if (rc == -ENOSPC && storage_make_room(s))
-        rc = write_piece(s, job);
     if (rc < 0)
         (void)storage_say(why, sizeof why, ARRIVING, rc);
     else if (is_last)

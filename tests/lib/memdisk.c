@@ -298,6 +298,10 @@ static int mem_sync(struct store_disk *d, int file)
     struct mem_file *f = file_of(m, file);
     int rc = enter(m);
 
+    if (rc == 0 && m->plan.sync_error != 0) {
+        rc = -m->plan.sync_error;
+        m->plan.sync_error = 0;
+    }
     if (rc == 0 && !m->is_dark)
         copy_bytes(&f->synced, &f->now);
     return leave(m, rc);

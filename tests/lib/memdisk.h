@@ -24,6 +24,7 @@ struct memdisk_plan {
     bool is_lasting;  /* and all after it */
     unsigned dark_at; /* at this call the power fails: it has its effect, or a
                          part of it, but says -EIO, as do all after it */
+    int sync_error;   /* the next flush of a file fails with this, an errno */
     bool refuses_uncached;
     uint64_t bytes_max; /* of all files: -ENOSPC beyond; 0: no limit */
 };

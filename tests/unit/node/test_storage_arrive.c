@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -315,6 +317,33 @@ static void what_is_refused_leaves_nothing_on_a_full_disk(void **state)
     check_start(f, "one", false);
 }
 
+/* The fault: the last piece was written and flushed once more, where a wrong
+ * state that was kept could make way; the flush that had failed may have lost
+ * the pieces before it, and the snapshot was damaged at the next start. */
+static void a_flush_that_fails_is_not_tried_again(void **state)
+{
+    const struct memdisk_plan full_at_flush = {.sync_error = ENOSPC};
+    struct folder *f = *state;
+    struct storage s;
+    unsigned files;
+    char kept[80];
+    bool is_kept;
+
+    open_it(f, &s, "one");
+    files = memdisk_file_count(f->snapshots);
+    (void)snprintf(kept, sizeof kept, "%s/diverged-7", f->state);
+    assert_return_code(mkdir(kept, 0700), errno);
+    for (size_t i = 0; i < PIECES - 1; i++)
+        assert_int_equal(do_job(&s, REPLICA_STORE, i), 0);
+    memdisk_go_on(f->snapshots, &full_at_flush);
+    assert_int_equal(do_job(&s, REPLICA_STORE, PIECES - 1), -ENOSPC);
+    assert_int_equal(memdisk_file_count(f->snapshots), files);
+    assert_false(has_folder(f, "diverged-7")); /* for the next time */
+    assert_int_equal(install(&s, &is_kept), 0);
+    drop(&s);
+    check_start(f, "one", true);
+}
+
 static void what_arrives_makes_way_for_what_needs_its_room(void **state)
 {
     const struct memdisk_plan none = {0};
@@ -471,6 +500,7 @@ int main(void)
         TEST(one_that_was_replaced_can_not_be_read),
         TEST_ONE_DISK(what_arrives_leaves_the_log_its_room),
         TEST_ONE_DISK(what_is_refused_leaves_nothing_on_a_full_disk),
+        TEST(a_flush_that_fails_is_not_tried_again),
         TEST_ONE_DISK(what_arrives_makes_way_for_what_needs_its_room),
         TEST(one_that_makes_way_at_any_call_comes_again),
         TEST(it_makes_way_from_another_thread),
