@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -19,6 +22,8 @@ static const char *const level_words[] = {"error", "warn", "info", "debug"};
 static enum px_note_level note_level = PX_NOTE_INFO;
 static char note_node[PX_NODE_ID_BYTES_MAX + 1] = "-";
 static _Atomic uint64_t note_term;
+static pthread_mutex_t note_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t note_dropped; /* with the lock */
 
 int px_note_level_parse(const char *word, enum px_note_level *level_out)
 {
@@ -45,32 +50,66 @@ void px_note_set_term(uint64_t term)
     atomic_store_explicit(&note_term, term, memory_order_relaxed);
 }
 
-void px_note(enum px_note_level level, const char *format, ...)
+/* With room at the end for a newline. */
+static void begin_line(struct px_text *line, enum px_note_level level)
 {
-    char line[NOTE_BYTES_MAX];
-    char body[NOTE_BYTES_MAX - 128];
-    struct px_text text;
     struct timespec now;
     struct tm utc;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now); /* can't fail on Linux */
+    (void)gmtime_r(&now.tv_sec, &utc);         /* a year fits in an int */
+    px_text_add(
+        line,
+        "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s node=%s term=%" PRIu64 " ",
+        utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+        utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000, level_words[level],
+        note_node, atomic_load_explicit(&note_term, memory_order_relaxed));
+}
+
+/* False, at once, where it would have to wait. With the lock held: a pipe that
+ * has room for a line may have none for two. */
+static bool put(enum px_note_level level, const char *body)
+{
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    char data[NOTE_BYTES_MAX];
+    struct px_text line;
+
+    if (poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0)
+        return false;
+    px_text_init(&line, data, sizeof data - 1);
+    begin_line(&line, level);
+    px_text_add(&line, "%s", body);
+    data[line.used++] = '\n';
+    return write(STDERR_FILENO, data, line.used) > 0;
+}
+
+/* How many there were that nobody took. */
+static bool put_dropped(void)
+{
+    char body[64];
+
+    if (note_dropped == 0)
+        return true;
+    (void)snprintf(body, sizeof body, "note: nobody read: dropped=%" PRIu64,
+                   note_dropped);
+    if (!put(PX_NOTE_WARN, body))
+        return false;
+    note_dropped = 0;
+    return true;
+}
+
+void px_note(enum px_note_level level, const char *format, ...)
+{
+    char body[NOTE_BYTES_MAX - 128];
     va_list args;
 
     if (level > note_level)
         return;
-    (void)clock_gettime(CLOCK_REALTIME, &now); /* can't fail on Linux */
-    (void)gmtime_r(&now.tv_sec, &utc);         /* a year fits in an int */
     va_start(args, format);
     (void)vsnprintf(body, sizeof body, format, args); /* a cut line will do */
     va_end(args);
-
-    px_text_init(&text, line, sizeof line - 1); /* room for the newline */
-    px_text_add(&text,
-                "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s node=%s term=%" PRIu64
-                " %s",
-                utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
-                utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000,
-                level_words[level], note_node,
-                atomic_load_explicit(&note_term, memory_order_relaxed), body);
-    line[text.used++] = '\n';
-    if (write(STDERR_FILENO, line, text.used) < 0)
-        return; /* there is nobody left to tell */
+    (void)pthread_mutex_lock(&note_lock); /* a plain mutex can't fail */
+    if (!put_dropped() || !put(level, body))
+        note_dropped++;
+    (void)pthread_mutex_unlock(&note_lock);
 }

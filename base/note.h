@@ -7,6 +7,10 @@
  * the time, the level, the node's name and its current term. Cores return
  * errors and write none; net/, fs/, node/ and gossip's sockets may.
  *
+ * Nothing waits for who reads them: what a full pipe or a stopped terminal does
+ * not take is dropped, and the next line that is taken comes after one that says
+ * how many there were.
+ *
  * Thread: any. One write(2) a line, so lines never mix. */
 #ifndef PX_NOTE_H
 #define PX_NOTE_H

@@ -117,13 +117,14 @@ static void on_found(uv_getaddrinfo_t *lookup, int status,
 {
     struct swim_udp *u = lookup->data;
 
-    u->is_looking = false;
     if (status == 0 && !u->is_closing) {
         swim_seed_take(u, &u->seeds[u->seed_next], found);
         find_own_address(u); /* before anybody is told of us */
-        tell(u);
+        tell(
+            u); /* who asks for the seeds upon that is answered by this round */
     }
     uv_freeaddrinfo(found);
+    u->is_looking = false;
     u->seed_next++;
     if (!u->is_closing)
         look_up_next(u);

@@ -125,9 +125,10 @@ static void run(struct http *h)
     MHD_UNSIGNED_LONG_LONG wait_ms;
 
     (void)MHD_run(h->daemon); /* fails on misuse only */
-    /* At its limit the daemon stops listening, and looks whether it may begin
-     * again only when it is run: with nothing left to wake it, never. */
-    if (before == HTTP_CONNECTIONS_MAX && connection_count(h) < before)
+    /* At its limit, or the process's, the daemon stops listening, and looks
+     * whether it may begin again only when it is run: with nothing left to wake
+     * it, never. */
+    if (connection_count(h) < before)
         (void)MHD_run(h->daemon);
     /* Never at once: libuv would call us again and again, and nobody else. */
     if (MHD_get_timeout(h->daemon, &wait_ms) == MHD_YES)

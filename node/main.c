@@ -41,8 +41,10 @@ int main(int argc, char **argv)
     }
     px_note_init(config.log_level, config.node);
     (void)signal(SIGPIPE, SIG_IGN); /* a peer may go while we write */
+    (void)signal(SIGUSR1, SIG_IGN); /* who starts or stops has no snapshot */
     if (node_open(&config, &node, why, sizeof why) < 0) {
         (void)fprintf(stderr, "phalanx-server: %s\n", why); /* likewise */
+        node_close(node);
         return 1;
     }
     /* Mounted, and the ports are open: what came in by now is served in a

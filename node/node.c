@@ -7,6 +7,7 @@
  * Nothing on the loop waits: what may wait for a disk is in disk.c. */
 #include "node/node.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -212,6 +213,14 @@ static void close_loop(struct node *n)
     px_assert(uv_loop_close(&n->loop) == 0);
 }
 
+/* Nobody waits for us any more: who asks again need not wait for a disk or a
+ * name either. Whatever is cut short, a start mends. */
+static void let_signals_end_it(struct node *n)
+{
+    (void)uv_signal_stop(&n->sigint);  /* never fails, nor where it was not */
+    (void)uv_signal_stop(&n->sigterm); /* started; as this */
+}
+
 static void close_store(struct node *n)
 {
     store_view_free(n->view);
@@ -242,9 +251,11 @@ void node_close(struct node *n)
         uv_close((uv_handle_t *)&n->fs_poll, NULL);
     fs_close(n->fs);
     n->fs = NULL;
+    let_signals_end_it(n);
     close_listeners(n);
     disk_stop(n);
     close_loop(n);
+    (void)signal(SIGUSR1, SIG_IGN); /* libuv has made it deadly again */
     replica_close(n->replica);
     close_store(n);
     membership_close(n);

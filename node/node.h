@@ -12,13 +12,15 @@
 
 struct node;
 
-/* Opens in order: data folder, log, state, replica, listeners, mount; each
- * failure leaves nothing behind. Errors: -errno, one sentence in @why. */
+/* Opens in order: data folder, log, state, replica, listeners, mount. Errors:
+ * -errno, one sentence in @why; what was opened by then is to be closed, after
+ * @why was said: that may wait for a name that is looked up. */
 int node_open(const struct config *config, struct node **node_out, char *why,
               size_t why_size);
 /* Returns the exit status: 0 after SIGTERM or SIGINT, 1 after a failure. */
 int node_run(struct node *n);
-/* Unmounts, stops the threads, syncs and closes. NULL is accepted. */
+/* Unmounts, stops the threads, syncs and closes. NULL is accepted. Once it is
+ * unmounted, SIGTERM and SIGINT end the process as they do any. */
 void node_close(struct node *n);
 
 #endif

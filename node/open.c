@@ -410,6 +410,7 @@ int node_open(const struct config *config, struct node **node_out, char *why,
     enum bootstrap_start start;
     int rc;
 
+    *node_out = n;
     if (n == NULL)
         return -ENOMEM;
     n->config = *config;
@@ -432,11 +433,9 @@ int node_open(const struct config *config, struct node **node_out, char *why,
     rc = node_start_handles(n);
     if (rc < 0)
         goto fail;
-    *node_out = n;
     return 0;
 fail:
     if (why[0] == '\0')
         open_why(why, why_size, "the server can't start", rc);
-    node_close(n);
     return rc;
 }

@@ -3,7 +3,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -179,6 +181,38 @@ static void only_the_four_levels_are_known(void **state)
     assert_int_equal(level, PX_NOTE_DEBUG);
 }
 
+/* The fault: who stopped reading the notes stopped the node. */
+static void who_does_not_read_notes_holds_nobody_up(void **state)
+{
+    static char text[65536 + 1]; /* a pipe's, unless told otherwise */
+    int own = dup(STDERR_FILENO);
+    int ends[2];
+    ssize_t n;
+
+    (void)state;
+    assert_true(own >= 0);
+    assert_return_code(pipe(ends), errno);
+    (void)fflush(stderr);
+    assert_return_code(dup2(ends[1], STDERR_FILENO), errno);
+    (void)alarm(20); /* ends who waits */
+    for (int i = 0; i < 1000; i++)
+        px_note(PX_NOTE_ERROR, "%0100d", i);
+    n = read(ends[0], text, sizeof text - 1);
+    px_note(PX_NOTE_ERROR, "the next");
+    (void)alarm(0);
+    assert_return_code(dup2(own, STDERR_FILENO), errno);
+    assert_true(n > 0);
+    assert_int_equal(text[n - 1], '\n');
+    n = read(ends[0], text, sizeof text - 1);
+    assert_true(n > 0);
+    text[n] = '\0';
+    assert_non_null(strstr(text, " note: nobody read: dropped="));
+    assert_non_null(strstr(text, " the next\n"));
+    (void)close(ends[0]); /* was the test's alone, as are these */
+    (void)close(ends[1]);
+    (void)close(own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +226,7 @@ int main(void)
         cmocka_unit_test(a_text_that_does_not_fit_is_cut_and_terminated),
         cmocka_unit_test(every_error_has_a_text_and_an_errno_at_the_mount),
         cmocka_unit_test(only_the_four_levels_are_known),
+        cmocka_unit_test(who_does_not_read_notes_holds_nobody_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

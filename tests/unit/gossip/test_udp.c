@@ -115,6 +115,38 @@ static void a_seed_is_found_by_its_name(void **s)
     udp_world_close(&w);
 }
 
+static bool is_round_done(struct udp_world *w)
+{
+    const struct swim_udp *u = w->nodes[0].udp;
+
+    return !u->is_looking && u->seed_next == u->seed_count;
+}
+
+/* The fault: what the first one stands for made the core ask for seeds once
+ * more; the round began anew, and the second one got the first one's. */
+static void each_seed_is_looked_up_in_the_first_round(void **s)
+{
+    const struct swim_seed seeds[2] = {{.host = "127.0.0.2", .port = 1},
+                                       {.host = "127.0.0.3", .port = 1}};
+    struct swim_udp_options o;
+    struct udp_world w;
+
+    (void)s;
+    udp_world_open(&w);
+    o = udp_options_of(&w, 0);
+    o.seeds = seeds;
+    o.seed_count = 2;
+    (void)udp_open_node(&w, &o);
+    udp_run_until(&w, is_round_done);
+    for (size_t i = 0; i < 2; i++) {
+        const struct swim_seed_name *seed = &w.nodes[0].udp->seeds[i];
+
+        assert_int_equal(seed->addr_count, 1);
+        assert_int_equal(seed->addrs[0].ip[15], 2 + i);
+    }
+    udp_world_close(&w);
+}
+
 /* Where no port that is tried, and no seed, leads to it. */
 static void who_is_elsewhere_is_found_where_it_was(void **s)
 {
@@ -629,6 +661,7 @@ int main(void)
         unit(an_address_that_is_given_needs_no_port),
         unit(where_no_port_is_free_the_start_says_so),
         unit(a_seed_is_found_by_its_name),
+        unit(each_seed_is_looked_up_in_the_first_round),
         unit(who_is_elsewhere_is_found_where_it_was),
         unit(more_than_can_be_known_is_refused),
         unit(of_a_name_is_asked_what_the_socket_can_go_to),
