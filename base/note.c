@@ -1,6 +1,7 @@
 #include "base/note.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
@@ -9,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +26,8 @@ static char note_node[PX_NODE_ID_BYTES_MAX + 1] = "-";
 static _Atomic uint64_t note_term;
 static pthread_mutex_t note_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t note_dropped; /* with the lock */
+static bool note_is_cut;      /* the last line that was; likewise */
+static int note_fd = STDERR_FILENO;
 
 int px_note_level_parse(const char *word, enum px_note_level *level_out)
 {
@@ -36,10 +40,28 @@ int px_note_level_parse(const char *word, enum px_note_level *level_out)
     return -EINVAL;
 }
 
+/* A pipe or a terminal is opened once more, for O_NONBLOCK is the open file's,
+ * which others may share, and a terminal that is ready for a byte may not be for
+ * a line. */
+static int open_own(void)
+{
+    struct stat st;
+    int fd = -1;
+
+    if (fstat(STDERR_FILENO, &st) == 0 &&
+        (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)))
+        fd = open("/proc/self/fd/2",
+                  O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return fd >= 0 ? fd : STDERR_FILENO;
+}
+
 void px_note_init(enum px_note_level level, const char *node)
 {
     struct px_text name;
 
+    if (note_fd != STDERR_FILENO)
+        (void)close(note_fd); /* nothing is kept back in it */
+    note_fd = open_own();
     note_level = level;
     px_text_init(&name, note_node, sizeof note_node);
     px_text_add(&name, "%s", node);
@@ -66,31 +88,37 @@ static void begin_line(struct px_text *line, enum px_note_level level)
         note_node, atomic_load_explicit(&note_term, memory_order_relaxed));
 }
 
-/* False, at once, where it would have to wait. With the lock held: a pipe that
- * has room for a line may have none for two. */
+/* False, at once, where it would have to wait, or does not fit. With the lock
+ * held: a pipe that has room for a line may have none for two. */
 static bool put(enum px_note_level level, const char *body)
 {
-    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+    struct pollfd out = {.fd = note_fd, .events = POLLOUT};
     char data[NOTE_BYTES_MAX];
     struct px_text line;
+    ssize_t n;
 
     if (poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0)
         return false;
     px_text_init(&line, data, sizeof data - 1);
+    if (note_is_cut)
+        px_text_add(&line, "\n");
     begin_line(&line, level);
     px_text_add(&line, "%s", body);
     data[line.used++] = '\n';
-    return write(STDERR_FILENO, data, line.used) > 0;
+    n = write(note_fd, data, line.used);
+    if (n > 0)
+        note_is_cut = (size_t)n < line.used;
+    return n > 0 && !note_is_cut;
 }
 
-/* How many there were that nobody took. */
+/* How many there were that were not taken. */
 static bool put_dropped(void)
 {
     char body[64];
 
     if (note_dropped == 0)
         return true;
-    (void)snprintf(body, sizeof body, "note: nobody read: dropped=%" PRIu64,
+    (void)snprintf(body, sizeof body, "note: not taken: dropped=%" PRIu64,
                    note_dropped);
     if (!put(PX_NOTE_WARN, body))
         return false;

@@ -7,7 +7,7 @@
  * the time, the level, the node's name and its current term. Cores return
  * errors and write none; net/, fs/, node/ and gossip's sockets may.
  *
- * Nothing waits for who reads them: what a full pipe or a stopped terminal does
+ * Nothing waits for who reads them: what a full pipe, a terminal or a disk does
  * not take is dropped, and the next line that is taken comes after one that says
  * how many there were.
  *
@@ -28,7 +28,8 @@ enum px_note_level {
 /* "error", "warn", "info", "debug" to a level; -EINVAL for another word. */
 int px_note_level_parse(const char *word, enum px_note_level *level_out);
 
-/* Once, before the threads start. @node is copied. */
+/* Before the threads start. @node is copied. Lines go from now on where standard
+ * error goes now. */
 void px_note_init(enum px_note_level level, const char *node);
 /* The term that lines carry from now on. */
 void px_note_set_term(uint64_t term);

@@ -120,8 +120,8 @@ static void on_found(uv_getaddrinfo_t *lookup, int status,
     if (status == 0 && !u->is_closing) {
         swim_seed_take(u, &u->seeds[u->seed_next], found);
         find_own_address(u); /* before anybody is told of us */
-        tell(
-            u); /* who asks for the seeds upon that is answered by this round */
+        /* Who asks for the seeds upon that is answered by this round. */
+        tell(u);
     }
     uv_freeaddrinfo(found);
     u->is_looking = false;

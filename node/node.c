@@ -218,7 +218,9 @@ static void close_loop(struct node *n)
 static void let_signals_end_it(struct node *n)
 {
     (void)uv_signal_stop(&n->sigint);  /* never fails, nor where it was not */
-    (void)uv_signal_stop(&n->sigterm); /* started; as this */
+    (void)uv_signal_stop(&n->sigterm); /* started; as these */
+    (void)uv_signal_stop(&n->sigusr1);
+    (void)signal(SIGUSR1, SIG_IGN); /* libuv has made it deadly again */
 }
 
 static void close_store(struct node *n)
@@ -255,7 +257,6 @@ void node_close(struct node *n)
     close_listeners(n);
     disk_stop(n);
     close_loop(n);
-    (void)signal(SIGUSR1, SIG_IGN); /* libuv has made it deadly again */
     replica_close(n->replica);
     close_store(n);
     membership_close(n);

@@ -101,7 +101,7 @@ failed=0
 
 say() { printf '%s\n' "$*"; }
 
-# Test $1, begun at $2, and what a failed one says of itself.
+# Test $1, begun at $2; and test $1, which failed: what it said comes next.
 pass() {
     say "passed  $1 ($((SECONDS - $2)) s)"
     passed=$((passed + 1))

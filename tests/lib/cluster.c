@@ -249,7 +249,8 @@ int cluster_wait_end(struct cluster *c, int i)
     int status = process_wait(n->pid, STOP_MS_MAX);
 
     if (status == -ETIMEDOUT) {
-        process_show_stuck(n->pid);
+        if (process_show_stuck(n->pid))
+            guard_set_pid(c->guard, i, 0);
         fail_msg("%s still runs after %d ms", n->name, STOP_MS_MAX);
     }
     guard_set_pid(c->guard, i, 0);

@@ -118,7 +118,7 @@ void process_run(const struct process_options *options, unsigned ms,
     (void)close(o.err_fd);
 }
 
-void process_show_stuck(pid_t pid)
+bool process_show_stuck(pid_t pid)
 {
     char number[16];
     const char *const argv[] = {"sh", "-c",
@@ -134,7 +134,7 @@ void process_show_stuck(pid_t pid)
     process_run(&(struct process_options){.argv = argv}, SHOW_MS_MAX, &r);
     (void)fprintf(stderr, "%s%s", r.out, r.err);
     (void)kill(pid, SIGABRT);
-    (void)process_wait(pid, SHOW_MS_MAX); /* it may be beyond any signal */
+    return process_wait(pid, SHOW_MS_MAX) >= 0; /* or is beyond any signal */
 }
 
 void run_ok(unsigned ms, const char *program, ...)

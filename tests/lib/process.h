@@ -31,8 +31,8 @@ int process_wait(pid_t pid, unsigned ms);
 
 /* For a child that does not end: what each of its threads does, to stderr; and
  * SIGABRT, upon which a server with AddressSanitizer (handle_abort=1) writes
- * its stack among its notes. */
-void process_show_stuck(pid_t pid);
+ * its stack among its notes. True: it has ended. */
+bool process_show_stuck(pid_t pid);
 
 struct process_result {
     int status;     /* as of process_wait; -ETIMEDOUT: it had to be killed */

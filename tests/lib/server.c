@@ -120,7 +120,8 @@ int server_wait_end(struct server *s)
     int status = process_wait(s->pid, END_MS_MAX);
 
     if (status == -ETIMEDOUT) {
-        process_show_stuck(s->pid);
+        if (process_show_stuck(s->pid))
+            guard_set_pid(s->guard, s->slot, 0);
         fail_msg("%s still runs after %d ms", s->name, END_MS_MAX);
     }
     guard_set_pid(s->guard, s->slot, 0);
