@@ -1,7 +1,8 @@
 /* One deadline on the loop, from which a turn is never far: the node's.
  *
  * Late rather than early, by a millisecond at most while the machine runs; early
- * by what the loop's own clock lags behind. Who is called looks at the clock, and sets it anew.
+ * by what the loop's own clock lags behind. Who is called looks at the clock, and
+ * sets it anew.
  *
  * Never at once, though the deadline be past: libuv up to 1.47 runs a timer of
  * 0 that its own callback has started before anything else, a stop of the loop

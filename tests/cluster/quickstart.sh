@@ -131,7 +131,7 @@ a_node_is_named_by_its_number_or_its_name() {
 # One that runs under the server's name, on a node's data, and was there first;
 # while the servers run under another name than theirs.
 a_program_that_looks_like_a_node_is_left_alone() {
-    local pid
+    local pid status=0
     cp "$(command -v sleep)" "$work/phalanx-server"
     DATA_DIR=$run/node-1/data NODE_ID=node-1 "$work/phalanx-server" 600 &
     pid=$!
@@ -141,7 +141,8 @@ a_program_that_looks_like_a_node_is_left_alone() {
     "$quickstart" restart 1 >/dev/null
     await serves 1
     kill "$pid" || fail "it was killed"
-    wait "$pid" || true
+    wait "$pid" || status=$?
+    [ "$status" -eq 143 ] || fail "it ended with $status, not by our signal"
 }
 
 looks_are_well() {

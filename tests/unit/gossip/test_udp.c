@@ -1,6 +1,5 @@
 /* gossip/udp*.c: real sockets on the loopback: ports, seeds, datagrams, and where
  * we are. */
-#include "tests/lib/skip.h"
 #include "tests/unit/gossip/unit.h"
 
 #include <errno.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/lib/noted.h"
+#include "tests/lib/skip.h"
 #include "tests/unit/gossip/udp_world.h"
 
 static bool is_whole(struct udp_world *w)

@@ -2,7 +2,6 @@
  * of any disk. What a loss of power does is not to be had here: test_log_crash
  * has a disk that loses it. */
 #include "store/disk.h"
-#include "tests/lib/skip.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +16,8 @@
 #include <unistd.h>
 /* cmocka.h wants some of the above before it. */
 #include <cmocka.h>
+
+#include "tests/lib/skip.h"
 
 #define RW (STORE_DISK_READ | STORE_DISK_WRITE)
 
